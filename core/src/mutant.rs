@@ -1,0 +1,111 @@
+//! Switches that put known-wrong rules back into the protocol, for the checkers to find.
+//!
+//! Each mutant is a protocol that looked right and broke in a model. Only a build with `--cfg picket_mutants` can
+//! switch one on; in every other build [`on`] is the constant `false` and the wrong branch is not compiled in.
+
+macro_rules! mutants {
+    ($($name:ident = $number:literal, $text:literal;)*) => {
+        /// The known-wrong rules.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Mutant {
+            $(#[doc = $text] $name = $number,)*
+        }
+
+        impl Mutant {
+            /// Every mutant, in order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What is wrong in it.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Its number.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+        }
+    };
+}
+
+mutants! {
+    M1 = 1, "lease counted from the reply";
+    M2 = 2, "no guard, with drift";
+    M3 = 3, "witness restart forgets leases";
+    M4 = 4, "no watchdog, and a stalled daemon";
+    M5 = 5, "petting not bound to the lease";
+    M6 = 6, "failsafe acknowledgement without a promise";
+    M7 = 7, "failsafe acknowledgement that leaves an attempt alive";
+    M8 = 8, "no start quarantine";
+    M9 = 9, "fence UNKNOWN taken as success";
+    M10 = 10, "no in-sync check";
+    M11 = 11, "local solo by timeout";
+    M12 = 12, "in-sync set changes without compare-and-swap";
+    M13 = 13, "minimal instead of maximal view of the in-sync set";
+    M14 = 14, "stale in-sync reply accepted";
+    M15 = 15, "daemon session used as boot id";
+    M16 = 16, "fence confirmation not bound to the boot";
+    M17 = 17, "release not bound to the epoch";
+    M18 = 18, "lease proof for a VM that can be paused";
+    M19 = 19, "witness restored from a backup";
+    M20 = 20, "fencing without a permit";
+    M21 = 21, "no durable maximum epoch: stale failsafe acknowledgement";
+    M22 = 22, "no durable maximum epoch: duplicate grant";
+    M23 = 23, "permit that outlives the target's incarnation";
+    M24 = 24, "boot ids without order";
+    M25 = 25, "grow intent not durable";
+    M26 = 26, "late pet with L < 2W";
+    M27 = 27, "petting if any volume qualifies";
+    M28 = 28, "declaration not bound to the boot";
+    M29 = 29, "declaration taken as proof";
+    M30 = 30, "permit that leaves the target's UpdateInSync open";
+    M31 = 31, "permit for membership in any in-sync set";
+    M32 = 32, "no SOLO_ELSEWHERE";
+    M33 = 33, "fastboot beside a solo volume";
+    M34 = 34, "barrier lifted without an accepted removal";
+    M35 = 35, "Acquire not idempotent";
+    M36 = 36, "failsafe while a fence agent runs";
+    M37 = 37, "failsafe after a refused renewal";
+    M38 = 38, "permit that ends before its agent";
+    M39 = 39, "misses counted from the witness's start";
+    M40 = 40, "what was seen of the store not synced";
+    M41 = 41, "override at the maximum plus one";
+    M42 = 42, "takeover that strips healthy members";
+    M43 = 43, "a fenced reporter strips others";
+}
+
+#[cfg(not(picket_mutants))]
+mod switch {
+    use super::Mutant;
+
+    /// Whether the mutant is switched on: never, in this build.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on(_mutant: Mutant) -> bool {
+        false
+    }
+}
+
+#[cfg(picket_mutants)]
+mod switch {
+    use super::Mutant;
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    static ON: AtomicU64 = AtomicU64::new(0);
+
+    /// Whether the mutant is switched on.
+    #[inline]
+    #[must_use]
+    pub fn on(mutant: Mutant) -> bool {
+        ON.load(Ordering::Relaxed) & 1 << mutant.number() != 0
+    }
+
+    /// Switches on just these, for the whole process.
+    pub fn switch(mutants: &[Mutant]) {
+        ON.store(mutants.iter().fold(0, |bits, m| bits | 1 << m.number()), Ordering::Relaxed);
+    }
+}
+
+pub use switch::*;
