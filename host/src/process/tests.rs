@@ -1,0 +1,219 @@
+use super::{Captured, Descendants, Finished, Leftovers, Outcome, Program, run};
+use crate::clock::{boottime, pause};
+use core::time::Duration;
+use std::fs;
+use std::path::Path;
+
+/// Long enough that only a bug reaches it.
+const FAR: Duration = Duration::from_secs(60);
+/// Long enough for a shell to start what it starts on a busy machine.
+const SOON: Duration = Duration::from_millis(700);
+
+fn shell(script: &str) -> Program {
+    Program::new("/bin/sh").args(["-c", script]).env("PATH", "/usr/bin:/bin")
+}
+
+async fn run_for(program: Program, within: Duration) -> Finished {
+    run(program, boottime() + within).await
+}
+
+fn is_there(pid: &str) -> bool {
+    Path::new("/proc").join(pid).exists()
+}
+
+/// The process ids that a script wrote, one a line.
+fn pids(file: &Path, expected: usize) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let pids: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert_eq!(pids.len(), expected, "the script did not get as far as the test needs: {text:?}");
+    pids
+}
+
+/// Waits for a condition that an event outside our reach brings about.
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let give_up = boottime() + FAR;
+    while !condition() {
+        assert!(boottime() < give_up, "{what} did not happen");
+        pause(Duration::from_millis(2), "a process outside of our tree tells nobody of its end");
+    }
+}
+
+#[tokio::test]
+async fn exit_codes_output_and_input_come_through() {
+    let program = shell("cat; echo to-err >&2; exit 3").stdin("to-out");
+    let finished = run_for(program, FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 3 });
+    assert_eq!(finished.descendants, Descendants::Gone);
+    assert_eq!(finished.stdout.text(), "to-out");
+    assert_eq!(finished.stderr.text(), "to-err\n");
+}
+
+#[tokio::test]
+async fn a_signal_is_told_apart_from_an_exit() {
+    let finished = run_for(shell("kill -9 $$"), FAR).await;
+    assert_eq!(finished.outcome, Outcome::Signaled { signal: 9 });
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_started_and_says_which() {
+    let finished = run_for(Program::new("/nonexistent/agent"), FAR).await;
+    let Outcome::NotStarted { reason } = finished.outcome else { panic!("{finished:?}") };
+    assert!(reason.contains("/nonexistent/agent"), "{reason}");
+    assert!(reason.contains("No such file"), "{reason}");
+}
+
+#[tokio::test]
+async fn the_environment_holds_only_what_was_given() {
+    let finished = run_for(Program::new("/usr/bin/env").env("ONLY", "this"), FAR).await;
+    assert_eq!(finished.stdout.text(), "ONLY=this\n");
+}
+
+#[tokio::test]
+async fn the_program_has_no_descriptor_but_three_and_default_signals() {
+    let finished =
+        run_for(shell("ls -l /proc/self/fd | wc -l; grep -E 'Sig(Blk|Ign)' /proc/self/status"), FAR).await;
+    // A headline, three descriptors and the one that ls reads.
+    let text = finished.stdout.text();
+    assert_eq!(text.lines().next(), Some("5"), "{text}");
+    assert_eq!(text.matches("0000000000000000").count(), 2, "{text}");
+}
+
+#[tokio::test]
+async fn output_beyond_the_cap_is_read_and_counted() {
+    let program = shell("head -c 3000000 /dev/zero; echo end >&2").output_cap_bytes(1000);
+    let finished = run_for(program, FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
+    assert_eq!(finished.stdout, Captured { bytes: vec![0; 1000], dropped_bytes: 2_999_000 });
+    assert_eq!(finished.stderr.text(), "end\n");
+}
+
+#[tokio::test]
+async fn input_that_nobody_reads_holds_nobody_up() {
+    let finished = run_for(shell("exit 0").stdin(vec![b'x'; 5_000_000]), FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
+    let finished = run_for(shell("sleep 100").stdin(vec![b'x'; 5_000_000]), SOON).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_sigterm_dies_at_the_deadline() {
+    let finished = run_for(shell("trap '' TERM HUP INT; echo here; while :; do sleep 100; done"), SOON).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.descendants, Descendants::Gone);
+    assert_eq!(finished.stdout.text(), "here\n");
+    assert!(finished.took >= SOON);
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_kills_at_once() {
+    let finished = run(shell("sleep 100"), Duration::ZERO).await;
+    assert!(matches!(finished.outcome, Outcome::TimedOut { .. }), "{finished:?}");
+}
+
+#[tokio::test]
+async fn double_forks_into_own_sessions_die_at_the_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!(
+        "(setsid sh -c '(setsid sh -c \"echo \\$\\$ >>{0}; sleep 100\" & ) ; echo $$ >>{0}; sleep 100' & )\n\
+         echo $$ >>{0}; sleep 100",
+        list.display()
+    );
+    let finished = run_for(shell(&script), SOON).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    for pid in pids(&list, 3) {
+        assert!(!is_there(&pid), "process {pid} survived");
+    }
+}
+
+#[tokio::test]
+async fn what_outlives_the_program_is_killed_and_its_open_pipe_holds_nobody_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!(
+        "(setsid sh -c 'echo $$ >>{0}; sleep 100' & ); until [ -s {0} ]; do :; done; echo done; exit 7",
+        list.display()
+    );
+    let finished = run_for(shell(&script), FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 7 });
+    assert_eq!(finished.descendants, Descendants::Gone);
+    assert_eq!(finished.stdout.text(), "done\n");
+    assert!(pids(&list, 1).iter().all(|pid| !is_there(pid)));
+}
+
+#[tokio::test]
+async fn leftovers_may_stay_when_that_is_the_purpose() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!(
+        "(setsid sh -c 'echo $$ >{0}; exec sleep 100' & ); until [ -s {0} ]; do :; done; echo up",
+        list.display()
+    );
+    let finished = run_for(shell(&script).leftovers(Leftovers::Leave), FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
+    assert_eq!(finished.descendants, Descendants::LeftAlone);
+    assert_eq!(finished.stdout.text(), "up\n");
+    let left = pids(&list, 1).remove(0);
+    assert!(is_there(&left), "the service should have stayed");
+    let pid = rustix::process::Pid::from_raw(left.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn leftovers_die_when_the_program_itself_timed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!("(setsid sh -c 'echo $$ >>{0}; sleep 100' & ); sleep 100", list.display());
+    let finished = run_for(shell(&script).leftovers(Leftovers::Leave), SOON).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert!(pids(&list, 1).iter().all(|pid| !is_there(pid)));
+}
+
+#[tokio::test]
+async fn many_forks_die_too() {
+    let finished = run_for(shell("while :; do (setsid sleep 50 &) ; done"), Duration::from_millis(300)).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+}
+
+#[tokio::test]
+async fn dropping_the_run_kills_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script =
+        format!("(setsid sh -c 'echo $$ >>{0}; sleep 100' & ); echo $$ >>{0}; sleep 100", list.display());
+    let task = tokio::spawn(run_for(shell(&script), FAR));
+    let started = || fs::read_to_string(&list).is_ok_and(|text| text.lines().count() == 2);
+    while !started() {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    for pid in pids(&list, 2) {
+        wait_until("the end of a dropped program", || !is_there(&pid));
+    }
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_is_lost_and_takes_the_program_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!("echo $$ >>{}; kill -9 $PPID; sleep 100", list.display());
+    let finished = run_for(shell(&script), FAR).await;
+    assert!(matches!(finished.outcome, Outcome::Lost { .. }), "{finished:?}");
+    assert_eq!(finished.descendants, Descendants::MayRemain);
+    for pid in pids(&list, 1) {
+        wait_until("the end of a program without supervisor", || {
+            // Nobody may be left to reap it here, so a zombie counts as ended.
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        });
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_program_shows_its_secrets() {
+    let program = shell("true").stdin("passwd=hunter2").env("PASSWORD", "hunter2");
+    let shown = format!("{program:?}");
+    assert!(shown.contains("PASSWORD"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
