@@ -20,12 +20,16 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod detector;
 pub mod error;
 pub mod evidence;
 pub mod ids;
 pub mod message;
 pub mod mutant;
+pub mod node;
 pub mod params;
+pub mod quorum;
 pub mod ready;
 pub mod time;
+pub mod topology;
 pub mod witness;

@@ -2,7 +2,7 @@
 //! question's number.
 
 use crate::error::Refusal;
-use crate::ids::{BootId, Epoch, Nonce, RequestId, VolumeId};
+use crate::ids::{BootId, Epoch, NodeId, Nonce, RequestId, VolumeId};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -60,10 +60,12 @@ pub enum PeerBody {
         /// Ready, or why not.
         ready: Result<(), Refusal>,
     },
-    /// Another node was asked to have this volume moved to it, and passes the wish on to the holder.
+    /// An operator asked another node than the holder to have this volume moved; it passes the wish on.
     MoveRequest {
         /// The volume.
         volume: VolumeId,
+        /// Where to.
+        to: NodeId,
     },
     /// Pass this release on to the witness: I cannot reach it. The sender is verified inactive.
     RelayRelease {
