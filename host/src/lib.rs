@@ -17,6 +17,8 @@
 //! | [`logging`] | log lines, levels and numbered operator events |
 
 pub mod clock;
+pub mod files;
 pub mod process;
 pub mod secrets;
+pub mod small_state;
 pub mod sys;

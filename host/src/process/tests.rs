@@ -75,7 +75,11 @@ async fn the_program_has_no_descriptor_but_three_and_default_signals() {
     // A headline, three descriptors and the one that ls reads.
     let text = finished.stdout.text();
     assert_eq!(text.lines().next(), Some("5"), "{text}");
-    assert_eq!(text.matches("0000000000000000").count(), 2, "{text}");
+    for line in text.lines().skip(1) {
+        let set = u64::from_str_radix(line.split_whitespace().nth(1).unwrap_or("none"), 16).unwrap();
+        // Signals from 32 on are the C library's own business.
+        assert_eq!(set & 0x7fff_ffff, 0, "{text}");
+    }
 }
 
 #[tokio::test]
@@ -92,13 +96,13 @@ async fn input_that_nobody_reads_holds_nobody_up() {
     let finished = run_for(shell("exit 0").stdin(vec![b'x'; 5_000_000]), FAR).await;
     assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
     let finished = run_for(shell("sleep 100").stdin(vec![b'x'; 5_000_000]), SOON).await;
-    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
 }
 
 #[tokio::test]
 async fn a_program_that_ignores_sigterm_dies_at_the_deadline() {
     let finished = run_for(shell("trap '' TERM HUP INT; echo here; while :; do sleep 100; done"), SOON).await;
-    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
     assert_eq!(finished.descendants, Descendants::Gone);
     assert_eq!(finished.stdout.text(), "here\n");
     assert!(finished.took >= SOON);
@@ -120,7 +124,7 @@ async fn double_forks_into_own_sessions_die_at_the_deadline() {
         list.display()
     );
     let finished = run_for(shell(&script), SOON).await;
-    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
     for pid in pids(&list, 3) {
         assert!(!is_there(&pid), "process {pid} survived");
     }
@@ -165,14 +169,14 @@ async fn leftovers_die_when_the_program_itself_timed_out() {
     let list = directory.path().join("pids");
     let script = format!("(setsid sh -c 'echo $$ >>{0}; sleep 100' & ); sleep 100", list.display());
     let finished = run_for(shell(&script).leftovers(Leftovers::Leave), SOON).await;
-    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
     assert!(pids(&list, 1).iter().all(|pid| !is_there(pid)));
 }
 
 #[tokio::test]
 async fn many_forks_die_too() {
     let finished = run_for(shell("while :; do (setsid sleep 50 &) ; done"), Duration::from_millis(300)).await;
-    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true });
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
 }
 
 #[tokio::test]
@@ -197,7 +201,7 @@ async fn dropping_the_run_kills_everything() {
 async fn a_killed_supervisor_is_lost_and_takes_the_program_along() {
     let directory = tempfile::tempdir().unwrap();
     let list = directory.path().join("pids");
-    let script = format!("echo $$ >>{}; kill -9 $PPID; sleep 100", list.display());
+    let script = format!("echo $$ >>{}; kill -9 $PPID; exec sleep 100", list.display());
     let finished = run_for(shell(&script), FAR).await;
     assert!(matches!(finished.outcome, Outcome::Lost { .. }), "{finished:?}");
     assert_eq!(finished.descendants, Descendants::MayRemain);

@@ -76,6 +76,10 @@ fn become_supervised(control: RawFd, leftovers: Leftovers) -> io::Result<()> {
             return Err(io::Error::from_raw_os_error(libc::ECHILD));
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
+        // What we inherited ourselves is not the program's either. Marked, not closed: the
+        // standard library still reports a failed exec over a descriptor of its own. A kernel
+        // before 5.11 cannot do this; then only our own descriptors are sure to be closed.
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
     Ok(())
 }
@@ -143,14 +147,21 @@ fn wait_for_news(control: RawFd, child_ended: RawFd, killing: bool) -> bool {
         libc::pollfd { fd: child_ended, events: libc::POLLIN, revents: 0 },
     ];
     let timeout_ms = if killing { LOOK_AGAIN_MS } else { -1 };
-    let mut signals = [0_u8; 1024];
-    // SAFETY: both calls write only into the arrays given, within their sizes.
+    let mut bytes = [0_u8; 1024];
+    // SAFETY: the calls write only into the arrays given, within their sizes.
     unsafe {
         libc::poll(watched.as_mut_ptr(), 2, timeout_ms);
-        libc::read(child_ended, signals.as_mut_ptr().cast::<c_void>(), signals.len());
+        libc::read(child_ended, bytes.as_mut_ptr().cast::<c_void>(), bytes.len());
     }
-    let [control, _] = watched;
-    control.revents != 0
+    let [asked, _] = watched;
+    if asked.revents == 0 {
+        return false;
+    }
+    // The word must be taken: a socket that is closed with unread data resets its peer, and the
+    // daemon would lose our last messages.
+    // SAFETY: as above.
+    unsafe { libc::recv(control, bytes.as_mut_ptr().cast::<c_void>(), bytes.len(), libc::MSG_DONTWAIT) };
+    true
 }
 
 /// Kills every child, and the program's own process group while its leader is not yet reaped.
