@@ -17,6 +17,7 @@
 //! | [`logging`] | log lines, levels and numbered operator events |
 
 pub mod clock;
+pub mod config;
 pub mod files;
 pub mod process;
 pub mod secrets;
