@@ -1,1 +1,35 @@
-//! To be written.
+//! The wire contract of Picket: what the programs say to each other, and nothing of what they decide.
+//!
+//! [`v1`] is generated from `picket/v1/*.proto`, checked in, and compared with the schema by a test. Outside of
+//! [`convert`] nobody turns wire messages into the core's or back; what does not fit is refused there, with the
+//! path of the field. [`beat`] is the heartbeats' own compact form. [`digest`] is the fingerprint by which node
+//! and witness see that they were configured alike.
+#![forbid(unsafe_code)]
+
+pub mod beat;
+pub mod convert;
+mod digest;
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)] // generated
+#[path = "gen/picket.v1.rs"]
+pub mod v1;
+
+pub use convert::{WireError, from_wire, to_wire};
+pub use digest::{Volume, digest};
+
+/// The version of the protocol between node and witness and between nodes. Every message states the version that
+/// it is written in; another one is refused.
+pub const PROTOCOL: u32 = 1;
+
+/// The version of what machine-readable output means: `schema` in every `--json`.
+pub const SCHEMA: u32 = 1;
+
+/// The most volumes that a cluster may have: so many that a heartbeat of a node which holds all of them still
+/// fits into one datagram of [`beat::DATAGRAM_MAX`] bytes.
+pub const VOLUMES_MAX: usize = 100;
+
+/// The largest message that anybody accepts, in bytes: ten times a registration that reports
+/// [`VOLUMES_MAX`] volumes with full histories.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// The file descriptor set of `picket.v1`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptor.bin");

@@ -1,0 +1,19 @@
+//! What nodes say to each other.
+
+use super::shape::{choice, fields};
+use picket_core::message::{PeerBody, SignedRelease};
+
+choice!(PeerBody => PeerBody in peer_body {
+    units {}
+    inners {}
+    fields {
+        FailsafeLease { request, volume, epoch },
+        FailsafeAnswer { request, run, volume, epoch, promise },
+        HandoverOffer { request, volume, epoch },
+        HandoverAnswer { request, volume, ready },
+        MoveRequest { volume, to },
+        RelayRelease { release },
+    }
+});
+
+fields!(SignedRelease => SignedRelease { volume, epoch, boot, signature });
