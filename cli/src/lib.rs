@@ -1,1 +1,3 @@
-//! To be written.
+//! What operators type, and the demonstration that runs everything on one host.
+
+pub mod demo;

@@ -1,0 +1,167 @@
+//! Which of its many names the program was called by, and what to do then.
+//!
+//! ```text
+//! fence_picket_<device> [options]     that agent, through its link
+//! meatclient -c NODE                  the operator's confirmation, as it was always called
+//! picket-fence <device> [options]     that agent
+//! picket-fence confirm|link|list|describe …
+//! ```
+
+use crate::agent::{self, Surroundings};
+use crate::devices::meatware::audit::Actor;
+use crate::devices::meatware::confirm::{self, Wish};
+use crate::exit::Exit;
+use crate::metadata;
+use crate::registry::{self, DEVICES, DeviceKind};
+use std::env;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
+
+/// The name under which operators confirm.
+pub const CONFIRM_NAME: &str = "meatclient";
+
+const USAGE: &str = "Usage:
+  picket-fence DEVICE [options]       run the agent; without options they are read from standard input
+  picket-fence list                   show the devices
+  picket-fence describe DEVICE        show a device's options
+  picket-fence confirm -c NODE [--deny] [--spool-dir DIR]
+                                      confirm (or deny) that a machine was reset by hand
+  picket-fence link DIR               make the links fence_picket_* and meatclient in DIR
+";
+
+/// What the program is given.
+pub struct Call<'a> {
+    /// The name that it was called by, without directories.
+    pub name: &'a str,
+    /// The words after it.
+    pub words: &'a [String],
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// The environment variable `PCMK_service`.
+    pub pcmk_service: Option<String>,
+    /// Whether messages also go to the system log.
+    pub system_log: bool,
+}
+
+/// Runs with the process's own arguments, streams and environment.
+#[must_use]
+pub fn main() -> Exit {
+    let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let called = words.next().unwrap_or_default();
+    let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let words: Vec<String> = words.collect();
+    let result = run(Call {
+        name: &name,
+        words: &words,
+        stdin: &mut io::stdin(),
+        out: &mut io::stdout(),
+        pcmk_service: env::var("PCMK_service").ok(),
+        system_log: true,
+    });
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "{name}: {error}");
+        Exit::Failed
+    })
+}
+
+/// Runs what the call asks for.
+///
+/// # Errors
+/// A stream or file failed; counts as [`Exit::Failed`].
+pub fn run(call: Call<'_>) -> io::Result<Exit> {
+    if call.name == CONFIRM_NAME {
+        return confirm(call.words, call.stdin, call.out);
+    }
+    // Only the agents' own names: a program called "process" is none of ours.
+    if call.name.starts_with(registry::AGENT_PREFIX) {
+        return match registry::find(call.name) {
+            Some(kind) => agent(kind, call.words, call.stdin, call.out, call.pcmk_service, call.system_log),
+            None => unknown_device(call.name),
+        };
+    }
+    let Some((verb, rest)) = call.words.split_first() else {
+        write!(call.out, "{USAGE}")?;
+        return Ok(Exit::Failed);
+    };
+    match (verb.as_str(), rest) {
+        ("-h" | "--help" | "help", _) => write!(call.out, "{USAGE}").map(|()| Exit::Success),
+        ("-V" | "--version", _) => {
+            writeln!(call.out, "picket-fence {}", env!("CARGO_PKG_VERSION")).map(|()| Exit::Success)
+        }
+        ("list", []) => list(call.out),
+        ("describe", [device]) => match registry::find(device) {
+            Some(kind) => metadata::help(kind, call.out).map(|()| Exit::Success),
+            None => unknown_device(device),
+        },
+        ("link", [dir]) => link(&env::current_exe()?, &PathBuf::from(dir), call.out),
+        ("confirm", rest) => confirm(rest, call.stdin, call.out),
+        ("list" | "describe" | "link", _) => {
+            write!(io::stderr(), "{USAGE}")?;
+            Ok(Exit::Failed)
+        }
+        (device, rest) => match registry::find(device) {
+            Some(kind) => agent(kind, rest, call.stdin, call.out, call.pcmk_service, call.system_log),
+            None => unknown_device(device),
+        },
+    }
+}
+
+fn agent(
+    kind: &'static DeviceKind,
+    words: &[String],
+    stdin: &mut dyn Read,
+    out: &mut dyn Write,
+    pcmk_service: Option<String>,
+    system_log: bool,
+) -> io::Result<Exit> {
+    agent::run(kind, Surroundings { words, stdin, out, pcmk_service, system_log })
+}
+
+fn unknown_device(name: &str) -> io::Result<Exit> {
+    let known: Vec<_> = DEVICES.iter().map(|kind| kind.name).collect();
+    writeln!(io::stderr(), "no device {name}; there are: {}", known.join(", "))?;
+    Ok(Exit::Failed)
+}
+
+fn list(out: &mut dyn Write) -> io::Result<Exit> {
+    for kind in DEVICES {
+        writeln!(out, "{:<12} {:<28} {}", kind.name, kind.agent_name(), kind.shortdesc)?;
+    }
+    Ok(Exit::Success)
+}
+
+fn confirm(words: &[String], stdin: &mut dyn Read, out: &mut dyn Write) -> io::Result<Exit> {
+    let done = Wish::parse(words)
+        .and_then(|wish| confirm::confirm(&wish, &Actor::here(), &mut BufReader::new(stdin), out));
+    match done {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => {
+            writeln!(io::stderr(), "{error}")?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// Makes the links. One that already points here stays; anything else in its place is an error.
+fn link(program: &Path, dir: &Path, out: &mut dyn Write) -> io::Result<Exit> {
+    let names = DEVICES.iter().map(|kind| kind.agent_name()).chain([CONFIRM_NAME.to_owned()]);
+    let mut exit = Exit::Success;
+    for name in names {
+        let path = dir.join(name);
+        match symlink(program, &path) {
+            Ok(()) => writeln!(out, "{} -> {}", path.display(), program.display())?,
+            Err(_) if path.read_link().is_ok_and(|target| target == program) => {}
+            Err(error) => {
+                writeln!(io::stderr(), "{}: {error}", path.display())?;
+                exit = Exit::Failed;
+            }
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,4 @@
+//! The devices, one file or folder each.
+
+pub mod meatware;
+pub mod process;

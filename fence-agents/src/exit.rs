@@ -1,0 +1,63 @@
+//! Exit statuses and the words that callers look for.
+
+use crate::device::Power;
+use std::process::ExitCode;
+
+/// How an agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, or already so; for `status`: the machine is on.
+    Success,
+    /// 1: failed, refused or not known.
+    Failed,
+    /// 2: only for `status`: the machine is off.
+    StatusOff,
+}
+
+impl Exit {
+    /// The number that the caller sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::StatusOff => 2,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// `Success: Powered OFF`.
+#[must_use]
+pub fn powered(power: Power) -> String {
+    format!("Success: Powered {power}")
+}
+
+/// `Success: Already OFF`.
+#[must_use]
+pub fn already(power: Power) -> String {
+    format!("Success: Already {power}")
+}
+
+/// `Status: ON`.
+#[must_use]
+pub fn status(power: Power) -> String {
+    format!("Status: {power}")
+}
+
+/// `Failed: Timed out waiting to power OFF`.
+#[must_use]
+pub fn timed_out(power: Power) -> String {
+    format!("Failed: Timed out waiting to power {power}")
+}
+
+/// What `reboot` says once off was verified.
+pub const REBOOTED: &str = "Success: Rebooted";
+
+/// What `status` says when it cannot tell.
+pub const STATUS_UNKNOWN: &str = "Failed: Unable to obtain correct plug status or plug is not available";

@@ -1,0 +1,8 @@
+//! `picket-fence`: all fence agents in one program, chosen by the name that it is called under.
+
+use picket_fence::command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::main().into()
+}

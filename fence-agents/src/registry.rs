@@ -1,0 +1,74 @@
+//! Which devices there are. Adding one is one line here.
+
+use crate::action::Action;
+use crate::device::Device;
+use crate::devices::{meatware, process};
+use crate::input::{InputError, Options};
+use crate::options::{FIRST, LAST, OptionSpec};
+
+/// What stands before the name of every agent: `fence_picket_<device>`.
+pub const AGENT_PREFIX: &str = "fence_picket_";
+
+/// Every device, in the order in which `list` shows them.
+pub const DEVICES: &[&DeviceKind] = &[&meatware::KIND, &process::KIND];
+
+/// A kind of device: all that is known about it before it is opened.
+#[derive(Debug)]
+pub struct DeviceKind {
+    /// Its name, as in `fence_picket_<name>`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub shortdesc: &'static str,
+    /// What its users must know. Paragraphs are separated by an empty line.
+    pub longdesc: &'static str,
+    /// Its own options.
+    pub options: &'static [OptionSpec],
+    /// Common options whose default is another one here: `(name, default)`.
+    pub defaults: &'static [(&'static str, &'static str)],
+    /// Whether it can power a machine on. If not, `reboot` ends with the verified off.
+    pub powers_on: bool,
+    /// Whether it can read a power state without having been asked to change it.
+    pub reads_state: bool,
+    /// Checks the options and makes the device. Sends nothing yet.
+    pub open: fn(&Options) -> Result<Box<dyn Device>, InputError>,
+}
+
+impl DeviceKind {
+    /// The name of the agent: `fence_picket_<name>`.
+    #[must_use]
+    pub fn agent_name(&self) -> String {
+        format!("{AGENT_PREFIX}{}", self.name)
+    }
+
+    /// All options with their defaults for this device.
+    pub fn all_options(&self) -> impl Iterator<Item = OptionSpec> {
+        FIRST.iter().chain(self.options).chain(LAST).map(|spec| {
+            let own = self.defaults.iter().find(|(name, _)| *name == spec.name);
+            own.map_or(*spec, |(_, default)| spec.default(default))
+        })
+    }
+
+    /// The actions that it announces, in the order of the metadata.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        Action::ALL.into_iter().filter(|action| match action {
+            Action::On => self.powers_on,
+            Action::Status => self.reads_state,
+            Action::Off
+            | Action::Reboot
+            | Action::List
+            | Action::ListStatus
+            | Action::Monitor
+            | Action::Metadata
+            | Action::Manpage
+            | Action::ValidateAll => true,
+        })
+    }
+}
+
+/// The device of this name: `process`, `fence_picket_process`, and with `-` for `_`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static DeviceKind> {
+    let name = name.replace('-', "_");
+    let name = name.strip_prefix(AGENT_PREFIX).unwrap_or(&name);
+    DEVICES.iter().copied().find(|kind| kind.name == name)
+}
