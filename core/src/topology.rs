@@ -287,6 +287,12 @@ impl Fence {
         plan.device(after).is_none()
     }
 
+    /// The level that it is at, from 0.
+    #[must_use]
+    pub const fn level(&self) -> u8 {
+        self.at.level
+    }
+
     /// Whether an agent was started, so that the target may go off at any moment.
     #[must_use]
     pub const fn has_started(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::error::Refusal;
 use crate::evidence::{Generation, Proof};
 use crate::ids::{BootId, Epoch, NodeId, NodeSet, PathId, PermitId, VolumeId};
 use crate::message::{Beat, FromWitness, OperatorAnswer, OperatorRequest, PeerMessage, ToWitness};
+use crate::quorum::Vote;
 use crate::ready::Ready;
 use crate::time::Instant;
 use crate::topology::{DeviceOrder, DeviceVerdict, OrderId};
@@ -61,6 +62,8 @@ pub enum Input {
         /// How it ended.
         verdict: DeviceVerdict,
     },
+    /// The quorum check of a mode that looks outside the cluster came to a result.
+    RemoteVote(Vote),
     /// An operator asks.
     Operator {
         /// Repeated in the answer.

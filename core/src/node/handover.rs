@@ -1,0 +1,187 @@
+//! Moving a volume to another node, and stopping the daemon.
+//!
+//! The holder asks the other node first whether it could take the volume now. Only then does it demote, release
+//! with the other as the successor, and the other, which has been asking for the grant since it said yes, gets it
+//! with the release as the proof. Cut at any step, the volume has one holder, or none and both may ask.
+
+use super::state::{Handover, Node, OperatorTicket, Out, Phase, Stop};
+use super::{Effect, NodeAnswer};
+use crate::error::Refusal;
+use crate::ids::{Epoch, NodeId, NodeSet, RequestId, VolumeId};
+use crate::message::PeerBody;
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+impl Node {
+    /// The holder offers a volume to another node.
+    pub(super) fn offer(
+        &mut self,
+        now: Instant,
+        id: VolumeId,
+        to: NodeId,
+        out: &mut Out,
+    ) -> Result<(), Refusal> {
+        if to == self.config.me {
+            return Err(Refusal::AlreadyThere);
+        }
+        let request = self.next_request();
+        let give_up_at = now + self.config.params.suspect_after();
+        let Some(volume) = self.volumes.get_mut(&id) else {
+            return Err(Refusal::NoSuchVolume { volume: id });
+        };
+        let Phase::Active(held) = volume.phase else {
+            let holder =
+                volume.register.as_ref().and_then(|register| register.holder).map(|holder| holder.node);
+            return Err(Refusal::NotHolder { holder });
+        };
+        if !self.link.registered {
+            return Err(Refusal::NotRegistered);
+        }
+        volume.handover = Some(Handover { to, request, give_up_at });
+        self.tell(to, PeerBody::HandoverOffer { request, volume: id, epoch: held.epoch }, out);
+        Ok(())
+    }
+
+    /// Whether this node could take the volume over from its holder now.
+    pub(super) fn could_take(
+        &self,
+        now: Instant,
+        from: NodeId,
+        id: VolumeId,
+        epoch: Epoch,
+    ) -> Result<(), Refusal> {
+        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else {
+            return Err(Refusal::NoSuchVolume { volume: id });
+        };
+        if disk.max_epoch > epoch {
+            return Err(Refusal::EpochMismatch { held: disk.max_epoch, asked: epoch });
+        }
+        if volume.phase != Phase::Secondary || self.stop.is_some() {
+            return Err(Refusal::WrongState {
+                expected: "a secondary replica of a daemon that is not stopping".into(),
+            });
+        }
+        if self.run.failed {
+            return Err(Refusal::DeclaredFailed);
+        }
+        let Some(report) = &volume.report else { return Err(Refusal::Incomplete) };
+        if !report.complete {
+            return Err(Refusal::Incomplete);
+        }
+        if !report.connected.contains(from) {
+            return Err(Refusal::NotConnected);
+        }
+        let Some(register) = &volume.register else { return Err(Refusal::NotRegistered) };
+        if !register.isr.contains(self.config.me) {
+            return Err(Refusal::NotInSync { isr: register.isr });
+        }
+        if !self.link.registered {
+            return Err(Refusal::NotRegistered);
+        }
+        if now < self.quarantine_until() {
+            return Err(Refusal::Quarantined);
+        }
+        match self.promise_about(now, id) {
+            Some(promise) => Err(Refusal::Promised { to: promise.to }),
+            None => Ok(()),
+        }
+    }
+
+    /// From now on the grant is asked for, so that the release finds the request waiting.
+    pub(super) fn expect_handover(&mut self, now: Instant, id: VolumeId) {
+        let until = now + self.config.params.suspect_after() * 4;
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.expecting_until = Some(until);
+        }
+    }
+
+    pub(super) fn handover_answered(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        request: RequestId,
+        id: VolumeId,
+        ready: Result<(), Refusal>,
+        out: &mut Out,
+    ) {
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        let Some(handover) = volume.handover.filter(|open| open.to == from && open.request == request) else {
+            return;
+        };
+        match (ready, volume.phase) {
+            (Ok(()), Phase::Active(held)) if self.link.registered => {
+                self.stop_volume(now, id, held, Some(handover.to), out);
+            }
+            (Ok(()), _) => self.handover_refused(id, Refusal::NotRegistered, out),
+            (Err(refusal), _) => self.handover_refused(id, refusal, out),
+        }
+    }
+
+    fn handover_refused(&mut self, id: VolumeId, refusal: Refusal, out: &mut Out) {
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.handover = None;
+        }
+        let tickets: Vec<_> = self
+            .operators
+            .iter()
+            .filter(|(_, ticket)| matches!(ticket, OperatorTicket::Move { volume, .. } if *volume == id))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in tickets {
+            self.operators.remove(&ticket);
+            out.push(Effect::Answer { ticket, answer: NodeAnswer::Refused(refusal.clone()) });
+        }
+    }
+
+    /// An offer that is not answered is taken back.
+    pub(super) fn settle_handover(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let handover = self.volumes.get(&id).and_then(|volume| volume.handover);
+        if handover.is_some_and(|handover| now >= handover.give_up_at) {
+            self.handover_refused(id, Refusal::NotConnected, out);
+        }
+    }
+
+    /// A daemon that stops hands over what it holds, or else releases it.
+    pub(super) fn settle_stop(&mut self, now: Instant, out: &mut Out) {
+        let Some(stop) = self.stop else { return };
+        let ids: Vec<_> = self.volumes.keys().copied().collect();
+        for id in &ids {
+            self.stop_one(now, *id, stop, out);
+        }
+        let idle = self.volumes.values().all(|volume| {
+            volume.releasing.is_none() && matches!(volume.phase, Phase::Secondary | Phase::Unread)
+        });
+        if idle || now >= stop.give_up_at {
+            self.stop = None;
+            let answer = if idle {
+                NodeAnswer::Done
+            } else {
+                NodeAnswer::Unfinished("something is still held, or its release is not recorded".into())
+            };
+            out.push(Effect::Answer { ticket: stop.ticket, answer });
+        }
+    }
+
+    fn stop_one(&mut self, now: Instant, id: VolumeId, stop: Stop, out: &mut Out) {
+        let Some(volume) = self.volumes.get(&id) else { return };
+        let Phase::Active(held) = volume.phase else { return };
+        if volume.handover.is_some_and(|handover| now < handover.give_up_at) {
+            return;
+        }
+        let isr = volume.register.as_ref().map(|register| register.isr).unwrap_or_default();
+        let able = volume.report.as_ref().map(|report| report.complete_peers.intersection(report.connected));
+        let heard: NodeSet = isr.iter().filter(|peer| self.is_heard(now, *peer)).collect();
+        let next = heard.intersection(able.unwrap_or_default()).minus(stop.tried).iter().next();
+        match next {
+            Some(to) => {
+                if let Some(stop) = &mut self.stop {
+                    stop.tried = stop.tried.with(to);
+                }
+                if self.offer(now, id, to, out).is_err() {
+                    self.stop_volume(now, id, held, None, out);
+                }
+            }
+            None => self.stop_volume(now, id, held, None, out),
+        }
+    }
+}

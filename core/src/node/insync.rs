@@ -1,0 +1,211 @@
+//! The in-sync set, on the side of the holder.
+//!
+//! The holder never changes the set by itself: while a required replica is missing its barrier holds writes back,
+//! and they go on only when the witness has recorded the removal. A grow is made durable as an intent before it is
+//! asked for, and from that moment the replica is required.
+
+use super::state::{Node, Out, Phase, Updating, Volume};
+use super::{Barrier, Event, GrowIntent, VolumeAction, VolumeReport};
+use crate::error::Refusal;
+use crate::ids::{NodeId, NodeSet, VolumeId};
+use crate::message::{RegisterView, Request, UpdateInSync};
+use crate::mutant::{self, Mutant};
+use crate::time::Instant;
+
+/// A node takes so many grows without a known end at most: one for each other member.
+const INTENTS_MAX: usize = NodeSet::MAX_NODES as usize;
+
+impl Node {
+    pub(super) fn settle_insync(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        if self.settle_barrier(now, id, out) {
+            return;
+        }
+        let Some((register, report)) = self.holds_by_record(id) else { return };
+        let missing = self.missing(now, id, &register, &report);
+        if !missing.is_empty() {
+            self.shrink(now, id, &register, &report, missing, out);
+        } else {
+            self.grow(now, id, &register, &report, out);
+        }
+    }
+
+    /// The register and the report, if the witness has this node as the holder and no change is under way.
+    fn holds_by_record(&self, id: VolumeId) -> Option<(RegisterView, VolumeReport)> {
+        let volume = self.volumes.get(&id)?;
+        let (register, report) = (volume.register.as_ref()?, volume.report.as_ref()?);
+        let held = volume.phase.held()?;
+        let mine =
+            register.holder.is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot);
+        let free = volume.updating.is_none() && self.link.registered && volume.refused.is_none();
+        (mine && free && register.epoch == held.epoch).then(|| (register.clone(), report.clone()))
+    }
+
+    /// Brings the barrier in line with what is recorded. Returns whether a command is under way.
+    fn settle_barrier(&mut self, now: Instant, id: VolumeId, out: &mut Out) -> bool {
+        let Some(config) = self.config.volumes.get(&id) else { return true };
+        if config.barrier == Barrier::None {
+            return false;
+        }
+        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else {
+            return true;
+        };
+        if volume.command.is_some() || now < volume.cooldown_until {
+            return volume.command.is_some();
+        }
+        let Some(report) = &volume.report else { return true };
+        let needed = disk.maximal_isr().without(self.config.me);
+        let spare = report.required.minus(needed).iter().next();
+        let lost = report.lost.iter().next().filter(|_| mutant::on(Mutant::M34));
+        if let Some(peer) = spare.or(lost) {
+            self.command(now, id, VolumeAction::DropPeer { peer }, out);
+            return true;
+        }
+        let absent = needed.minus(report.required).intersection(report.complete_peers).iter().next();
+        if let Some(peer) = absent {
+            self.command(now, id, VolumeAction::RequirePeer { peer }, out);
+            return true;
+        }
+        false
+    }
+
+    /// Members of the maximal view that writes cannot reach.
+    fn missing(&self, now: Instant, id: VolumeId, register: &RegisterView, report: &VolumeReport) -> NodeSet {
+        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else {
+            return NodeSet::EMPTY;
+        };
+        if self.config.volumes.get(&id).is_some_and(|config| config.barrier == Barrier::None) {
+            return NodeSet::EMPTY;
+        }
+        let all = disk.maximal_isr().union(register.isr).without(self.config.me);
+        // After a promotion the replicas' connections need a moment to come up.
+        let settled = now.since(volume.promoted_at) >= self.config.params.suspect_after();
+        let unreachable = if settled { all.minus(report.connected) } else { NodeSet::EMPTY };
+        report.lost.intersection(all).union(unreachable)
+    }
+
+    fn shrink(
+        &mut self,
+        now: Instant,
+        id: VolumeId,
+        register: &RegisterView,
+        report: &VolumeReport,
+        missing: NodeSet,
+        out: &mut Out,
+    ) {
+        // A grow whose end is not known is not taken along: the new version makes it void.
+        let isr = register.isr.minus(missing).with(self.config.me);
+        self.update(now, id, register, report, isr, out);
+    }
+
+    fn grow(
+        &mut self,
+        now: Instant,
+        id: VolumeId,
+        register: &RegisterView,
+        report: &VolumeReport,
+        out: &mut Out,
+    ) {
+        let (Some(volume), Some(config)) = (self.volumes.get(&id), self.config.volumes.get(&id)) else {
+            return;
+        };
+        if !self.may_grow(now, id, volume) {
+            return;
+        }
+        let without_barrier = config.barrier == Barrier::None;
+        let Some(disk) = self.disk.volumes.get_mut(&id) else { return };
+        if let Some(intent) = disk.intents.first().copied() {
+            if without_barrier || report.required.contains(intent.peer) {
+                self.update(now, id, register, report, register.isr.with(intent.peer), out);
+            }
+            return;
+        }
+        let heard: NodeSet = self.peers.keys().copied().collect();
+        let ready =
+            if without_barrier { heard } else { report.complete_peers.intersection(report.connected) };
+        let candidates = ready.intersection(config.members).minus(register.isr).without(self.config.me);
+        let silent: NodeSet = candidates.iter().filter(|peer| !self.is_heard(now, *peer)).collect();
+        let peer = candidates.minus(silent).minus(self.targets()).iter().next();
+        let Some(peer) = peer else { return };
+        self.intend(id, peer, register, out);
+        if without_barrier {
+            self.update(now, id, register, report, register.isr.with(peer), out);
+        } else {
+            self.command(now, id, VolumeAction::RequirePeer { peer }, out);
+        }
+    }
+
+    fn may_grow(&self, now: Instant, id: VolumeId, volume: &Volume) -> bool {
+        let Phase::Active(held) = volume.phase else { return false };
+        let leased = self.is_solo(id) || now + self.config.params.freeze_before < held.lease_until;
+        leased
+            && volume.handover.is_none()
+            && now >= volume.cooldown_until
+            && volume.command.is_none()
+            && self.stop.is_none()
+    }
+
+    /// Nodes that somebody has a permit to fence.
+    fn targets(&self) -> NodeSet {
+        self.view.permits.iter().map(|permit| permit.target).collect()
+    }
+
+    fn intend(&mut self, id: VolumeId, peer: NodeId, register: &RegisterView, out: &mut Out) {
+        let Some(disk) = self.disk.volumes.get_mut(&id) else { return };
+        if disk.intents.len() < INTENTS_MAX {
+            disk.intents.push(GrowIntent { peer, version: register.isr_version });
+            out.disk = !mutant::on(Mutant::M25);
+        }
+    }
+
+    fn update(
+        &mut self,
+        now: Instant,
+        id: VolumeId,
+        register: &RegisterView,
+        report: &VolumeReport,
+        isr: NodeSet,
+        out: &mut Out,
+    ) {
+        let expected = register.isr_version;
+        let (epoch, generation) = (register.epoch, report.generation.clone());
+        // What is known of the store is made durable before the barrier can be lifted on the strength of it.
+        self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
+        let body = Request::UpdateInSync(UpdateInSync { volume: id, epoch, expected, isr, generation });
+        if self.say(now, body, out)
+            && let Some(volume) = self.volumes.get_mut(&id)
+        {
+            volume.updating = Some(Updating { isr, expected });
+        }
+    }
+
+    /// The witness recorded a change.
+    pub(super) fn in_sync(&mut self, register: RegisterView, out: &mut Out) {
+        if let Some(volume) = self.volumes.get_mut(&register.volume) {
+            volume.updating = None;
+        }
+        self.learn(register, out);
+    }
+
+    /// For the log of the holder.
+    pub(super) fn tell_change(&self, id: VolumeId, before: NodeSet, isr: NodeSet, out: &mut Out) {
+        if self.volumes.get(&id).is_none_or(|volume| volume.phase.held().is_none()) {
+            return;
+        }
+        if !before.is_subset(isr) {
+            out.event(Event::ReplicaRemoved { volume: id, isr });
+        } else if before != isr {
+            out.event(Event::ReplicaAdded { volume: id, isr });
+        }
+    }
+
+    /// The witness did not record a change: read everything again, on a new session.
+    pub(super) fn not_in_sync(&mut self, now: Instant, id: VolumeId, refusal: &Refusal, out: &mut Out) {
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.updating = None;
+            volume.cooldown_until = now + super::volume::COOLDOWN;
+        }
+        if matches!(refusal, Refusal::VersionConflict { .. }) {
+            self.close_witness(out);
+        }
+    }
+}

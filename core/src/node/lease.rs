@@ -1,0 +1,170 @@
+//! Stepping down in time.
+//!
+//! On every wake-up the leases are looked at before anything else. A holder that is not solo freezes F before its
+//! lease ends, then follows its loss action; when the lease has ended and it is not seen inactive, the machine
+//! resets itself.
+
+use super::state::{CommandKind, Held, Node, Out, Phase, Stopping};
+use super::{Effect, Event, LossAction, ResetReason, VolumeAction};
+use crate::ids::{NodeSet, VolumeId};
+use crate::mutant::{self, Mutant};
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+impl Node {
+    /// Whether the node is the only one that can be elected for the volume, as the witness has recorded it above
+    /// the version of every grow that this node ever asked for. Such a holder needs no lease.
+    #[must_use]
+    pub fn is_solo(&self, id: VolumeId) -> bool {
+        let Some(volume) = self.volumes.get(&id) else { return false };
+        let Some(held) = volume.phase.held() else { return false };
+        let Some(disk) = self.disk.volumes.get(&id) else { return false };
+        if self.run.failed {
+            return false;
+        }
+        if mutant::on(Mutant::M11) && self.link.answered_at.is_none_or(|at| held.lease_until < at) {
+            return true;
+        }
+        let confirmed = volume.register.as_ref().is_some_and(|register| {
+            register.isr == NodeSet::only(self.config.me)
+                && register
+                    .holder
+                    .is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot)
+                && register.epoch == held.epoch
+        });
+        confirmed && disk.is_settled()
+    }
+
+    /// Whether the volume may be written here at `now`: solo, or within the lease.
+    pub(super) fn has_authority(&self, now: Instant, id: VolumeId) -> bool {
+        let held = self.volumes.get(&id).and_then(|volume| volume.phase.held());
+        held.is_some_and(|held| self.is_solo(id) || now < held.lease_until)
+    }
+
+    /// Looks at every lease; the first thing in each step, and the last.
+    pub(super) fn enforce_leases(&mut self, now: Instant, out: &mut Out) {
+        let ids: Vec<_> = self.volumes.keys().copied().collect();
+        for id in ids {
+            if !self.resetting {
+                self.enforce_lease(now, id, out);
+            }
+        }
+    }
+
+    fn enforce_lease(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        if self.is_solo(id) {
+            return;
+        }
+        let Some(volume) = self.volumes.get(&id) else { return };
+        match volume.phase {
+            Phase::Promoting(held) | Phase::Active(held) => {
+                if now + self.config.params.freeze_before >= held.lease_until {
+                    self.freeze(now, id, held, out);
+                }
+                self.reset_unless_inactive(now, id, held, out);
+            }
+            Phase::Frozen(held) => {
+                if volume.is_seen_frozen() && now + self.config.params.freeze_before >= held.lease_until {
+                    self.lose(now, id, held, out);
+                }
+                self.reset_unless_inactive(now, id, held, out);
+            }
+            Phase::Stopping(Stopping { held: Some(held), .. }) => {
+                self.reset_unless_inactive(now, id, held, out)
+            }
+            Phase::Unread => {
+                let left = self.run.held.get(&id).copied();
+                if let Some(held) = left.filter(|_| !self.kept) {
+                    let held = Held { epoch: held.epoch, lease_until: held.lease_until };
+                    self.reset_unless_inactive(now, id, held, out);
+                }
+            }
+            Phase::Secondary | Phase::Failed | Phase::Stopping(Stopping { held: None, .. }) => {}
+        }
+    }
+
+    fn freeze(&mut self, now: Instant, id: VolumeId, held: Held, out: &mut Out) {
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.phase = Phase::Frozen(held);
+        }
+        self.command(now, id, VolumeAction::Freeze, out);
+        out.event(Event::Frozen { volume: id });
+    }
+
+    /// Authority is lost and the volume is frozen: the loss action.
+    fn lose(&mut self, now: Instant, id: VolumeId, held: Held, out: &mut Out) {
+        let Some(config) = self.config.volumes.get(&id) else { return };
+        let others_live = self.volumes.keys().any(|other| *other != id && self.has_authority(now, *other));
+        let spare = others_live && !mutant::on(Mutant::M33);
+        match config.loss_action {
+            LossAction::Freeze => {}
+            LossAction::Osu => self.stop_volume(now, id, held, None, out),
+            LossAction::Fastboot | LossAction::Fastkill if spare => {
+                self.stop_volume(now, id, held, None, out)
+            }
+            LossAction::Fastboot => self.reset(false, ResetReason::AuthorityLost { volume: id }, out),
+            LossAction::Fastkill => self.reset(true, ResetReason::AuthorityLost { volume: id }, out),
+        }
+    }
+
+    /// Begins to make a held volume inactive.
+    pub(super) fn stop_volume(
+        &mut self,
+        now: Instant,
+        id: VolumeId,
+        held: Held,
+        successor: Option<crate::ids::NodeId>,
+        out: &mut Out,
+    ) {
+        let Some(config) = self.config.volumes.get(&id) else { return };
+        let deadline = now + config.demote_timeout;
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.phase = Phase::Stopping(Stopping { held: Some(held), successor, deadline });
+            volume.handover = None;
+            volume.rounds.clear();
+        }
+        self.command(now, id, VolumeAction::Demote { deadline }, out);
+    }
+
+    /// The lease has ended: the volume is seen inactive, or the machine ends.
+    fn reset_unless_inactive(&mut self, now: Instant, id: VolumeId, held: Held, out: &mut Out) {
+        if now < held.lease_until || self.counts_as_inactive(id) {
+            return;
+        }
+        self.reset(false, ResetReason::NotVerifiedInactive { volume: id }, out);
+    }
+
+    /// Seen Secondary, or frozen behind a barrier where that is the loss action.
+    pub(super) fn counts_as_inactive(&self, id: VolumeId) -> bool {
+        let (Some(volume), Some(config)) = (self.volumes.get(&id), self.config.volumes.get(&id)) else {
+            return false;
+        };
+        let thawing = volume.command.is_some_and(|command| command.kind == CommandKind::Thaw);
+        let frozen = matches!(volume.phase, Phase::Frozen(_)) && volume.is_seen_frozen() && !thawing;
+        volume.is_verified_inactive() || frozen && config.loss_action == LossAction::Freeze
+    }
+
+    /// Ends the machine. Nothing is done after it.
+    pub(super) fn reset(&mut self, power_off: bool, reason: ResetReason, out: &mut Out) {
+        self.resetting = true;
+        out.event(Event::Resetting(reason.clone()));
+        out.push(Effect::Reset { power_off, reason });
+    }
+
+    /// Lifts the freeze of a volume whose authority is back.
+    pub(super) fn settle_frozen(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let Some(volume) = self.volumes.get(&id) else { return };
+        let Phase::Frozen(held) = volume.phase else { return };
+        let valid_until = if self.is_solo(id) {
+            Instant::NEVER
+        } else {
+            held.lease_until - self.config.params.freeze_before
+        };
+        if now >= valid_until || volume.refused.is_some() || volume.command.is_some() {
+            return;
+        }
+        if volume.is_seen_frozen() {
+            self.command(now, id, VolumeAction::Thaw { valid_until }, out);
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The session with the witness.
+//!
+//! A lease and a permit count from the moment that the newest request was *sent* which the witness had processed
+//! when it spoke, so the send times of unanswered requests are kept. A message of another session than the newest
+//! is dropped. Lost means that no renewal is answered; a refused one is an answer.
+
+use super::state::{Link, Node, Out};
+use super::{Effect, Event};
+use crate::error::Refusal;
+use crate::evidence::SelfFence;
+use crate::ids::{Epoch, NodeSet, Nonce, RequestId, SessionId, VolumeId};
+use crate::message::{
+    Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request,
+    Subject, ToWitness, View,
+};
+use crate::mutant::{self, Mutant};
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+/// More unanswered requests than this and the connection is given up: at a heartbeat each 25 ms it is over 6 s of
+/// silence, longer than any lease of such a profile.
+const UNANSWERED_MAX: usize = 256;
+
+impl Node {
+    /// Sends on the session, once it counts.
+    pub(super) fn say(&mut self, now: Instant, body: Request, out: &mut Out) -> bool {
+        let Some(session) = self.link.session else { return false };
+        if !self.link.registered && !matches!(body, Request::Register(_)) {
+            return false;
+        }
+        self.link.request += 1;
+        let request = RequestId(self.link.request);
+        self.link.sent.push_back((request, now));
+        if self.link.sent.len() > UNANSWERED_MAX {
+            self.close_witness(out);
+            return false;
+        }
+        let seen = if self.link.registered { self.link.seen } else { self.disk.seen };
+        out.push(Effect::Witness(ToWitness { session, request, seen, body }));
+        true
+    }
+
+    pub(super) fn close_witness(&mut self, out: &mut Out) {
+        self.witness_gone();
+        out.push(Effect::CloseWitness);
+    }
+
+    pub(super) fn witness_gone(&mut self) {
+        self.link =
+            Link { answered_at: self.link.answered_at, lost_told: self.link.lost_told, ..Link::default() };
+        for volume in self.volumes.values_mut() {
+            volume.updating = None;
+        }
+    }
+
+    /// When the newest request was sent that the witness had processed.
+    pub(super) fn sent_at(&self, processed: RequestId) -> Option<Instant> {
+        self.link.sent.iter().find(|(request, _)| *request == processed).map(|(_, at)| *at)
+    }
+
+    /// Nobody has answered a renewal for as long as makes a sender suspected.
+    pub(super) fn is_witness_lost(&self, now: Instant) -> bool {
+        let since = self.link.answered_at.unwrap_or(self.started);
+        now.since(since) >= self.config.params.suspect_after()
+    }
+
+    pub(super) fn take_witness(&mut self, now: Instant, message: FromWitness, out: &mut Out) {
+        if let Reply::Challenge { nonce } = message.body {
+            self.register(now, message.session, nonce, out);
+            return;
+        }
+        if self.link.session != Some(message.session) {
+            return;
+        }
+        while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
+            self.link.sent.pop_front();
+        }
+        self.link.seen = message.seen;
+        let sent_at = self.sent_at(message.processed);
+        match message.body {
+            Reply::Challenge { .. } => {}
+            Reply::Registered { registers, recovering } => self.registered(now, registers, recovering, out),
+            Reply::Refused { subject, refusal } => self.refused(now, subject, refusal, out),
+            Reply::Pending { subject, refusal } => self.pending(subject, refusal, out),
+            Reply::Renewed { volumes, refused, hears } => {
+                self.view.hears = hears;
+                self.renewed(now, sent_at, &volumes, refused, out);
+            }
+            Reply::Granted(granted) => self.granted(now, sent_at, granted, out),
+            Reply::InSync { register } => self.in_sync(register, out),
+            Reply::Released { volume, epoch } => self.released(volume, epoch),
+            Reply::Permit(permit) => self.permitted(now, sent_at, permit, out),
+            Reply::FenceRecorded { permit } => self.fence_recorded(now, permit, out),
+            Reply::OperatorAsked(pending) => {
+                out.event(Event::OperatorNeeded { target: pending.target, challenge: pending.challenge });
+            }
+            Reply::View(view) => self.learn_view(now, view, out),
+            Reply::Checked(CheckAnswer::Quorum(verdict)) => self.view.quorum = Some(verdict),
+            Reply::Checked(CheckAnswer::Witness { peer, verdict }) => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.verdict = Some(verdict);
+                }
+            }
+            Reply::Operator { ticket, answer } => self.witness_answered(ticket, answer, out),
+        }
+    }
+
+    fn register(&mut self, now: Instant, session: SessionId, nonce: Nonce, out: &mut Out) {
+        self.witness_gone();
+        self.link.session = Some(session);
+        let body = Request::Register(Register {
+            nonce,
+            boot: self.boot,
+            config: self.config.digest,
+            self_fence: SelfFence {
+                watchdog_counts: self.config.watchdog || mutant::on(Mutant::M4),
+                pause_visible: self.config.pause_visible,
+            },
+            replicas: self.volumes.keys().filter_map(|id| self.replica(*id)).collect(),
+        });
+        self.say(now, body, out);
+    }
+
+    fn replica(&self, id: VolumeId) -> Option<ReplicaReport> {
+        let volume = self.volumes.get(&id)?;
+        let disk = self.disk.volumes.get(&id)?;
+        let config = self.config.volumes.get(&id)?;
+        let report = volume.report.as_ref();
+        Some(ReplicaReport {
+            volume: id,
+            max_epoch: disk.max_epoch,
+            isr: if mutant::on(Mutant::M13) { disk.isr } else { disk.maximal_isr() },
+            isr_version: disk.isr_version,
+            recorded: disk.recorded,
+            generation: report.map(|report| report.generation.clone()).unwrap_or_default(),
+            complete: report.is_some_and(|report| report.complete),
+            held: volume.phase.held().map(|held| held.epoch),
+            barrier_suffices: config.barrier_suffices,
+            overridden: disk.overridden,
+        })
+    }
+
+    fn registered(
+        &mut self,
+        now: Instant,
+        registers: Vec<RegisterView>,
+        recovering: Option<NodeSet>,
+        out: &mut Out,
+    ) {
+        self.link.registered = true;
+        self.view.recovering = recovering;
+        for register in registers {
+            self.learn(register, out);
+        }
+        self.say(now, Request::Check(Check::Quorum), out);
+        self.heartbeat(now, out);
+    }
+
+    /// What a holder keeps telling the witness.
+    pub(super) fn heartbeat(&mut self, now: Instant, out: &mut Out) {
+        let limit = self.config.params.suspect_after();
+        let hears = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.watch.is_heard(now, limit))
+            .map(|(id, _)| *id)
+            .collect();
+        let holds = if self.run.failed { Vec::new() } else { self.holds() };
+        self.say(now, Request::Heartbeat(Heartbeat { hears, holds, clock: now.elapsed() }), out);
+    }
+
+    /// What is held, in any phase until it is verified inactive.
+    pub(super) fn holds(&self) -> Vec<(VolumeId, Epoch)> {
+        self.volumes.iter().filter_map(|(id, volume)| Some((*id, volume.phase.held()?.epoch))).collect()
+    }
+
+    fn renewed(
+        &mut self,
+        now: Instant,
+        sent_at: Option<Instant>,
+        volumes: &[(VolumeId, Epoch)],
+        refused: Vec<(VolumeId, Refusal)>,
+        out: &mut Out,
+    ) {
+        self.link.answered_at = Some(now);
+        if self.link.lost_told || self.view.quorum.is_none() {
+            out.event(Event::WitnessUp);
+            self.view.quorum.get_or_insert(crate::message::QuorumVerdict::Quorate);
+        }
+        self.link.lost_told = false;
+        let base = if mutant::on(Mutant::M1) { Some(now) } else { sent_at };
+        for (id, epoch) in volumes {
+            let Some(volume) = self.volumes.get_mut(id) else { continue };
+            volume.failsafe = false;
+            volume.refused = None;
+            volume.rounds.clear();
+            if let Some(base) = base {
+                self.extend_lease(*id, *epoch, base, out);
+            }
+        }
+        for (id, refusal) in refused {
+            self.renewal_refused(now, id, refusal, out);
+        }
+    }
+
+    /// A lease that was confirmed counts from when it was asked for.
+    pub(super) fn extend_lease(&mut self, id: VolumeId, epoch: Epoch, asked_at: Instant, out: &mut Out) {
+        let until = asked_at + self.config.params.lease;
+        let Some(held) = self.volumes.get_mut(&id).and_then(|volume| volume.phase.held_mut()) else { return };
+        if held.epoch == epoch && held.lease_until < until {
+            held.lease_until = until;
+            if let Some(kept) = self.run.held.get_mut(&id) {
+                kept.lease_until = until;
+                out.run = true;
+            }
+        }
+    }
+
+    fn renewal_refused(&mut self, now: Instant, id: VolumeId, refusal: Refusal, out: &mut Out) {
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        volume.refused = Some(refusal);
+        volume.rounds.clear();
+        // Authority is gone for good: surrender at once instead of waiting for the lease to run out.
+        if let super::Phase::Active(held) | super::Phase::Frozen(held) = volume.phase
+            && !self.is_solo(id)
+        {
+            self.stop_volume(now, id, held, None, out);
+        }
+    }
+
+    fn learn_view(&mut self, now: Instant, view: View, out: &mut Out) {
+        for register in view.registers {
+            self.learn(register, out);
+        }
+        self.view.hears = view.hears;
+        self.view.permits = view.permits;
+        self.permits_changed(now);
+        self.view.pending = view.pending;
+        self.view.maintenance = view.maintenance;
+        self.view.held_off = view.held_off;
+        self.view.failed = view.failed;
+        self.view.recovering = view.recovering;
+    }
+
+    /// Takes a register as the witness has it.
+    pub(super) fn learn(&mut self, register: RegisterView, out: &mut Out) {
+        let id = register.volume;
+        let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get_mut(&id)) else {
+            return;
+        };
+        let known = volume.register.as_ref().map(|known| known.isr_version).unwrap_or_default();
+        if register.isr_version < known.max(disk.isr_version) && !mutant::on(Mutant::M14) {
+            return;
+        }
+        let intents = disk.intents.len();
+        disk.intents.retain(|intent| intent.version >= register.isr_version);
+        let mine =
+            register.holder.is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot);
+        // A grant to this node is taken with its attempt or not at all; seeing it here must not use it up.
+        let epoch =
+            if mine || mutant::on(Mutant::M21) { disk.max_epoch } else { register.epoch.max(disk.max_epoch) };
+        let changed = disk.isr_version != register.isr_version
+            || disk.isr != register.isr
+            || disk.recorded != register.generation
+            || disk.max_epoch != epoch
+            || disk.intents.len() != intents;
+        if changed {
+            disk.isr = register.isr;
+            disk.isr_version = register.isr_version;
+            disk.recorded = register.generation;
+            disk.max_epoch = epoch;
+            if disk.overridden.is_some_and(|over| register.epoch >= over.epoch) {
+                disk.overridden = None;
+            }
+            out.disk = true;
+            self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
+        }
+        if volume.register.as_ref() != Some(&register) {
+            if volume.not_granted.take().is_some() {
+                volume.retry_at = Instant::BOOT;
+            }
+            volume.unclaimed_since = None;
+        }
+        let before = volume.register.replace(register.clone());
+        if let Some(before) = before {
+            self.tell_change(id, before.isr, register.isr, out);
+        }
+    }
+
+    fn refused(&mut self, now: Instant, subject: Subject, refusal: Refusal, out: &mut Out) {
+        match subject {
+            Subject::Session => {
+                out.event(Event::WitnessRefused(refusal));
+                self.close_witness(out);
+            }
+            Subject::Acquire { volume, attempt } => self.not_granted(now, volume, attempt, refusal, out),
+            Subject::InSync { volume } => self.not_in_sync(now, volume, &refusal, out),
+            Subject::Release { volume } => {
+                // The register names another epoch or holder: the release has nothing left to end.
+                if let Some(volume) = self.volumes.get_mut(&volume) {
+                    volume.releasing = None;
+                }
+            }
+            Subject::Fence { target, attempt } => self.not_permitted(now, target, attempt, refusal, out),
+            Subject::Permit { permit } => self.permit_refused(now, permit, refusal, out),
+        }
+    }
+
+    fn pending(&mut self, subject: Subject, refusal: Refusal, out: &mut Out) {
+        match subject {
+            Subject::Acquire { volume: id, attempt } => {
+                let Some(volume) = self.volumes.get_mut(&id) else { return };
+                if let Some(open) = volume.attempt.as_mut().filter(|open| open.id == attempt) {
+                    open.waiting = Some(refusal.clone());
+                    out.event(Event::Waiting { volume: id, refusal });
+                }
+            }
+            Subject::Fence { target, attempt } => self.permit_pending(target, attempt, refusal, out),
+            Subject::Session | Subject::InSync { .. } | Subject::Release { .. } | Subject::Permit { .. } => {}
+        }
+    }
+
+    pub(super) fn settle_link(&mut self, now: Instant, out: &mut Out) {
+        if !self.link.lost_told && self.link.answered_at.is_some() && self.is_witness_lost(now) {
+            self.link.lost_told = true;
+            out.event(Event::WitnessLost);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Peers: heartbeats out and in, and messages.
+
+use super::state::{Node, Out};
+use super::{Effect, Event};
+use crate::detector::{Change, NotFresh, Sent};
+use crate::ids::{NodeId, NodeSet, PathId, RequestId, VolumeId};
+use crate::message::{Beat, Check, PeerBody, PeerMessage, Request};
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+impl Node {
+    pub(super) fn take_beat(&mut self, now: Instant, path: PathId, beat: &Beat, out: &mut Out) {
+        let run = self.run_id;
+        let Some(peer) = self.peers.get_mut(&beat.from) else { return };
+        let sent = Sent { run, seq: peer.beat_seq };
+        match peer.watch.beat(now, path, beat, sent) {
+            Ok(changes) => {
+                peer.ever_heard = true;
+                self.peer_changed(now, beat.from, changes, out);
+                self.note_claims(now, beat);
+            }
+            Err(NotFresh::Replayed | NotFresh::NoSuchPath) => {
+                out.event(Event::BeatRefused { peer: beat.from })
+            }
+            Err(NotFresh::NoEcho) => {}
+        }
+    }
+
+    /// A holder that is heard and does not say that it holds: it stepped down and could not tell the witness.
+    fn note_claims(&mut self, now: Instant, beat: &Beat) {
+        for (id, volume) in &mut self.volumes {
+            let Some(register) = &volume.register else { continue };
+            if register.holder.is_none_or(|holder| holder.node != beat.from) {
+                continue;
+            }
+            if beat.holds.contains(&(*id, register.epoch)) {
+                volume.unclaimed_since = None;
+            } else {
+                volume.unclaimed_since.get_or_insert(now);
+            }
+        }
+    }
+
+    fn peer_changed(&mut self, now: Instant, peer: NodeId, changes: Vec<Change>, out: &mut Out) {
+        let limit = self.config.params.misses;
+        for change in changes {
+            match change {
+                Change::PathAlive(path) => out.event(Event::PathAlive { peer, path }),
+                Change::Missed(path, count) => out.event(Event::HeartbeatMissed { peer, path, count, limit }),
+                Change::PathDead(path) => out.event(Event::PathDead { peer, path }),
+                Change::Heard => out.event(Event::PeerHeard { peer }),
+                Change::Silent => {
+                    out.event(Event::PeerSilent { peer });
+                    self.say(now, Request::Check(Check::Witness { peer }), out);
+                    self.say(now, Request::Check(Check::Quorum), out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_heard(&self, now: Instant, peer: NodeId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.watch.is_heard(now, self.config.params.suspect_after()))
+    }
+
+    /// Not heard for as long as makes a sender suspected; a peer that was never heard counts from the start.
+    pub(super) fn is_silent(&self, now: Instant, peer: NodeId) -> bool {
+        let Some(peer) = self.peers.get(&peer) else { return false };
+        let since = peer.watch.heard_at().unwrap_or(self.started);
+        now.since(since) >= self.config.params.suspect_after()
+    }
+
+    pub(super) fn settle_peers(&mut self, now: Instant, out: &mut Out) {
+        let (heartbeat, misses) = (self.config.params.heartbeat, self.config.params.misses);
+        let ids: Vec<_> = self.peers.keys().copied().collect();
+        for id in &ids {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            let changes = peer.watch.tick(now, heartbeat, misses);
+            self.peer_changed(now, *id, changes, out);
+        }
+        if now < self.beat_at {
+            return;
+        }
+        // After a stall the missed beats are not made up for: they would say nothing new.
+        self.beat_at =
+            if now.since(self.beat_at) < heartbeat { self.beat_at + heartbeat } else { now + heartbeat };
+        self.send_beats(now, &ids, out);
+        self.heartbeat(now, out);
+        self.ask_peers_for_leases(now, out);
+    }
+
+    fn send_beats(&mut self, now: Instant, ids: &[NodeId], out: &mut Out) {
+        let limit = self.config.params.suspect_after();
+        let hears: NodeSet = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.watch.is_heard(now, limit))
+            .map(|(id, _)| *id)
+            .collect();
+        let holds = self.holds();
+        let (from, boot, run) = (self.config.me, self.boot, self.run_id);
+        for id in ids {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            peer.beat_seq += 1;
+            let (seq, echo) = (peer.beat_seq, peer.watch.echo());
+            let beat = Beat { from, boot, run, seq, echo, hears, holds: holds.clone() };
+            out.push(Effect::Beat { to: *id, beat });
+        }
+    }
+
+    /// A number for a question to a peer.
+    pub(super) fn next_request(&mut self) -> RequestId {
+        self.counters.request += 1;
+        RequestId(self.counters.request)
+    }
+
+    pub(super) fn tell(&self, to: NodeId, body: PeerBody, out: &mut Out) {
+        let message = PeerMessage { boot: self.boot, run: self.run_id, body };
+        out.push(Effect::Peer { to, message });
+    }
+
+    pub(super) fn take_peer(&mut self, now: Instant, from: NodeId, message: PeerMessage, out: &mut Out) {
+        if !self.config.members.contains(from) || from == self.config.me {
+            return;
+        }
+        let run = message.run;
+        match message.body {
+            PeerBody::FailsafeLease { request, volume, epoch } => {
+                let promise = self.promise(now, from, volume, epoch, out);
+                self.tell(from, PeerBody::FailsafeAnswer { request, run, volume, epoch, promise }, out);
+            }
+            PeerBody::FailsafeAnswer { request, run, volume, epoch, promise } => {
+                self.promised(now, from, (request, run), volume, epoch, &promise, out);
+            }
+            PeerBody::HandoverOffer { request, volume, epoch } => {
+                let ready = self.could_take(now, from, volume, epoch);
+                if ready.is_ok() {
+                    self.expect_handover(now, volume);
+                }
+                self.tell(from, PeerBody::HandoverAnswer { request, volume, ready }, out);
+            }
+            PeerBody::HandoverAnswer { request, volume, ready } => {
+                self.handover_answered(now, from, request, volume, ready, out);
+            }
+            PeerBody::MoveRequest { volume, to } => {
+                if let Err(refusal) = self.offer(now, volume, to, out) {
+                    out.event(Event::NotGranted { volume, refusal });
+                }
+            }
+            PeerBody::RelayRelease { release } => self.relay(now, from, release, out),
+        }
+    }
+
+    fn relay(&mut self, now: Instant, holder: NodeId, release: crate::message::SignedRelease, out: &mut Out) {
+        let id: VolumeId = release.volume;
+        if self.volumes.contains_key(&id) {
+            self.say(now, Request::RelayRelease { holder, release }, out);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a restart finds.
+//!
+//! A start of the daemon reads what the disk and `/run` hold, waits out every promise that an earlier boot may
+//! have made before it asks for anything (the quarantine, L+G), and adopts a volume that still runs only with the
+//! grant that `/run` shows for this very boot.
+
+use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Releasing, Stopping, Volume};
+use super::{Config, Disk, Event, Role, Run, SCHEMA, VolumeAction};
+use crate::detector::PeerWatch;
+use crate::ids::{BootId, Nonce, VolumeId};
+use crate::mutant::{self, Mutant};
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::format;
+
+impl Node {
+    /// The machine at the start of the daemon.
+    ///
+    /// `disk` and `run` are what the stores hold, `run_id` is drawn at random for each start. A `run` of another
+    /// boot is not used.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        disk: Option<Disk>,
+        run: Option<Run>,
+        boot: BootId,
+        run_id: Nonce,
+        now: Instant,
+    ) -> Self {
+        let empty = Run { schema: SCHEMA, boot, ..Run::default() };
+        let mut run = run.filter(|run| run.boot == boot).unwrap_or(empty);
+        let kept = core::mem::take(&mut run.keeps_running);
+        let mut disk = disk.unwrap_or_default();
+        disk.schema = SCHEMA;
+        let volumes: BTreeMap<_, _> = config.volumes.keys().map(|id| (*id, Volume::new())).collect();
+        for id in volumes.keys() {
+            disk.volumes.entry(*id).or_default();
+        }
+        let peers = config.members.without(config.me).iter().map(|peer| {
+            let paths = config.paths.get(&peer).copied().unwrap_or(0);
+            let watch = PeerWatch::new(paths);
+            (peer, Peer { watch, beat_seq: 0, ever_heard: false, verdict: None })
+        });
+        Self {
+            peers: peers.collect(),
+            boot: if mutant::on(Mutant::M15) { BootId(run_id.0) } else { boot },
+            run_id,
+            started: now,
+            disk,
+            run,
+            link: Link::default(),
+            volumes,
+            fences: BTreeMap::new(),
+            view: Known::default(),
+            counters: Counters { attempt: Self::first_attempt(run_id), ..Counters::default() },
+            beat_at: now,
+            stop: None,
+            operators: BTreeMap::new(),
+            remote_vote: None,
+            resetting: false,
+            kept,
+            config,
+        }
+    }
+
+    /// Attempts of different runs must differ: the run's random number gives the upper 44 bits.
+    fn first_attempt(run_id: Nonce) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half of a random number is as random")]
+        let low = run_id.0 as u64;
+        low << 20
+    }
+
+    /// When the start quarantine is over: a promise of an earlier run cannot last longer.
+    #[must_use]
+    pub fn quarantine_until(&self) -> Instant {
+        if mutant::on(Mutant::M8) {
+            self.started
+        } else {
+            self.started + self.config.params.lease_and_guard()
+        }
+    }
+
+    /// What the driver's first report means.
+    pub(super) fn first_report(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let kept = self.kept;
+        let lease = self.config.params.lease;
+        let held = self.run.held.get(&id).copied();
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        let Some(report) = volume.report.as_ref() else { return };
+        match (report.role, held) {
+            (Role::Secondary, Some(held)) => {
+                volume.phase = Phase::Secondary;
+                volume.releasing =
+                    Some(Releasing { epoch: held.epoch, successor: None, asked: None, relay_at: now });
+                self.run.held.remove(&id);
+                out.run = true;
+            }
+            (Role::Secondary, None) => volume.phase = Phase::Secondary,
+            (Role::Primary, Some(held)) => {
+                // Under a maintenance the lease ran out on purpose: nobody could take over meanwhile.
+                let lease_until = if kept { now + lease } else { held.lease_until };
+                let held = Held { epoch: held.epoch, lease_until };
+                let frozen = report.frozen;
+                volume.phase = if frozen { Phase::Frozen(held) } else { Phase::Active(held) };
+                volume.promoted_at = now;
+            }
+            (Role::Primary, None) => {
+                out.event(Event::Alarm(format!(
+                    "volume {id} was found active without a grant; it is stopped"
+                )));
+                self.stop_unheld(now, id, out);
+            }
+            (Role::Unknown, _) => {}
+        }
+    }
+
+    fn stop_unheld(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let Some(config) = self.config.volumes.get(&id) else { return };
+        let deadline = now + config.demote_timeout;
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.phase = Phase::Stopping(Stopping { held: None, successor: None, deadline });
+        }
+        self.command(now, id, VolumeAction::Demote { deadline }, out);
+    }
+}
