@@ -14,9 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-#[cfg(test)]
-mod tests;
-
 /// The most that is read from standard input: options are a few lines, 64 KiB is far beyond them.
 pub const INPUT_BYTES_MAX: u64 = 64 * 1024;
 

@@ -209,7 +209,7 @@ pub fn ask(path: &Path, request: &Request, login: Deadline, call: Deadline) -> R
     let mut stream = connect_until(path, login.earlier(call)).map_err(PowerError::Connect)?;
     let silent = PowerError::Silent;
     stream.set_write_timeout(left(call).map_err(silent)?).map_err(silent)?;
-    stream.write_all(format!("{request}\n").as_bytes()).map_err(silent)?;
+    stream.write_all(format!("{request}\n").as_bytes()).map_err(|error| silent(in_time(error)))?;
     let mut line = Vec::new();
     // Every read gives at least one byte, so the line's bound also bounds the loop.
     loop {
@@ -226,9 +226,14 @@ pub fn ask(path: &Path, request: &Request, login: Deadline, call: Deadline) -> R
             Ok(0) => return Err(PowerError::Closed),
             Ok(count) => line.extend_from_slice(&piece[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(silent(error)),
+            Err(error) => return Err(silent(in_time(error))),
         }
     }
+}
+
+/// A socket timeout is reported as "would block"; people shall read what it is.
+fn in_time(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
 /// The time left as a socket timeout; an error once there is none.
@@ -244,6 +249,6 @@ fn left(deadline: Deadline) -> io::Result<Option<Duration>> {
 fn connect_until(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Send, left(deadline)?)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| in_time(error.into()))?;
     Ok(socket.into())
 }

@@ -1,1 +1,76 @@
+use super::*;
 
+fn run_as(name: &str, words: &[&str], stdin: &str) -> (Exit, String) {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let mut out = Vec::new();
+    let call = Call {
+        name,
+        words: &words,
+        stdin: &mut stdin.as_bytes(),
+        out: &mut out,
+        pcmk_service: None,
+        system_log: false,
+    };
+    (run(call).unwrap(), String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn the_name_or_the_first_word_chooses_the_agent() {
+    let by_name = run_as("fence_picket_process", &["-o", "metadata"], "");
+    let by_word = run_as("picket-fence", &["process", "-o", "metadata"], "");
+    let by_agent_name = run_as("anything", &["fence_picket_process", "-o", "metadata"], "");
+    let by_stdin = run_as("fence_picket_process", &[], "action=metadata\n");
+    assert!(by_name.1.contains("name=\"fence_picket_process\""));
+    assert!(by_name == by_word && by_word == by_agent_name && by_agent_name == by_stdin);
+    assert_eq!(by_name.0, Exit::Success);
+}
+
+#[test]
+fn what_is_unknown_fails() {
+    for (name, words) in [
+        ("fence_picket_nonsense", &[][..]),
+        ("picket-fence", &["nonsense"]),
+        ("picket-fence", &[]),
+        ("picket-fence", &["describe", "nonsense"]),
+        ("picket-fence", &["link"]),
+        ("picket-fence", &["process", "-o", "nonsense"]),
+        ("picket-fence", &["process", "--nonsense"]),
+    ] {
+        assert_eq!(run_as(name, words, "").0, Exit::Failed, "{name} {words:?}");
+    }
+    assert_eq!(run_as("fence_picket_process", &[], "action=nonsense").0, Exit::Failed);
+    assert_eq!(run_as("fence_picket_process", &[], "action=off\nport=n1").0, Exit::Failed, "no socket_path");
+}
+
+#[test]
+fn list_and_describe_show_every_device() {
+    let (exit, text) = run_as("picket-fence", &["list"], "");
+    assert_eq!(exit, Exit::Success);
+    for kind in DEVICES {
+        assert!(text.contains(&kind.agent_name()));
+        let (exit, text) = run_as("picket-fence", &["describe", kind.name], "");
+        assert!(exit == Exit::Success && text.contains("--power-timeout"));
+    }
+}
+
+#[test]
+fn validate_all_checks_without_a_device() {
+    let good = "action=validate-all\nport=n1\nsocket_path=/nonexistent";
+    assert_eq!(run_as("fence_picket_process", &[], good).0, Exit::Success);
+    for bad in ["power_timeout=x", "port=a,b", "delay=-1"] {
+        assert_eq!(run_as("fence_picket_process", &[], &format!("{good}\n{bad}")).0, Exit::Failed, "{bad}");
+    }
+}
+
+#[test]
+fn links_are_made_once_and_nothing_else_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Path::new("/usr/sbin/picket-fence");
+    let mut out = Vec::new();
+    assert_eq!(link(program, dir.path(), &mut out).unwrap(), Exit::Success);
+    assert_eq!(dir.path().join("fence_picket_process").read_link().unwrap(), program);
+    assert_eq!(dir.path().join(CONFIRM_NAME).read_link().unwrap(), program);
+    assert_eq!(link(program, dir.path(), &mut out).unwrap(), Exit::Success, "again is fine");
+    assert_eq!(link(Path::new("/elsewhere"), dir.path(), &mut out).unwrap(), Exit::Failed);
+    assert_eq!(dir.path().join(CONFIRM_NAME).read_link().unwrap(), program);
+}

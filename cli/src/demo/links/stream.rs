@@ -114,6 +114,8 @@ async fn carry(
         Far::connect(target).await
     };
     let far = tokio::select! {
+        // Once connected the target shall see a reset as well, not an end.
+        biased;
         far = handshake => far,
         () = &mut breaks => return Ended::Broken,
     };

@@ -101,6 +101,8 @@ async fn a_new_connection_through_a_cut_hangs_until_both_lanes_are_whole() {
 async fn a_reset_breaks_both_ends_also_of_a_cut_link() {
     let links = Links::new(1);
     let (mut near, mut far, listener) = tcp_pair(&links, "127.0.0.1").await;
+    near.write_all(b"up").await.unwrap();
+    assert_eq!(&reads::<2>(&mut far).await, b"up");
     links.cut_both("n1", "n2", Kinds::All);
     links.reset("n2", "n1", Kinds::Only(PEER));
     for stream in [&mut near, &mut far] {
