@@ -7,7 +7,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`clock`] | the two clocks, the one allowed pause, and an alarm without coarse rounding |
-
+//! | [`sys`] | what needs the kernel directly; the only place with `unsafe` |
 //! | [`process`] | running a program with a deadline, and knowing that all of it is gone |
 //! | [`files`] | the file layer, with a twin in memory that tests can make fail |
 //! | [`small_state`] | one small checksummed record, replaced atomically |
@@ -16,10 +16,13 @@
 //! | [`secrets`] | secrets that wipe themselves, and the files that they come from |
 //! | [`logging`] | log lines, levels and numbered operator events |
 
+pub mod cert;
 pub mod clock;
 pub mod config;
 pub mod files;
+pub mod logging;
 pub mod process;
 pub mod secrets;
 pub mod small_state;
 pub mod sys;
+pub mod tls;

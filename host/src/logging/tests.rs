@@ -1,0 +1,77 @@
+use super::{Detail, EventCode, Form, Level, Lines, check_codes, emit};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::layer::SubscriberExt;
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn logged(form: Form, detail: Detail, act: impl FnOnce()) -> String {
+    let memory = Memory::default();
+    let lines = Lines::new(Box::new(memory.clone()), form, detail);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), act);
+    let bytes = memory.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+const FAILED: EventCode = EventCode::new(1203, "path-failed", Level::Notify);
+const CONFIRM: EventCode = EventCode::new(7, "operator-needed", Level::Crit);
+
+#[test]
+fn events_carry_their_number_name_and_level() {
+    let text = logged(Form::Journal, Detail::Quiet, || {
+        emit(&FAILED, "to n2");
+        emit(&CONFIRM, "reset n1");
+    });
+    assert_eq!(text, "<5>NOTIFY [P1203 path-failed] to n2\n<2>CRIT [P0007 operator-needed] reset n1\n");
+}
+
+#[test]
+fn plain_lines_start_with_the_time() {
+    let text = logged(Form::Plain, Detail::Normal, || tracing::warn!(node = "n2", late_ms = 5, "late"));
+    let (time, rest) = text.split_once(' ').unwrap();
+    assert_eq!(time.len(), "2026-01-31T12:34:56.789Z".len());
+    assert_eq!(rest, "WARN late node=\"n2\" late_ms=5\n");
+}
+
+#[test]
+fn detail_and_origin_decide_what_is_shown() {
+    let act = || {
+        tracing::debug!("ours in detail");
+        tracing::info!("ours");
+        tracing::info!(target: "h2", "theirs");
+        tracing::warn!(target: "h2", "their warning");
+    };
+    assert_eq!(logged(Form::Journal, Detail::Quiet, act), "<4>WARN their warning\n");
+    assert_eq!(logged(Form::Journal, Detail::Normal, act), "<6>INFO ours\n<4>WARN their warning\n");
+    assert_eq!(logged(Form::Journal, Detail::Debug, act).lines().count(), 4);
+}
+
+#[test]
+fn a_text_cannot_forge_a_line() {
+    let text =
+        logged(Form::Journal, Detail::Normal, || emit(&FAILED, "a\n<2>CRIT [P0007 operator-needed] b\r"));
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn codes_that_clash_are_found() {
+    assert_eq!(check_codes([&FAILED, &CONFIRM]), Ok(()));
+    let clash = EventCode::new(1203, "other", Level::Info);
+    let again = EventCode::new(1204, "path-failed", Level::Info);
+    let odd = EventCode::new(1205, "Odd Name", Level::Info);
+    let faults = check_codes([&FAILED, &clash, &again, &odd]).unwrap_err();
+    let expected = "P1203 is both path-failed and other\npath-failed has more than one number\n\
+                    \"Odd Name\" is not lower-case words joined by hyphens\n";
+    assert_eq!(faults, expected);
+}
