@@ -13,7 +13,6 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use tempfile::TempDir;
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -92,8 +91,12 @@ async fn daemon(dir: &Path) -> OwnedFd {
 }
 
 async fn ends(process: OwnedFd) {
-    let process = AsyncFd::register(process).unwrap();
-    let _ready = within(process.readable()).await.unwrap();
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let waiting = move || {
+        let limit = Timespec::try_from(LIMIT).unwrap();
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap()
+    };
+    assert_eq!(tokio::task::spawn_blocking(waiting).await.unwrap(), 1, "still runs");
 }
 
 fn has_ended(process: &OwnedFd) -> bool {
