@@ -191,7 +191,7 @@ impl Node {
                     members: self.config.members,
                     here: here.with(self.config.me),
                     unknown,
-                    witness: Some(self.link.registered && !self.is_witness_lost(now)),
+                    witness: Some(self.link.registered),
                 })
             }
         }

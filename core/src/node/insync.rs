@@ -4,7 +4,7 @@
 //! and they go on only when the witness has recorded the removal. A grow is made durable as an intent before it is
 //! asked for, and from that moment the replica is required.
 
-use super::state::{Node, Out, Phase, Updating, Volume};
+use super::state::{CommandKind, Node, Out, Phase, Updating, Volume};
 use super::{Barrier, Event, GrowIntent, VolumeAction, VolumeReport};
 use crate::error::Refusal;
 use crate::ids::{NodeId, NodeSet, VolumeId};
@@ -17,9 +17,7 @@ const INTENTS_MAX: usize = NodeSet::MAX_NODES as usize;
 
 impl Node {
     pub(super) fn settle_insync(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
-        if self.settle_barrier(now, id, out) {
-            return;
-        }
+        self.settle_barrier(now, id, out);
         let Some((register, report)) = self.holds_by_record(id) else { return };
         let missing = self.missing(now, id, &register, &report);
         if !missing.is_empty() {
@@ -40,32 +38,38 @@ impl Node {
         (mine && free && register.epoch == held.epoch).then(|| (register.clone(), report.clone()))
     }
 
-    /// Brings the barrier in line with what is recorded. Returns whether a command is under way.
-    fn settle_barrier(&mut self, now: Instant, id: VolumeId, out: &mut Out) -> bool {
-        let Some(config) = self.config.volumes.get(&id) else { return true };
-        if config.barrier == Barrier::None {
-            return false;
+    /// Brings the barrier in line with what is recorded.
+    fn settle_barrier(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else { return };
+        let without_barrier =
+            self.config.volumes.get(&id).is_none_or(|config| config.barrier == Barrier::None);
+        if without_barrier || now < volume.cooldown_until {
+            return;
         }
-        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else {
-            return true;
-        };
-        if volume.command.is_some() || now < volume.cooldown_until {
-            return volume.command.is_some();
-        }
-        let Some(report) = &volume.report else { return true };
+        let Some(report) = &volume.report else { return };
         let needed = disk.maximal_isr().without(self.config.me);
+        // A peer that is being made required and has been removed meanwhile is not waited for.
+        let void = match volume.command.map(|command| command.kind) {
+            Some(CommandKind::Require(peer)) => Some(peer).filter(|peer| !needed.contains(*peer)),
+            Some(
+                CommandKind::Promote
+                | CommandKind::Demote
+                | CommandKind::Freeze
+                | CommandKind::Thaw
+                | CommandKind::Drop(_),
+            ) => return,
+            None => None,
+        };
         let spare = report.required.minus(needed).iter().next();
         let lost = report.lost.iter().next().filter(|_| mutant::on(Mutant::M34));
-        if let Some(peer) = spare.or(lost) {
+        if let Some(peer) = void.or(spare).or(lost) {
             self.command(now, id, VolumeAction::DropPeer { peer }, out);
-            return true;
+            return;
         }
         let absent = needed.minus(report.required).intersection(report.complete_peers).iter().next();
-        if let Some(peer) = absent {
+        if let Some(peer) = absent.filter(|_| volume.command.is_none()) {
             self.command(now, id, VolumeAction::RequirePeer { peer }, out);
-            return true;
         }
-        false
     }
 
     /// Members of the maximal view that writes cannot reach.

@@ -106,6 +106,12 @@ impl Node {
             (CommandKind::Promote, Phase::Promoting(held)) => {
                 volume.phase = Phase::Active(held);
                 volume.promoted_at = now;
+                let required =
+                    self.disk.volumes.get(&id).map(|disk| disk.maximal_isr().without(self.config.me));
+                if let Some(report) = &mut volume.report {
+                    report.role = Role::Primary;
+                    report.required = required.unwrap_or_default();
+                }
                 out.event(Event::Promoted { volume: id, epoch: held.epoch });
             }
             (CommandKind::Demote, Phase::Stopping(stopping)) => {

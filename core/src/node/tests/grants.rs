@@ -1,0 +1,93 @@
+use super::super::*;
+use super::bench::{actions, asked, report, requests};
+use super::*;
+use crate::evidence::Proof;
+use crate::ids::{AttemptId, Epoch};
+use crate::message::*;
+use alloc::vec;
+
+#[test]
+fn a_free_volume_is_asked_for_and_promoted_with_the_grant() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    assert!(asked(&effects).is_some());
+    let effects = bench.grant(&effects, 2);
+    let [VolumeAction::Promote(promotion)] = actions(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((promotion.epoch(), promotion.required().contains(B)), (Epoch(2), true));
+    assert_eq!(bench.disk.volumes[&V].max_epoch, Epoch(2), "synced before the promotion is given up");
+    bench.promoted();
+    assert!(matches!(bench.phase(), Phase::Active(_)));
+}
+
+#[test]
+fn nothing_is_asked_for_while_the_holder_is_heard() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    assert_eq!(asked(&bench.live(ms(2000))), None);
+    assert_eq!(bench.node.wants(bench.now, V), Err(WhyNot::HolderAlive { holder: B }));
+}
+
+#[test]
+fn silence_makes_it_ask_for_the_volume_and_for_a_permit() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let asked: alloc::vec::Vec<_> = requests(&effects);
+    assert!(
+        matches!(asked[..], [Request::Acquire(_), Request::RequestFence(RequestFence { target: B, .. })]),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_grant_for_another_attempt_is_given_back() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.say_free(2);
+    let register = bench.register_view(Some(A), 2, Bench::both(), 3);
+    let effects =
+        bench.say(Reply::Granted(Granted { attempt: AttemptId(1), register, proof: Proof::Released }));
+    assert!(actions(&effects).is_empty());
+    assert!(matches!(requests(&effects)[..], [Request::Release { epoch: Epoch(2), .. }]));
+}
+
+#[test]
+fn a_grant_with_an_epoch_that_was_seen_is_given_back() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    let effects = bench.grant(&effects, 1);
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_grant_whose_lease_is_nearly_over_is_given_back() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.now = bench.now + ms(1900);
+    let effects = bench.grant(&effects, 2);
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn nothing_is_asked_for_in_the_start_quarantine() {
+    let mut bench = Bench::new(super::bench::config(LossAction::Osu));
+    bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    let register = bench.register_view(None, 1, Bench::both(), 1);
+    bench.connect(register);
+    assert_eq!(asked(&bench.live(ms(2200))), None);
+    assert!(asked(&bench.live(ms(200))).is_some());
+}
+
+#[test]
+fn a_replica_out_of_sync_does_not_ask() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let isr = crate::ids::NodeSet::only(B);
+    let register = bench.register_view(None, 1, isr, 2);
+    let effects = bench.say(Reply::View(View { registers: vec![register], ..View::default() }));
+    assert_eq!(asked(&effects), None);
+    assert_eq!(bench.node.wants(bench.now, V), Err(WhyNot::NotInSync { isr }));
+}
+
+#[test]
+fn a_volume_that_is_active_without_a_grant_is_stopped() {
+    let mut bench = Bench::new(super::bench::config(LossAction::Osu));
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]));
+}

@@ -1,0 +1,136 @@
+use super::super::*;
+use super::bench::{actions, report, requests, resets};
+use super::*;
+use crate::error::Refusal;
+use crate::ids::{Epoch, NodeSet, PermitId};
+use crate::message::*;
+use alloc::string::ToString;
+use alloc::vec;
+
+fn lease_left(bench: &Bench) -> crate::time::Duration {
+    bench.node.status(bench.now).volumes[0].lease_left.expect("held")
+}
+
+fn freeze_seen(bench: &mut Bench) -> alloc::vec::Vec<Effect> {
+    let mut frozen = report(Role::Primary);
+    frozen.frozen = true;
+    let mut effects = bench.done();
+    effects.extend(bench.step(Input::Volume { volume: V, report: frozen }));
+    effects
+}
+
+#[test]
+fn a_lease_counts_from_the_send_of_what_was_answered() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.live(ms(500));
+    let sent = bench.now;
+    bench.now = sent + ms(80);
+    bench.renew();
+    assert!(lease_left(&bench) <= ms(2200 - 80), "{:?}", lease_left(&bench));
+}
+
+#[test]
+fn silence_of_witness_and_peer_freezes_before_the_end_then_stops() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.live(ms(500));
+    let left = lease_left(&bench);
+    let effects = bench.wait(left - ms(251));
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+    let effects = bench.wait(ms(2));
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Freeze]), "{effects:?}");
+    let effects = freeze_seen(&mut bench);
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]), "{effects:?}");
+}
+
+#[test]
+fn what_is_not_seen_inactive_at_the_end_of_the_lease_ends_the_machine() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let left = lease_left(&bench);
+    let effects = bench.wait(left - ms(1));
+    assert!(!resets(&effects));
+    let effects = bench.wait(ms(2));
+    assert!(resets(&effects));
+    assert!(bench.step(Input::Tick).is_empty(), "nothing is done after a reset");
+}
+
+#[test]
+fn the_default_loss_action_resets_the_machine_once_frozen() {
+    let mut bench = Bench::holder(LossAction::Fastboot);
+    let left = lease_left(&bench);
+    bench.wait(left - ms(249));
+    assert!(resets(&freeze_seen(&mut bench)));
+}
+
+#[test]
+fn a_frozen_volume_stays_where_that_is_the_loss_action() {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    let left = lease_left(&bench);
+    bench.wait(left - ms(249));
+    freeze_seen(&mut bench);
+    let effects = bench.wait(ms(5000));
+    assert!(!resets(&effects) && actions(&effects).is_empty());
+    assert_eq!(bench.node.pet_until(bench.now), crate::time::Instant::NEVER);
+}
+
+#[test]
+fn a_renewal_in_time_lifts_the_freeze() {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    let left = lease_left(&bench);
+    bench.wait(left - ms(249));
+    freeze_seen(&mut bench);
+    let effects = bench.renew();
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+}
+
+#[test]
+fn solo_needs_no_lease() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 9);
+    bench.say(Reply::InSync { register });
+    assert!(bench.node.is_solo(V));
+    let effects = bench.wait(ms(60_000));
+    assert!(!resets(&effects));
+    assert!(!actions(&effects).iter().any(|action| matches!(action, VolumeAction::Freeze)));
+    assert_eq!(bench.node.pet_until(bench.now), crate::time::Instant::NEVER);
+}
+
+#[test]
+fn petting_ends_a_watchdog_and_a_pet_before_the_lease() {
+    let bench = Bench::holder(LossAction::Osu);
+    let until = bench.now + lease_left(&bench);
+    assert_eq!(bench.node.pet_until(bench.now), until - ms(1040));
+}
+
+#[test]
+fn a_refused_renewal_makes_it_surrender_at_once() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let refusal = Refusal::TargetOfPermit { permit: PermitId(4) };
+    let effects =
+        bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: NodeSet::EMPTY });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]));
+    let effects = bench.done();
+    assert!(matches!(requests(&effects)[..], [Request::Release { epoch: Epoch(2), .. }]));
+}
+
+#[test]
+fn a_stop_that_fails_is_declared_and_ends_the_machine() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let refusal = Refusal::TargetOfPermit { permit: PermitId(4) };
+    bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: NodeSet::EMPTY });
+    let command = bench.command();
+    let outcome = CommandOutcome::Failed("the file system is busy".to_string());
+    let effects = bench.step(Input::VolumeDone { volume: V, command, outcome });
+    assert!(requests(&effects).contains(&&Request::DeclareFailed));
+    assert!(resets(&effects));
+    assert!(bench.run.failed, "a restart of the daemon remembers it");
+}
+
+#[test]
+fn a_restart_of_the_daemon_adopts_what_runs() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let left = lease_left(&bench);
+    bench.restart_daemon();
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+    assert_eq!((lease_left(&bench), bench.phase().held().map(|held| held.epoch)), (left, Some(Epoch(2))));
+}

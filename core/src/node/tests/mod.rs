@@ -1,0 +1,10 @@
+//! Tests of the node machine: one rule each, and the table of every phase and input.
+
+mod bench;
+mod grants;
+mod leases;
+mod replicas;
+mod table;
+mod without_witness;
+
+use bench::{A, B, Bench, V, ms};

@@ -1,0 +1,108 @@
+use super::super::*;
+use super::bench::{actions, report, requests};
+use super::*;
+use crate::ids::{IsrVersion, NodeSet};
+use crate::message::*;
+
+fn update(effects: &[Effect]) -> Option<&UpdateInSync> {
+    requests(effects).into_iter().find_map(|request| match request {
+        Request::UpdateInSync(update) => Some(update),
+        _ => None,
+    })
+}
+
+fn lose_b(bench: &mut Bench) -> alloc::vec::Vec<Effect> {
+    let mut lost = report(Role::Primary);
+    lost.connected = NodeSet::EMPTY;
+    lost.complete_peers = NodeSet::EMPTY;
+    lost.lost = NodeSet::only(B);
+    bench.step(Input::Volume { volume: V, report: lost })
+}
+
+fn solo(bench: &mut Bench) {
+    lose_b(bench);
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
+    bench.say(Reply::InSync { register });
+    bench.done();
+}
+
+#[test]
+fn a_lost_replica_is_dropped_only_when_its_removal_is_recorded() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let effects = lose_b(&mut bench);
+    assert_eq!(
+        update(&effects).map(|update| (update.isr, update.expected)),
+        Some((NodeSet::only(A), IsrVersion(3)))
+    );
+    assert!(actions(&effects).is_empty());
+    assert!(actions(&bench.live(ms(300))).is_empty(), "no removal, no drop");
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
+    let effects = bench.say(Reply::InSync { register });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::DropPeer { peer: B }]), "{effects:?}");
+}
+
+#[test]
+fn a_conflict_makes_it_read_everything_again() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    lose_b(&mut bench);
+    let refusal = crate::error::Refusal::VersionConflict { held: IsrVersion(8), asked: IsrVersion(3) };
+    let effects = bench.say(Reply::Refused { subject: Subject::InSync { volume: V }, refusal });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)));
+    let register = bench.register_view(Some(A), 2, Bench::both(), 8);
+    let effects = bench.connect(register);
+    assert_eq!(update(&effects).map(|update| update.expected), Some(IsrVersion(8)));
+}
+
+#[test]
+fn a_grow_is_intended_on_disk_then_required_then_asked_for() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let mut back = report(Role::Primary);
+    back.required = NodeSet::EMPTY;
+    let effects = bench.step(Input::Volume { volume: V, report: back });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::RequirePeer { peer: B }]), "{effects:?}");
+    assert_eq!(bench.disk.volumes[&V].intents.len(), 1);
+    assert!(update(&effects).is_none(), "not before the replica is required");
+    assert!(!bench.node.is_solo(V), "from the intent on it is not alone");
+    let effects = bench.done();
+    assert_eq!(update(&effects).map(|update| update.isr), Some(Bench::both()));
+    let register = bench.register_view(Some(A), 2, Bench::both(), 5);
+    bench.say(Reply::InSync { register });
+    assert!(bench.disk.volumes[&V].intents.is_empty());
+}
+
+#[test]
+fn a_grow_that_loses_its_replica_is_made_void_by_a_shrink() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let mut back = report(Role::Primary);
+    back.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: back });
+    let effects = lose_b(&mut bench);
+    assert_eq!(
+        update(&effects).map(|update| update.isr),
+        Some(NodeSet::only(A)),
+        "the same set, a new version"
+    );
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 5);
+    bench.say(Reply::InSync { register });
+    assert!(bench.disk.volumes[&V].intents.is_empty());
+    assert!(bench.node.is_solo(V));
+}
+
+#[test]
+fn an_intent_survives_a_restart_and_forbids_solo() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let mut back = report(Role::Primary);
+    back.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: back.clone() });
+    bench.restart_daemon();
+    bench.step(Input::Volume { volume: V, report: back });
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
+    bench.connect(register);
+    assert!(!bench.node.is_solo(V), "the grow may have been recorded");
+}

@@ -1,0 +1,149 @@
+use super::super::*;
+use super::bench::{actions, asked};
+use super::*;
+use crate::error::Refusal;
+use crate::ids::{Epoch, Nonce, PermitId, RequestId};
+use crate::message::*;
+use alloc::vec;
+
+fn questions(effects: &[Effect]) -> alloc::vec::Vec<RequestId> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Peer {
+                message: PeerMessage { body: PeerBody::FailsafeLease { request, .. }, .. },
+                ..
+            } => Some(*request),
+            _ => None,
+        })
+        .collect()
+}
+
+fn promise(bench: &mut Bench, request: RequestId, run: Nonce, promise: Result<(), Refusal>) {
+    bench.from_b(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise });
+}
+
+fn lease_left(bench: &Bench) -> crate::time::Duration {
+    bench.node.status(bench.now).volumes[0].lease_left.expect("held")
+}
+
+#[test]
+fn unanimity_extends_the_lease_from_the_question() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let request = *questions(&effects).last().expect("asked");
+    bench.now = bench.now + ms(50);
+    promise(&mut bench, request, Nonce(0x55), Ok(()));
+    assert!(lease_left(&bench) <= ms(2150) && lease_left(&bench) > ms(2000), "{:?}", lease_left(&bench));
+}
+
+#[test]
+fn a_peer_that_does_not_promise_extends_nothing() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let left = lease_left(&bench);
+    let request = *questions(&effects).last().expect("asked");
+    promise(&mut bench, request, Nonce(0x55), Err(Refusal::NotConnected));
+    assert_eq!(lease_left(&bench), left);
+}
+
+#[test]
+fn an_answer_to_an_earlier_run_extends_nothing() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let left = lease_left(&bench);
+    let request = *questions(&effects).last().expect("asked");
+    promise(&mut bench, request, Nonce(0x54), Ok(()));
+    assert_eq!(lease_left(&bench), left);
+}
+
+#[test]
+fn a_refused_renewal_is_an_answer_and_no_peer_is_asked() {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    let refusal = Refusal::EpochMismatch { held: Epoch(3), asked: Epoch(2) };
+    bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: Bench::both() });
+    assert!(questions(&bench.wait(ms(1500))).is_empty());
+}
+
+fn ask(bench: &mut Bench, epoch: u64) -> Result<(), Refusal> {
+    let body = PeerBody::FailsafeLease { request: RequestId(1), volume: V, epoch: Epoch(epoch) };
+    let effects = bench.from_b(body);
+    effects
+        .into_iter()
+        .find_map(|effect| match effect {
+            Effect::Peer {
+                message: PeerMessage { body: PeerBody::FailsafeAnswer { promise, .. }, .. },
+                ..
+            } => Some(promise),
+            _ => None,
+        })
+        .expect("an answer")
+}
+
+#[test]
+fn a_promise_keeps_it_from_asking_for_a_lease_and_a_guard() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    assert_eq!(ask(&mut bench, 1), Ok(()));
+    assert_eq!(bench.run.promises.len(), 1, "kept for a restart of the daemon");
+    assert_eq!(asked(&bench.wait(ms(2200))), None);
+    assert!(asked(&bench.wait(ms(200))).is_some());
+}
+
+#[test]
+fn a_promise_drops_the_open_attempt_and_its_grant_is_given_back() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let open = asked(&effects);
+    assert!(open.is_some());
+    assert_eq!(ask(&mut bench, 1), Ok(()));
+    let effects = bench.grant(&effects, 2);
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn no_promise_with_a_higher_epoch_seen() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let register = bench.register_view(Some(B), 5, Bench::both(), 5);
+    bench.say(Reply::View(View { registers: vec![register], ..View::default() }));
+    assert_eq!(ask(&mut bench, 1), Err(Refusal::EpochMismatch { held: Epoch(5), asked: Epoch(1) }));
+}
+
+#[test]
+fn no_promise_while_a_fence_is_under_way() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let attempt = super::bench::requests(&effects)
+        .into_iter()
+        .find_map(|request| match request {
+            Request::RequestFence(fence) => Some(fence.attempt),
+            _ => None,
+        })
+        .expect("asked for a permit");
+    let target_boot = crate::ids::BootId(0xB1);
+    let effects = bench.say(Reply::Permit(Permit {
+        permit: PermitId(1),
+        attempt,
+        target: B,
+        target_boot,
+        keep_off: false,
+    }));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Device(_))));
+    assert_eq!(ask(&mut bench, 1), Err(Refusal::FenceUnresolved));
+}
+
+#[test]
+fn a_release_that_cannot_reach_the_witness_is_relayed() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.step(Input::WitnessGone);
+    let left = lease_left(&bench);
+    bench.wait(left - ms(249));
+    bench.done();
+    let effects = bench.done();
+    let relayed = effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Peer { to: B, message: PeerMessage { body: PeerBody::RelayRelease { .. }, .. } }
+        )
+    });
+    assert!(relayed, "{effects:?}");
+}
