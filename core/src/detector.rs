@@ -244,3 +244,7 @@ impl Instants for PeerWatch {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "detector_tests.rs"]
+mod tests;

@@ -284,3 +284,7 @@ impl fmt::Display for Profile {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+#[path = "params_tests.rs"]
+mod tests;

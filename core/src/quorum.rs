@@ -79,3 +79,7 @@ pub const fn tcp_remote(answered: u32, silent: u32, unknown: u32) -> Vote {
         Vote::Lost
     }
 }
+
+#[cfg(test)]
+#[path = "quorum_tests.rs"]
+mod tests;

@@ -74,3 +74,7 @@ pub fn commit<K, R, E, S: Store<K, R>>(
     }
     Ok(batch.into_iter().map(|(key, ready)| (key, ready.effects)).collect())
 }
+
+#[cfg(test)]
+#[path = "ready_tests.rs"]
+mod tests;

@@ -305,3 +305,7 @@ impl Instants for Fence {
         visit(&mut self.start_before);
     }
 }
+
+#[cfg(test)]
+#[path = "topology_tests.rs"]
+mod tests;
