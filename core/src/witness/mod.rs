@@ -14,22 +14,43 @@
 
 mod config;
 mod event;
+mod expire;
+mod grant;
+mod insync;
+mod invariants;
+mod lease;
+mod meatware;
+mod membership;
+mod permit;
 mod record;
+mod recovery;
+mod register;
+mod release;
+mod report;
 mod session;
+mod start;
 mod timers;
+mod turn;
+mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use event::{Alarm, Effect, Event, Input, PermitEnd, WitnessReady};
+pub use permit::LEVELS_MAX;
 pub use record::{Asked, FencedBoot, NodeRecord, PermitRecord, Record, Register, SCHEMA};
 pub use session::Session;
 
 use crate::error::Refusal;
 use crate::ids::{NodeId, NodeSet, Nonce, StoreId, VolumeId};
-use crate::message::{QuorumVerdict, RegisterView, Subject, View, WitnessVerdict};
+use crate::message::{FromWitness, QuorumVerdict, RegisterView, Reply, Seen, Subject, View, WitnessVerdict};
+use crate::mutant::{Mutant, on};
 use crate::time::{Duration, Instant, Instants};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use timers::Timers;
+use turn::Turn;
 
 /// The witness machine of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,29 +72,127 @@ impl Witness {
     /// has reported or an operator adopts. A record of another store than `store` is treated the same way.
     #[must_use]
     pub fn new(config: Config, record: Option<Record>, store: StoreId, now: Instant) -> Self {
-        let _ = now;
-        let record = record.unwrap_or(Record { store, ..Record::default() });
-        Self {
-            config,
-            record,
-            unsaved: true,
-            sessions: BTreeMap::new(),
-            timers: Timers::default(),
-            adopt_source: None,
-            diverged: NodeSet::EMPTY,
-        }
+        start::start(config, record, store, now)
     }
 
     /// Takes one input. `fresh` is unpredictable and new at each call.
     pub fn step(&mut self, now: Instant, input: Input, fresh: Nonce) -> WitnessReady {
-        let _ = (now, input, fresh);
-        WitnessReady::new(None, Vec::new())
+        let record = self.record.clone();
+        let shown = view::view(self, None);
+        let mut turn = Turn::new(now, fresh);
+        expire::expire(self, &mut turn);
+        match input {
+            Input::Tick => {}
+            Input::Connected { node } => session::connected(self, &mut turn, node),
+            Input::Disconnected { session } => session::disconnected(self, session),
+            Input::Message { node, message } => session::message(self, &mut turn, node, message),
+            Input::Operator { ticket, request } => {
+                let answer = membership::operator(self, &mut turn, request);
+                turn.effects.push(Effect::OperatorAnswer { ticket, answer });
+            }
+        }
+        self.settle(&mut turn);
+        view::push(self, &mut turn, &shown);
+        invariants::watch(&record, &self.record, &mut turn);
+        self.finish(&record, turn)
+    }
+
+    /// Judges what is pending until nothing changes any more. Each further round follows a request that is no
+    /// longer pending, so that there are no more rounds than requests.
+    fn settle(&mut self, turn: &mut Turn) {
+        if self.record.retired {
+            return;
+        }
+        meatware::void_heard(self, turn);
+        loop {
+            let granted = grant::settle(self, turn);
+            let permitted = permit::settle(self, turn);
+            if !granted && !permitted {
+                return;
+            }
+        }
+    }
+
+    /// Counts the change, if there is one, and stamps it on every message that depends on it.
+    fn finish(&mut self, before: &Record, mut turn: Turn) -> WitnessReady {
+        let changed = self.unsaved || self.record != *before;
+        if changed {
+            self.record.commit.0 += 1;
+            self.unsaved = false;
+        }
+        let position = self.position();
+        for effect in &mut turn.effects {
+            if let Effect::Send { message, .. } = effect {
+                message.seen = position;
+            }
+        }
+        WitnessReady::new(changed.then(|| self.record.clone()), turn.effects)
+    }
+
+    /// Sends on the node's session, if it has one.
+    fn send(&self, turn: &mut Turn, node: NodeId, body: Reply) {
+        if let Some(session) = self.sessions.get(&node) {
+            let (session, processed, seen) = (session.id, session.processed, self.position());
+            turn.effects.push(Effect::Send { node, message: FromWitness { session, processed, seen, body } });
+        }
+    }
+
+    const fn position(&self) -> Seen {
+        Seen { store: self.record.store, commit: self.record.commit }
+    }
+
+    fn register(&self, volume: VolumeId) -> Result<&Register, Refusal> {
+        let configured = self.config.volumes.contains_key(&volume);
+        self.record.volumes.get(&volume).filter(|_| configured).ok_or(Refusal::NoSuchVolume { volume })
+    }
+
+    fn volume_members(&self, volume: VolumeId) -> NodeSet {
+        self.config.volumes.get(&volume).copied().unwrap_or(NodeSet::EMPTY)
+    }
+
+    /// The live permit against the node, whichever of its boots it is for.
+    fn permit_against(&self, node: NodeId) -> Option<PermitRecord> {
+        let known = self.record.nodes.get(&node)?;
+        known.permit.filter(|live| !on(Mutant::M23) || known.boot == Some(live.target_boot))
+    }
+
+    /// Whether the node may hold anything: it is not to be fenced and did not declare itself failed.
+    fn may_act(&self, node: NodeId) -> Result<(), Refusal> {
+        if let Some(live) = self.permit_against(node) {
+            return Err(Refusal::TargetOfPermit { permit: live.id });
+        }
+        match self.record.nodes.get(&node) {
+            Some(known) if known.failed.is_none() => Ok(()),
+            Some(_) => Err(Refusal::DeclaredFailed),
+            None => Err(Refusal::NotMember),
+        }
+    }
+
+    /// The nodes whose newest heartbeat says that they hear the target.
+    fn heard_by(&self, target: NodeId) -> NodeSet {
+        let hears = |session: &Session| session.beat.is_some_and(|beat| beat.hears.contains(target));
+        let hearing = self.sessions.iter().filter(|(node, session)| **node != target && hears(session));
+        hearing.map(|(node, _)| *node).collect()
+    }
+
+    /// Who hears the target, or cannot tell: the witness itself stands for an empty set. None: it is missed by
+    /// everybody who could hear it, and by `asker` for certain.
+    fn seen_alive(&self, target: NodeId, asker: Option<NodeId>) -> Option<NodeSet> {
+        let by = self.heard_by(target);
+        let misses = self.timers.blind_until.is_none() && !self.hears().contains(target);
+        let silent = |asker: &NodeId| self.sessions.get(asker).is_none_or(|session| session.beat.is_none());
+        match asker.filter(silent) {
+            _ if !by.is_empty() => Some(by),
+            _ if !misses => Some(NodeSet::EMPTY),
+            asker => asker.map(NodeSet::only),
+        }
     }
 
     /// When [`Witness::step`] must be called with [`Input::Tick`] at the latest; none: not before another input.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        let beats = self.sessions.values().filter_map(|session| session.beat.map(|beat| beat.until));
+        self.timers.next().into_iter().chain(beats).min()
     }
 
     /// The configuration.
@@ -115,34 +234,42 @@ impl Witness {
     /// Members whose report a recovery waits for; none: not recovering. An empty set waits for a person.
     #[must_use]
     pub fn recovering(&self) -> Option<NodeSet> {
-        None
+        self.record.recovery.then(|| recovery::missing(self))
     }
 
     /// What every member is told: all registers, permits, confirmations, and the state of the nodes.
     #[must_use]
     pub fn view(&self, now: Instant) -> View {
-        let _ = now;
-        View::default()
+        view::view(self, Some(now))
     }
 
     /// The requests that wait, each with what its asker was told that it waits for.
     #[must_use]
     pub fn pending(&self) -> Vec<(NodeId, Subject, Option<Refusal>)> {
-        Vec::new()
+        let mut pending = Vec::new();
+        for (node, session) in &self.sessions {
+            for (volume, waiting) in &session.acquires {
+                let subject = Subject::Acquire { volume: *volume, attempt: waiting.request.attempt };
+                pending.push((*node, subject, waiting.told.clone()));
+            }
+            for (target, waiting) in &session.fences {
+                let subject = Subject::Fence { target: *target, attempt: waiting.request.attempt };
+                pending.push((*node, subject, waiting.told.clone()));
+            }
+        }
+        pending
     }
 
     /// The quorum check for a node. Advisory.
     #[must_use]
     pub fn quorum(&self, node: NodeId) -> QuorumVerdict {
-        let _ = node;
-        QuorumVerdict::NoQuorum
+        view::quorum(self, node)
     }
 
     /// The witness check about a peer. Advisory.
     #[must_use]
     pub fn check(&self, peer: NodeId, now: Instant) -> WitnessVerdict {
-        let _ = (peer, now);
-        WitnessVerdict::Unknown
+        view::peer_check(self, peer, now)
     }
 }
 

@@ -1,0 +1,169 @@
+//! RECOVERY: the store may lack history, so that nothing is granted until every member has reported.
+//!
+//! ```text
+//!  new store, or a node has seen more ─► RECOVERY ─ all members reported ──────────► claims agree ─► in service
+//!                                           │     └ Adopt, then L+G+W+G ────────────►      │
+//!                                           └───────────── claims contradict: a person ◄───┘
+//! ```
+//! Entering ends every session, so that the reports are of now. Renewals are not answered meanwhile: a node's
+//! fail-safe goes on as if the witness were away. An adoption counts like a confirmation by hand for the members
+//! that have not reported, and waits as long.
+//!
+//! [`claims::resolve`] takes the maxima of one volume; all volumes leave RECOVERY together.
+
+mod claims;
+
+use super::event::{Alarm, Event};
+use super::turn::Turn;
+use super::{Register, Witness, lease, session};
+use crate::error::Refusal;
+use crate::ids::{NodeId, NodeSet, PermitId, VolumeId};
+use crate::message::{OperatorAnswer, ReplicaReport, Seen};
+use crate::mutant::{Mutant, on};
+use crate::params::EPOCH_JUMP;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Takes note of what a node has seen of any store. True: it has seen something that this store cannot answer for.
+/// What is seen while the witness recovers is taken in by that recovery.
+pub(super) fn notice(witness: &mut Witness, seen: Seen) -> bool {
+    let record = &mut witness.record;
+    if seen == Seen::default() || on(Mutant::M19) {
+        return false;
+    }
+    if seen.store != record.store && !record.absorbed.contains_key(&seen.store) {
+        // A store that was never heard of has seen something even at its first change.
+        record.absorbed.insert(seen.store, seen.commit);
+        return !record.recovery;
+    }
+    let known = if seen.store == record.store {
+        &mut record.commit
+    } else {
+        record.absorbed.entry(seen.store).or_default()
+    };
+    let more = seen.commit > *known;
+    *known = seen.commit.max(*known);
+    more && !record.recovery
+}
+
+/// Whether a report names something newer than the register.
+pub(super) fn knows_more(witness: &Witness, reports: &[ReplicaReport]) -> bool {
+    let newer = |report: &ReplicaReport| {
+        witness.record.volumes.get(&report.volume).is_some_and(|register| {
+            report.max_epoch > register.epoch
+                || report.held > Some(register.epoch)
+                || report.isr_version > register.isr_version
+                || report.overridden.is_some_and(|claim| claim.epoch > register.epoch)
+        })
+    };
+    reports.iter().any(newer) && !on(Mutant::M19)
+}
+
+/// Enters RECOVERY, unless in it already, and ends every session but `keep`, whose report is being taken.
+pub(super) fn enter(witness: &mut Witness, turn: &mut Turn, cause: Option<NodeId>, keep: Option<NodeId>) {
+    if witness.record.recovery {
+        return;
+    }
+    witness.record.recovery = true;
+    turn.event(Event::RecoveryBegun { node: cause });
+    let others: Vec<NodeId> = witness.sessions.keys().copied().filter(|node| Some(*node) != keep).collect();
+    for node in others {
+        session::end(witness, turn, node);
+    }
+}
+
+/// Members that have not reported in a session of now.
+pub(super) fn missing(witness: &Witness) -> NodeSet {
+    let reported = |node: &NodeId| witness.sessions.get(node).is_some_and(|session| session.report.is_some());
+    witness.config.members.iter().filter(|node| !reported(node)).collect()
+}
+
+/// An operator ends the waiting for members that have not reported.
+pub(super) fn adopt(
+    witness: &mut Witness,
+    turn: &mut Turn,
+    source: Option<NodeId>,
+) -> Result<OperatorAnswer, Refusal> {
+    if !witness.record.recovery {
+        return Err(Refusal::WrongState { expected: "a witness in RECOVERY".into() });
+    }
+    if source.is_some_and(|source| !witness.config.is_member(source)) {
+        return Err(Refusal::NotMember);
+    }
+    witness.adopt_source = source;
+    if missing(witness).is_empty() {
+        finish(witness, turn, true);
+        let contradict =
+            || Refusal::WrongState { expected: "claims that agree, or whose data counts".into() };
+        return if witness.record.recovery { Err(contradict()) } else { Ok(OperatorAnswer::Done) };
+    }
+    let effective_in = witness.config.attestation_wait();
+    witness.timers.adoption = Some(turn.now + effective_in);
+    // No permit is behind an adoption.
+    Ok(OperatorAnswer::Confirmed { permit: PermitId(0), effective_in })
+}
+
+/// The wait of an adoption is over.
+pub(super) fn adoption_due(witness: &mut Witness, turn: &mut Turn) {
+    if witness.record.recovery {
+        finish(witness, turn, true);
+    }
+}
+
+/// Ends RECOVERY if every member has reported and the claims agree.
+pub(super) fn try_to_end(witness: &mut Witness, turn: &mut Turn) {
+    if witness.record.recovery && missing(witness).is_empty() {
+        finish(witness, turn, false);
+    }
+}
+
+fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
+    let source = witness.adopt_source;
+    let mut resolved: BTreeMap<VolumeId, Register> = BTreeMap::new();
+    let mut diverged = NodeSet::EMPTY;
+    for (volume, members) in witness.config.volumes.clone() {
+        let own = witness.record.volumes.get(&volume).cloned().unwrap_or_default();
+        match claims::resolve(&own, members, &reports(witness, volume, members), source) {
+            Ok(register) => {
+                resolved.insert(volume, register);
+            }
+            Err(claims) => {
+                turn.alarm(Alarm::Contradiction { volume, claims });
+                diverged = diverged.union(claims);
+            }
+        }
+    }
+    witness.diverged = diverged;
+    witness.adopt_source = None;
+    witness.timers.adoption = None;
+    if resolved.len() < witness.config.volumes.len() {
+        return;
+    }
+    witness.timers.leases.clear();
+    witness.timers.successors.clear();
+    for (volume, register) in resolved {
+        if register.holder.is_some() {
+            lease::begin(witness, turn, volume);
+        }
+        witness.record.volumes.insert(volume, register);
+    }
+    witness.record.permits.0 += EPOCH_JUMP;
+    witness.record.recovery = false;
+    for session in witness.sessions.values_mut() {
+        session.report = None;
+    }
+    turn.event(Event::RecoveryEnded { adopted });
+}
+
+/// What the members of a volume reported about it. A member that left the volume out knows nothing of it.
+fn reports(witness: &Witness, volume: VolumeId, members: NodeSet) -> claims::Reports {
+    let mut reports = claims::Reports::new();
+    for node in members.iter() {
+        let Some(session) = witness.sessions.get(&node) else { continue };
+        let (Some(boot), Some(all)) = (session.boot, &session.report) else { continue };
+        if let Some(report) = all.iter().find(|report| report.volume == volume) {
+            reports.insert(node, (boot, report.clone()));
+        }
+    }
+    reports
+}
