@@ -1,0 +1,350 @@
+//! The checker: reads what servers and clients left, and says what broke the promise.
+//!
+//! **Lost**: a write acknowledged by any server (by its acceptance log) or to any client (by its journal)
+//! that is not in the log of the current primary, at the same place with the same checksum.
+//!
+//! **Two nodes active at once**: the *span* of an epoch on a node reaches from the first time that the
+//! node took a write which it later acknowledged, to its last acknowledgement. For two epochs of
+//! different nodes the older one's span must end before the newer one's begins. This is stronger than
+//! "spans do not overlap": it also catches an older epoch that acknowledges after a newer one was done.
+//! It is sound, because a correct holder takes its first write after its promotion, which comes after
+//! the proof that the former holder can acknowledge no more. One epoch on two nodes is always a finding.
+//! All times are of one clock: the machines of a lab share the kernel.
+//!
+//! Spans in which a node *said* that it was writable (from the transitions) are reported beside that; a
+//! killed process leaves its last span without an end.
+
+mod spans;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::Ack;
+use crate::disk::ScanEnd;
+use crate::ids::{ClientId, Epoch, Generation, NodeId};
+use crate::store::accept::{self, AcceptEntry};
+use crate::store::{StoreError, meta, records};
+pub use spans::{DualActive, EpochSpan, WritableSpan};
+
+/// Findings of one kind that are listed; all are counted.
+const LISTED_MAX: usize = 100;
+
+/// Findings of one kind: how many, and the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings<T> {
+    /// All of them.
+    pub count: u64,
+    /// The first 100.
+    pub first: Vec<T>,
+}
+
+impl<T> Default for Findings<T> {
+    fn default() -> Self {
+        Findings { count: 0, first: Vec::new() }
+    }
+}
+
+impl<T> Findings<T> {
+    fn add(&mut self, finding: T) {
+        self.count += 1;
+        if self.first.len() < LISTED_MAX {
+            self.first.push(finding);
+        }
+    }
+
+    /// Nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// An acknowledged write that the primary does not hold as it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The writer.
+    pub client: ClientId,
+    /// The writer's number.
+    pub client_seq: u64,
+    /// Where it was acknowledged to be.
+    pub seq: u64,
+    /// Who acknowledged it.
+    pub acked_by: NodeId,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// What the primary has instead.
+    pub found: Found,
+}
+
+/// What the primary has instead of an acknowledged write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// No such write.
+    Nothing,
+    /// The write, at another place.
+    ElsewhereAt(u64),
+    /// At its place a write of that name with other content.
+    OtherContent,
+}
+
+/// One append that stands in a log twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// Whose log.
+    pub node: NodeId,
+    /// The writer.
+    pub client: ClientId,
+    /// The writer's number.
+    pub client_seq: u64,
+    /// Both places.
+    pub seqs: [u64; 2],
+}
+
+/// Bytes that hold no valid frame although valid ones follow, or a record out of order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Whose file.
+    pub node: NodeId,
+    /// Which file.
+    pub file: PathBuf,
+    /// What is wrong where.
+    pub what: String,
+}
+
+/// One server's directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Whose.
+    pub node: NodeId,
+    /// Records in its log.
+    pub records: u64,
+    /// Writes that it acknowledged, ever.
+    pub acknowledged: u64,
+    /// Bytes of a record cut off by a crash (or being written now).
+    pub torn_bytes: u64,
+    /// The highest epoch it knows.
+    pub max_epoch: Epoch,
+    /// Whether the replica has everything.
+    pub complete: bool,
+    /// Identifies its data.
+    pub generation: Generation,
+    /// Records that resyncs took out, ever.
+    pub discarded_total: u64,
+}
+
+/// The result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Of this format.
+    pub schema: u32,
+    /// Whose log must hold every acknowledged write.
+    pub primary: NodeId,
+    /// One per directory.
+    pub nodes: Vec<NodeReport>,
+    /// Different acknowledged writes that were looked for.
+    pub acknowledged: u64,
+    /// Acknowledged and not there.
+    pub lost: Findings<Lost>,
+    /// There twice.
+    pub duplicates: Findings<Duplicate>,
+    /// Damaged files.
+    pub damage: Findings<Damage>,
+    /// Two nodes active at once.
+    pub dual_active: Findings<DualActive>,
+    /// Acknowledgements that a client got and no server logged.
+    pub unlogged: Findings<Ack>,
+    /// The epochs in which something was acknowledged.
+    pub epochs: Vec<EpochSpan>,
+    /// When nodes said that they were writable.
+    pub writable: Vec<WritableSpan>,
+}
+
+impl Report {
+    /// Nothing was found.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.lost.is_empty()
+            && self.duplicates.is_empty()
+            && self.damage.is_empty()
+            && self.dual_active.is_empty()
+            && self.unlogged.is_empty()
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file cannot be used at all.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A directory that no server ever used.
+    #[error("{}: no replica there", dir.display())]
+    NotAReplica {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Two directories of one node.
+    #[error("two directories of node {node}")]
+    Twice {
+        /// The node.
+        node: NodeId,
+    },
+    /// The primary's directory is missing.
+    #[error("no directory of node {node}, which should hold every acknowledged write")]
+    NoPrimary {
+        /// The node.
+        node: NodeId,
+    },
+}
+
+type Name = (ClientId, u64);
+
+/// What one directory holds.
+struct Replica {
+    report: NodeReport,
+    /// Where each write is, with its checksum; the first place if there are two.
+    places: HashMap<Name, (u64, u32)>,
+    accepted: Vec<AcceptEntry>,
+}
+
+/// Checks the directories of all nodes against the acknowledgements of all clients. `primary` is the
+/// current or last primary. Changes nothing; servers may run, then what is being written is not seen.
+///
+/// # Errors
+/// A directory cannot be read, is missing, or is there twice.
+pub fn check(dirs: &[PathBuf], primary: NodeId, acks: &[Ack]) -> Result<Report, CheckError> {
+    let mut report = Report {
+        schema: 1,
+        primary,
+        nodes: Vec::new(),
+        acknowledged: 0,
+        lost: Findings::default(),
+        duplicates: Findings::default(),
+        damage: Findings::default(),
+        dual_active: Findings::default(),
+        unlogged: Findings::default(),
+        epochs: Vec::new(),
+        writable: Vec::new(),
+    };
+    let mut replicas = BTreeMap::new();
+    for dir in dirs {
+        let replica = read(dir, &mut report)?;
+        let node = replica.report.node;
+        if replicas.insert(node, replica).is_some() {
+            return Err(CheckError::Twice { node });
+        }
+    }
+    let holder = replicas.get(&primary).ok_or(CheckError::NoPrimary { node: primary })?;
+    find_lost(&replicas, holder, acks, &mut report);
+    find_unlogged(&replicas, acks, &mut report);
+    let logs = || replicas.iter().map(|(node, r)| (*node, r.accepted.as_slice()));
+    report.epochs = spans::epochs(logs());
+    spans::dual_active(&report.epochs).into_iter().for_each(|d| report.dual_active.add(d));
+    report.writable = logs().flat_map(|(node, log)| spans::writable(node, log)).collect();
+    report.writable.sort_by_key(|w| w.from_ns);
+    report.nodes = replicas.into_values().map(|r| r.report).collect();
+    Ok(report)
+}
+
+fn read(dir: &Path, report: &mut Report) -> Result<Replica, CheckError> {
+    let meta = meta::load(dir)?.ok_or_else(|| CheckError::NotAReplica { dir: dir.to_path_buf() })?;
+    let node = meta.node;
+    let path = dir.join(records::FILE);
+    let mut places: HashMap<Name, (u64, u32)> = HashMap::new();
+    let mut last = 0;
+    let mut count = 0;
+    let mut damage = |file: &Path, what: String| {
+        report.damage.add(Damage { node, file: file.to_path_buf(), what });
+    };
+    let end = records::load(&path, |scanned| match scanned {
+        Ok(found) => {
+            let r = found.record;
+            if r.seq != last + 1 {
+                damage(&path, format!("record {} follows record {last}", r.seq));
+            }
+            last = r.seq;
+            count += 1;
+            let name = (r.client, r.client_seq);
+            if let Some((first, _)) = places.get(&name) {
+                let (client, client_seq, seqs) = (r.client, r.client_seq, [*first, r.seq]);
+                report.duplicates.add(Duplicate { node, client, client_seq, seqs });
+            } else {
+                places.insert(name, (r.seq, found.crc));
+            }
+        }
+        Err(what) => damage(&path, what),
+    })?;
+    let accept_path = dir.join(accept::FILE);
+    let (accepted, accept_end) = accept::load(&accept_path)?;
+    add_damage(&path, &end, &mut damage);
+    add_damage(&accept_path, &accept_end, &mut damage);
+    let is_write = |e: &&AcceptEntry| matches!(e, AcceptEntry::Accepted { .. });
+    let node_report = NodeReport {
+        node,
+        records: count,
+        acknowledged: accepted.iter().filter(is_write).count() as u64,
+        torn_bytes: end.torn as u64,
+        max_epoch: meta.max_epoch,
+        complete: meta.complete,
+        generation: meta.generation,
+        discarded_total: meta.discarded_total,
+    };
+    Ok(Replica { report: node_report, places, accepted })
+}
+
+fn add_damage(path: &Path, end: &ScanEnd, damage: &mut impl FnMut(&Path, String)) {
+    for bad in &end.damaged {
+        damage(path, format!("bytes {} to {}: no valid frame", bad.start, bad.end));
+    }
+}
+
+fn find_lost(replicas: &BTreeMap<NodeId, Replica>, holder: &Replica, acks: &[Ack], report: &mut Report) {
+    let mut seen: HashSet<(Name, u64, Option<u32>)> = HashSet::new();
+    let mut names: HashSet<Name> = HashSet::new();
+    let mut look = |name: Name, seq, crc: Option<u32>, acked_by, epoch| {
+        if !seen.insert((name, seq, crc)) {
+            return;
+        }
+        let first_look = names.insert(name);
+        let found = match holder.places.get(&name) {
+            // Named once, although both the server and the client have it.
+            None if !first_look => return,
+            None => Found::Nothing,
+            Some((at, _)) if *at != seq => Found::ElsewhereAt(*at),
+            Some((_, held)) if crc.is_some_and(|crc| crc != *held) => Found::OtherContent,
+            Some(_) => return,
+        };
+        report.lost.add(Lost { client: name.0, client_seq: name.1, seq, acked_by, epoch, found });
+    };
+    for (node, replica) in replicas {
+        for entry in &replica.accepted {
+            if let AcceptEntry::Accepted { seq, record_crc, epoch, client, client_seq, .. } = entry {
+                look((*client, *client_seq), *seq, Some(*record_crc), *node, *epoch);
+            }
+        }
+    }
+    for ack in acks {
+        look((ack.client, ack.client_seq), ack.seq, None, ack.node, ack.epoch);
+    }
+    report.acknowledged = names.len() as u64;
+}
+
+/// A server logs before it acknowledges, so every acknowledgement must be in its log.
+fn find_unlogged(replicas: &BTreeMap<NodeId, Replica>, acks: &[Ack], report: &mut Report) {
+    let mut logged: HashSet<(NodeId, Epoch, Name, u64)> = HashSet::new();
+    for (node, replica) in replicas {
+        for entry in &replica.accepted {
+            if let AcceptEntry::Accepted { epoch, client, client_seq, acked_ns, .. } = entry {
+                logged.insert((*node, *epoch, (*client, *client_seq), *acked_ns));
+            }
+        }
+    }
+    for ack in acks {
+        if !logged.contains(&(ack.node, ack.epoch, (ack.client, ack.client_seq), ack.acked_ns)) {
+            report.unlogged.add(*ack);
+        }
+    }
+}
