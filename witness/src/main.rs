@@ -1,0 +1,5 @@
+//! `picket-witness`; see [`picket_witness::run`].
+
+fn main() -> std::process::ExitCode {
+    picket_witness::run(std::env::args_os())
+}
