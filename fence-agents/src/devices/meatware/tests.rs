@@ -9,6 +9,34 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+/// No test waits longer for what must come.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Asks again until there is an answer.
+fn sooner_or_later<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let limit = Deadline::after(LIMIT);
+    while !limit.is_past() {
+        if let Some(found) = look() {
+            return found;
+        }
+        thread::yield_now();
+    }
+    panic!("still waiting");
+}
+
+/// An agent at work.
+struct Agent(Receiver<(Exit, String)>);
+
+impl Agent {
+    fn outcome(&self) -> (Exit, String) {
+        self.0.recv_timeout(LIMIT).expect("still waiting")
+    }
+
+    fn waits(&self) -> bool {
+        self.0.try_recv().is_err()
+    }
+}
+
 struct Site {
     dir: tempfile::TempDir,
 }
@@ -27,7 +55,7 @@ impl Site {
     }
 
     /// Runs the agent on a thread; the outcome comes through the channel.
-    fn agent(&self, text: &str) -> Receiver<(Exit, String)> {
+    fn agent(&self, text: &str) -> Agent {
         let (dir, audit) = (self.spool_dir(), self.dir.path().join("audit"));
         let text = format!("spool_dir={}\naudit_file={}\n{text}", dir.display(), audit.display());
         let (tell, outcome) = channel();
@@ -43,18 +71,13 @@ impl Site {
             let exit = agent::run(&KIND, around).unwrap();
             tell.send((exit, String::from_utf8(out).unwrap())).unwrap();
         });
-        outcome
+        Agent(outcome)
     }
 
     /// Waits until the agent's request can be seen.
     fn pending(&self, node: &str) -> spool::Request {
         let spool = Spool::at(self.spool_dir());
-        loop {
-            if let Ok(request) = spool.look(node) {
-                return request;
-            }
-            thread::yield_now();
-        }
+        sooner_or_later(|| spool.look(node).ok())
     }
 
     fn operator(&self, node: &str, deny: bool, typed: &str) -> Result<String, ConfirmError> {
@@ -82,10 +105,10 @@ fn off_succeeds_only_by_the_confirmation_with_the_challenge() {
                 "{wrong}"
             );
         }
-        assert!(agent.try_recv().is_err(), "a wrong challenge was taken");
+        assert!(agent.waits(), "a wrong challenge was taken");
         let shown = site.operator("n2", false, &request.challenge).unwrap();
         assert!(shown.contains("n2") && shown.contains(&request.challenge));
-        assert_eq!(agent.recv().unwrap(), (Exit::Success, words.to_owned()));
+        assert_eq!(agent.outcome(), (Exit::Success, words.to_owned()));
         assert!(site.is_empty());
         let audit = site.audit();
         assert!(audit.contains("event=requested node=n2") && audit.contains("event=wrong-challenge"));
@@ -101,7 +124,7 @@ fn a_denial_fails_at_once() {
     let agent = site.agent("action=off\nport=n2\npower_timeout=600");
     let request = site.pending("n2");
     site.operator("n2", true, &request.challenge).unwrap();
-    assert_eq!(agent.recv().unwrap(), (Exit::Failed, String::new()));
+    assert_eq!(agent.outcome(), (Exit::Failed, String::new()));
     assert!(site.audit().contains("event=denied node=n2"));
     assert!(site.is_empty());
 }
@@ -110,7 +133,7 @@ fn a_denial_fails_at_once() {
 fn without_a_person_it_fails_and_withdraws() {
     let site = Site::new();
     let agent = site.agent("action=off\nport=n2\npower_timeout=0.05");
-    assert_eq!(agent.recv().unwrap(), (Exit::Failed, String::new()));
+    assert_eq!(agent.outcome(), (Exit::Failed, String::new()));
     assert!(matches!(
         site.operator("n2", false, "x"),
         Err(ConfirmError::Spool(SpoolError::NotPending { .. }))
@@ -132,7 +155,7 @@ fn a_name_that_does_not_match_exactly_is_refused() {
         );
     }
     site.operator("n2", false, &request.challenge).unwrap();
-    assert_eq!(agent.recv().unwrap().0, Exit::Success);
+    assert_eq!(agent.outcome().0, Exit::Success);
 }
 
 #[test]
@@ -143,15 +166,11 @@ fn two_agents_for_one_machine_share_the_request() {
     let two = site.agent("action=off\nnodename=n2");
     let spool = Spool::at(site.spool_dir());
     // The second has joined once its lock is there too: then the file has two holders.
-    let file = fs::File::open(site.spool_dir().join("n2.request")).unwrap();
-    assert!(rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err());
-    while holders(&site.spool_dir().join("n2.request")) < 2 {
-        thread::yield_now();
-    }
+    sooner_or_later(|| (holders(&site.spool_dir().join("n2.request")) == 2).then_some(()));
     assert_eq!(spool.look("n2").unwrap(), request, "one request, one challenge");
     site.operator("n2", false, &request.challenge).unwrap();
-    assert_eq!(one.recv().unwrap().0, Exit::Success);
-    assert_eq!(two.recv().unwrap().0, Exit::Success);
+    assert_eq!(one.outcome().0, Exit::Success);
+    assert_eq!(two.outcome().0, Exit::Success);
     assert!(site.is_empty());
 }
 
@@ -170,9 +189,9 @@ fn both_machines_of_one_action_must_be_confirmed() {
     site.operator("n3", false, &three.challenge).unwrap();
     let twice = site.operator("n3", false, &three.challenge);
     assert!(matches!(twice, Err(ConfirmError::Spool(SpoolError::Answered { .. }))), "{twice:?}");
-    assert!(agent.try_recv().is_err());
+    assert!(agent.waits());
     site.operator("n2", false, &two.challenge).unwrap();
-    assert_eq!(agent.recv().unwrap().0, Exit::Success);
+    assert_eq!(agent.outcome().0, Exit::Success);
 }
 
 #[test]
@@ -189,7 +208,7 @@ fn what_it_cannot_know_or_do_it_says() {
         ("action=off\nport=../n4", Exit::Failed, ""),
         ("action=validate-all\nport=n2", Exit::Success, ""),
     ] {
-        assert_eq!(site.agent(text).recv().unwrap(), (exit, words.to_owned()), "{text}");
+        assert_eq!(site.agent(text).outcome(), (exit, words.to_owned()), "{text}");
     }
 }
 
@@ -198,8 +217,8 @@ fn without_an_audit_nothing_is_asked() {
     let site = Site::new();
     // A directory in its place cannot be appended to.
     fs::create_dir(site.dir.path().join("audit")).unwrap();
-    assert_eq!(site.agent("action=monitor").recv().unwrap().0, Exit::Failed);
-    assert_eq!(site.agent("action=off\nport=n2").recv().unwrap().0, Exit::Failed);
+    assert_eq!(site.agent("action=monitor").outcome().0, Exit::Failed);
+    assert_eq!(site.agent("action=off\nport=n2").outcome().0, Exit::Failed);
     assert!(site.is_empty());
 }
 
