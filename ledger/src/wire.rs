@@ -128,10 +128,12 @@ pub(crate) enum ToReplica {
         epoch: Epoch,
         raw: Bytes,
     },
-    /// The replica has now everything: it holds this generation.
+    /// The replica has now everything: it holds this generation. `required`: nothing is acknowledged
+    /// without it from now on.
     InStep {
         epoch: Epoch,
         generation: Generation,
+        required: bool,
     },
     /// The sender is Primary no more.
     Detach {

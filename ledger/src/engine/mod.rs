@@ -146,6 +146,7 @@ pub(crate) struct Engine {
     waiters: VecDeque<Waiter>,
     waiting: VecDeque<Waiting>,
     busy_told: bool,
+    told_writable: Option<Epoch>,
     answers: Vec<(Answer, Result<(), Refusal>)>,
     subscribers: Vec<mpsc::Sender<Box<Status>>>,
     told: Option<Box<Status>>,
@@ -179,6 +180,7 @@ impl Engine {
             waiters: VecDeque::new(),
             waiting: VecDeque::new(),
             busy_told: false,
+            told_writable: None,
             answers: Vec::new(),
             subscribers: Vec::new(),
             told: None,
@@ -280,7 +282,7 @@ impl Engine {
             self.log_transition(cause)?;
             self.changed = true;
             tracing::info!(?was, ?now, ?cause, lost = ?self.lost(), "activity");
-            if was != now || cause == Cause::Promoted {
+            if self.writable_epoch() != self.told_writable {
                 self.tell_clients();
             }
         }
@@ -319,3 +321,6 @@ impl Engine {
         self.store.accepted.add(&AcceptEntry::Transition { cause, now: self.activity, epoch, at_ns })
     }
 }
+
+#[cfg(test)]
+mod tests;

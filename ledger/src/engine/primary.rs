@@ -66,7 +66,8 @@ pub(super) struct Peer {
     pub(super) max_epoch: Epoch,
     sent: u64,
     pub(super) acked: u64,
-    generation_sent: Option<GenerationId>,
+    /// The generation, and whether it is required, as last sent.
+    told: Option<(GenerationId, bool)>,
     /// That the peer confirmed to hold, with everything of it up to then.
     pub(super) generation: Option<GenerationId>,
     pub(super) requiring: Option<Requiring>,
@@ -81,7 +82,7 @@ impl Peer {
             max_epoch: Epoch(0),
             sent: 0,
             acked: 0,
-            generation_sent: None,
+            told: None,
             generation: None,
             requiring: None,
         }
@@ -97,7 +98,7 @@ impl Peer {
         self.phase = phase;
         self.sent = 0;
         self.acked = 0;
-        self.generation_sent = None;
+        self.told = None;
         self.generation = None;
     }
 
@@ -106,7 +107,7 @@ impl Peer {
         let Some(link) = &self.link else { return };
         let queued = encode(message).map(|frame| link.out.try_send(frame));
         if !matches!(queued, Ok(Ok(()))) {
-            tracing::warn!(peer = %self.node, "link to peer does not take frames, given up");
+            tracing::info!(peer = %self.node, "link to peer has ended or takes no frames, given up");
             self.link = None;
             self.reset(Phase::Idle);
         }
@@ -242,7 +243,7 @@ impl Engine {
                 }
             }
             ToPrimary::InStep { epoch, generation } if ours == Some(epoch) => {
-                if p.phase == Phase::Streaming && p.generation_sent == Some(generation) {
+                if p.phase == Phase::Streaming && p.told.is_some_and(|(sent, _)| sent == generation) {
                     p.generation = Some(generation);
                     self.changed = true;
                 }
@@ -324,10 +325,11 @@ impl Engine {
                 p.send(&ToReplica::Records { epoch, raw });
             }
             let generation: &Generation = &self.store.meta().generation;
-            if p.phase == Phase::Streaming && p.sent == last && p.generation_sent != Some(generation.current)
-            {
-                p.generation_sent = Some(generation.current);
-                p.send(&ToReplica::InStep { epoch, generation: generation.clone() });
+            let required = self.required.contains(&p.node);
+            let news = (generation.current, required);
+            if p.phase == Phase::Streaming && p.sent == last && p.told != Some(news) {
+                p.told = Some(news);
+                p.send(&ToReplica::InStep { epoch, generation: generation.clone(), required });
             }
         }
         Ok(())

@@ -6,8 +6,9 @@
 //!
 //! Completeness: a replica that must fetch records which may have been acknowledged without it is
 //! marked incomplete before its first record changes, and stays so, over crashes, until it has all. A
-//! replica that is *required* and holds the primary's own generation misses only unacknowledged records,
-//! so it stays complete while it catches up.
+//! replica that is *required*, was so when it last was in step, and holds the primary's own generation
+//! misses only unacknowledged records (leaving it out would have made a new generation), so it stays
+//! complete while it catches up.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -105,7 +106,9 @@ impl Engine {
             }
             ToReplica::Resync { common, required, .. } => self.resync(common, required)?,
             ToReplica::Records { raw, .. } if streaming => self.take_records(conn, &raw)?,
-            ToReplica::InStep { generation, .. } if streaming => self.reached(conn, epoch, generation)?,
+            ToReplica::InStep { generation, required, .. } if streaming => {
+                self.reached(conn, epoch, generation, required)?;
+            }
             ToReplica::Detach { .. } => {
                 self.upstream = None;
                 self.changed = true;
@@ -184,7 +187,8 @@ impl Engine {
             return Ok(());
         }
         source.streaming = true;
-        let misses_nothing = required && meta.generation.current == source.generation.current;
+        let same_data = meta.generation.current == source.generation.current;
+        let misses_nothing = required && meta.required && same_data;
         let untouched = tail == 0 && source.last.seq == common;
         if meta.complete && !misses_nothing && !untouched {
             self.store.change_meta(|m| m.complete = false)?;
@@ -224,15 +228,22 @@ impl Engine {
         }
     }
 
-    fn reached(&mut self, conn: ConnId, epoch: Epoch, generation: Generation) -> Result<(), StoreError> {
+    fn reached(
+        &mut self,
+        conn: ConnId,
+        epoch: Epoch,
+        generation: Generation,
+        required: bool,
+    ) -> Result<(), StoreError> {
         // What makes it complete must be as durable as the claim.
         self.store.records.write_out()?;
         self.store.records.sync()?;
         let current = generation.current;
         let meta = self.store.meta();
-        if !meta.complete || meta.generation != generation {
+        if !meta.complete || meta.generation != generation || meta.required != required {
             self.store.change_meta(|m| {
                 m.complete = true;
+                m.required = required;
                 m.generation = generation;
             })?;
         }

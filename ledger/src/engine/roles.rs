@@ -73,7 +73,10 @@ impl Engine {
         if let Err(refusal) = self.may_promote(epoch, deadline_ns, &required) {
             return Ok(Err(refusal));
         }
-        self.store.change_meta(|m| m.max_epoch = epoch)?;
+        self.store.change_meta(|m| {
+            m.max_epoch = epoch;
+            m.required = true;
+        })?;
         self.changed = true;
         self.cut_upstream();
         if let Err(refusal) = Self::in_time(deadline_ns, true) {

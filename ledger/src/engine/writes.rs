@@ -58,13 +58,14 @@ impl Engine {
         self.waiting.retain(|w| w.conn != conn);
     }
 
-    fn writable_epoch(&self) -> Option<Epoch> {
+    pub(super) fn writable_epoch(&self) -> Option<Epoch> {
         self.primary_epoch().filter(|_| self.activity == Activity::Writable)
     }
 
     /// Pushes whether writes are taken now.
     pub(super) fn tell_clients(&mut self) {
-        let message = ToClient::Writable { epoch: self.writable_epoch() };
+        self.told_writable = self.writable_epoch();
+        let message = ToClient::Writable { epoch: self.told_writable };
         for out in self.clients.values() {
             out.send(&message);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Meta {
     pub(crate) max_epoch: Epoch,
     /// False from the start of a resync that fetches acknowledged records until its end.
     pub(crate) complete: bool,
+    /// The last primary said that it acknowledges nothing without this replica (or it was one itself).
+    pub(crate) required: bool,
     /// Identifies the data.
     pub(crate) generation: Generation,
     /// Records that resyncs took out of this replica, ever.
@@ -79,6 +81,7 @@ impl MetaFile {
             node,
             max_epoch: Epoch(0),
             complete: true,
+            required: true,
             generation: Generation::initial(),
             discarded_total: 0,
         };
