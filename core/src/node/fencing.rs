@@ -267,6 +267,13 @@ impl Node {
             FenceStage::Reporting { report, fence, .. } if fence.permit == permit => {
                 Some((*target, report.outcome, fence.clone(), case.ticket))
             }
+            // A person's confirmation has taken effect. Nothing was switched off by a device, so nothing is
+            // switched on either.
+            FenceStage::AwaitingOperator { fence, .. } if fence.permit == permit => {
+                let mut fence = fence.clone();
+                fence.keep_off = true;
+                Some((*target, FenceOutcome::ConfirmedOff, fence, case.ticket))
+            }
             FenceStage::Reporting { .. }
             | FenceStage::Asking { .. }
             | FenceStage::Running { .. }

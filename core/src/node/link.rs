@@ -8,7 +8,7 @@ use super::state::{Link, Node, Out};
 use super::{Effect, Event};
 use crate::error::Refusal;
 use crate::evidence::SelfFence;
-use crate::ids::{Epoch, NodeSet, Nonce, RequestId, SessionId, VolumeId};
+use crate::ids::{Epoch, NodeSet, Nonce, RequestId, VolumeId};
 use crate::message::{
     Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request,
     Subject, ToWitness, View,
@@ -20,6 +20,9 @@ use alloc::vec::Vec;
 /// More unanswered requests than this and the connection is given up: at a heartbeat each 25 ms it is over 6 s of
 /// silence, longer than any lease of such a profile.
 const UNANSWERED_MAX: usize = 256;
+
+/// How long a registration waits for the first reports of all volumes, in times of suspicion.
+const FIRST_REPORTS_WITHIN: u32 = 4;
 
 impl Node {
     /// Sends on the session, once it counts.
@@ -47,7 +50,7 @@ impl Node {
 
     pub(super) fn witness_gone(&mut self) {
         self.link =
-            Link { answered_at: self.link.answered_at, lost_told: self.link.lost_told, ..Link::default() };
+            Link { answered_at: self.link.answered_at, told_up: self.link.told_up, ..Link::default() };
         for volume in self.volumes.values_mut() {
             volume.updating = None;
         }
@@ -66,7 +69,9 @@ impl Node {
 
     pub(super) fn take_witness(&mut self, now: Instant, message: FromWitness, out: &mut Out) {
         if let Reply::Challenge { nonce } = message.body {
-            self.register(now, message.session, nonce, out);
+            self.witness_gone();
+            self.link.session = Some(message.session);
+            self.link.challenge = Some(nonce);
             return;
         }
         if self.link.session != Some(message.session) {
@@ -105,9 +110,8 @@ impl Node {
         }
     }
 
-    fn register(&mut self, now: Instant, session: SessionId, nonce: Nonce, out: &mut Out) {
-        self.witness_gone();
-        self.link.session = Some(session);
+    fn register(&mut self, now: Instant, nonce: Nonce, out: &mut Out) {
+        self.link.challenge = None;
         let body = Request::Register(Register {
             nonce,
             boot: self.boot,
@@ -183,11 +187,10 @@ impl Node {
         out: &mut Out,
     ) {
         self.link.answered_at = Some(now);
-        if self.link.lost_told || self.view.quorum.is_none() {
+        if !self.link.told_up {
+            self.link.told_up = true;
             out.event(Event::WitnessUp);
-            self.view.quorum.get_or_insert(crate::message::QuorumVerdict::Quorate);
         }
-        self.link.lost_told = false;
         let base = if mutant::on(Mutant::M1) { Some(now) } else { sent_at };
         for (id, epoch) in volumes {
             let Some(volume) = self.volumes.get_mut(id) else { continue };
@@ -321,9 +324,22 @@ impl Node {
     }
 
     pub(super) fn settle_link(&mut self, now: Instant, out: &mut Out) {
-        if !self.link.lost_told && self.link.answered_at.is_some() && self.is_witness_lost(now) {
-            self.link.lost_told = true;
+        if self.link.told_up && self.is_witness_lost(now) {
+            self.link.told_up = false;
             out.event(Event::WitnessLost);
+        }
+        // A registration tells what the node has; a driver that says nothing is not waited for without end.
+        let read = self.volumes.values().all(|volume| volume.phase != super::Phase::Unread);
+        let waited = now.since(self.started) >= self.config.params.suspect_after() * FIRST_REPORTS_WITHIN;
+        if let Some(nonce) = self.link.challenge.filter(|_| read || waited) {
+            self.register(now, nonce, out);
+        }
+    }
+
+    /// A recovering witness decides by what the nodes have: when that changes, it is told in a new registration.
+    pub(super) fn report_again(&mut self, out: &mut Out) {
+        if self.link.registered && self.view.recovering.is_some() {
+            self.close_witness(out);
         }
     }
 }

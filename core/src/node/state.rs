@@ -55,6 +55,8 @@ pub(super) struct Counters {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Link {
     pub(super) session: Option<SessionId>,
+    /// To be repeated in the registration, which waits for the volumes' first reports.
+    pub(super) challenge: Option<Nonce>,
     pub(super) registered: bool,
     pub(super) request: u64,
     /// When each request was sent whose answer may still come.
@@ -62,7 +64,8 @@ pub(super) struct Link {
     /// When the witness answered a heartbeat last, in any session of this run.
     pub(super) answered_at: Option<Instant>,
     pub(super) seen: Seen,
-    pub(super) lost_told: bool,
+    /// It was said that the witness answers, and not yet that it is lost.
+    pub(super) told_up: bool,
 }
 
 /// A peer.

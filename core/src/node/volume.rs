@@ -43,11 +43,15 @@ impl Node {
             .report
             .as_ref()
             .is_some_and(|old| old.complete != report.complete || old.generation != report.generation);
-        volume.report = Some(report);
+        let first = volume.report.replace(report).is_none();
         if changed && let Some(attempt) = &mut volume.attempt {
             // What the witness judges has changed; it is told in full again.
             attempt.asked = None;
         }
+        if changed || first {
+            self.report_again(out);
+        }
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
         match (volume.phase, role) {
             (Phase::Unread, Role::Primary | Role::Secondary) => self.first_report(now, id, out),
             (Phase::Active(held) | Phase::Frozen(held), Role::Secondary) => {

@@ -217,7 +217,7 @@ impl Bench {
         self.step(Input::Beat { path: PathId(0), beat })
     }
 
-    pub(super) fn from_b(&mut self, body: PeerBody) -> Vec<Effect> {
+    pub(super) fn peer_says(&mut self, body: PeerBody) -> Vec<Effect> {
         self.step(Input::Peer {
             from: B,
             message: PeerMessage { boot: BootId(0xB1), run: Nonce(0xBB), body },

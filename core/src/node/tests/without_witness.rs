@@ -20,7 +20,7 @@ fn questions(effects: &[Effect]) -> alloc::vec::Vec<RequestId> {
 }
 
 fn promise(bench: &mut Bench, request: RequestId, run: Nonce, promise: Result<(), Refusal>) {
-    bench.from_b(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise });
+    bench.peer_says(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise });
 }
 
 fn lease_left(bench: &Bench) -> crate::time::Duration {
@@ -67,7 +67,7 @@ fn a_refused_renewal_is_an_answer_and_no_peer_is_asked() {
 
 fn ask(bench: &mut Bench, epoch: u64) -> Result<(), Refusal> {
     let body = PeerBody::FailsafeLease { request: RequestId(1), volume: V, epoch: Epoch(epoch) };
-    let effects = bench.from_b(body);
+    let effects = bench.peer_says(body);
     effects
         .into_iter()
         .find_map(|effect| match effect {
