@@ -38,7 +38,7 @@ pub enum Unsynced {
         /// How many.
         bytes: usize,
     },
-    /// Any sectors, any lengths, and the names up to any change, as the seed has it.
+    /// Any sectors, any lengths, and any changes of names, as the seed has it.
     Random {
         /// The same seed leaves the same.
         seed: u64,

@@ -2,9 +2,8 @@
 //! a crash leaves of the difference.
 //!
 //! The model is meaner than real file systems where they differ: a file's sync does not make its
-//! name durable, unsynced writes may survive in any order and in pieces, and a failed sync drops
-//! the data for good although it can still be read. Names become durable in the order in which
-//! they were changed, as every journaling file system does it.
+//! name durable, unsynced writes and changes of names may survive in any order, writes also in
+//! pieces, and a failed sync drops the data for good although it can still be read.
 
 use super::faulty::Unsynced;
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ pub(super) enum Change {
 #[derive(Debug, Clone)]
 enum NameChange {
     Link { path: PathBuf, inode: u64 },
-    Rename { from: PathBuf, to: PathBuf },
+    Rename { from: PathBuf, to: PathBuf, inode: u64 },
     Unlink { path: PathBuf },
 }
 
@@ -64,7 +63,9 @@ impl Disk {
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) {
-        self.change_name(NameChange::Rename { from: from.to_owned(), to: to.to_owned() });
+        if let Some(inode) = self.lookup(from) {
+            self.change_name(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), inode });
+        }
     }
 
     pub(super) fn remove(&mut self, path: &Path) {
@@ -137,15 +138,16 @@ impl Disk {
             inode.cached.clone_from(&inode.durable);
             inode.late_error = false;
         }
-        let kept = match unsynced {
-            Unsynced::Lost => 0,
-            Unsynced::Kept | Unsynced::Torn { .. } => self.pending_names.len(),
-            Unsynced::Random { .. } => random.below(self.pending_names.len() + 1),
-        };
-        for change in self.pending_names.drain(..).take(kept) {
-            apply_name(&mut self.durable_names, &change);
+        for change in self.pending_names.drain(..) {
+            let is_kept = match unsynced {
+                Unsynced::Lost => false,
+                Unsynced::Kept | Unsynced::Torn { .. } => true,
+                Unsynced::Random { .. } => random.below(2) == 0,
+            };
+            if is_kept {
+                apply_name(&mut self.durable_names, &change);
+            }
         }
-        self.pending_names.clear();
         self.cached_names.clone_from(&self.durable_names);
     }
 }
@@ -208,10 +210,9 @@ fn apply_name(names: &mut Names, change: &NameChange) {
         NameChange::Link { path, inode } => {
             names.insert(path.clone(), *inode);
         }
-        NameChange::Rename { from, to } => {
-            if let Some(inode) = names.remove(from) {
-                names.insert(to.clone(), inode);
-            }
+        NameChange::Rename { from, to, inode } => {
+            names.remove(from);
+            names.insert(to.clone(), *inode);
         }
         NameChange::Unlink { path } => {
             names.remove(path);

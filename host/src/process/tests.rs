@@ -29,7 +29,7 @@ fn pids(file: &Path, expected: usize) -> Vec<String> {
     pids
 }
 
-/// Waits for a condition that an event outside our reach brings about.
+/// Waits for a condition that an event outside of our reach brings about.
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let give_up = boottime() + FAR;
     while !condition() {
@@ -194,6 +194,37 @@ async fn dropping_the_run_kills_everything() {
     assert!(task.await.unwrap_err().is_cancelled());
     for pid in pids(&list, 2) {
         wait_until("the end of a dropped program", || !is_there(&pid));
+    }
+}
+
+/// Tells the process below that it is one, and where its program writes its process id.
+const CHILD_LIST: &str = "PICKET_PROCESS_TEST_LIST";
+
+/// Not a test of its own: the daemon that [`the_death_of_our_own_process_kills_everything`] kills.
+#[tokio::test]
+async fn daemon_that_runs_a_program_until_it_is_killed() {
+    let Ok(list) = std::env::var(CHILD_LIST) else { return };
+    let script = format!("(setsid sh -c 'echo $$ >>{list}; sleep 100' & ); echo $$ >>{list}; sleep 100");
+    run_for(shell(&script), FAR).await;
+}
+
+#[test]
+fn the_death_of_our_own_process_kills_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "process::tests::daemon_that_runs_a_program_until_it_is_killed"])
+        .env(CHILD_LIST, &list)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the start of the program", || {
+        fs::read_to_string(&list).is_ok_and(|text| text.lines().count() == 2)
+    });
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    for pid in pids(&list, 2) {
+        wait_until("the end of a program whose daemon died", || !is_there(&pid));
     }
 }
 
