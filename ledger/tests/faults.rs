@@ -30,7 +30,7 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_picket-ledger"))
             .arg("--config")
             .arg(&file)
-            .env("RUST_LOG", "warn")
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()))
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

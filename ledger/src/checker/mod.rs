@@ -229,9 +229,18 @@ pub fn check(dirs: &[PathBuf], primary: NodeId, acks: &[Ack]) -> Result<Report, 
         epochs: Vec::new(),
         writable: Vec::new(),
     };
-    let mut replicas = BTreeMap::new();
+    // All acceptance logs before any record log: what was acknowledged by then must be in a record log
+    // that is read later, also while servers run.
+    let mut accepted = Vec::new();
     for dir in dirs {
-        let replica = read(dir, &mut report)?;
+        if meta::load(dir)?.is_none() {
+            return Err(CheckError::NotAReplica { dir: dir.clone() });
+        }
+        accepted.push((dir, accept::load(&dir.join(accept::FILE))?));
+    }
+    let mut replicas = BTreeMap::new();
+    for (dir, log) in accepted {
+        let replica = read(dir, log, &mut report)?;
         let node = replica.report.node;
         if replicas.insert(node, replica).is_some() {
             return Err(CheckError::Twice { node });
@@ -249,7 +258,11 @@ pub fn check(dirs: &[PathBuf], primary: NodeId, acks: &[Ack]) -> Result<Report, 
     Ok(report)
 }
 
-fn read(dir: &Path, report: &mut Report) -> Result<Replica, CheckError> {
+fn read(
+    dir: &Path,
+    (accepted, accept_end): (Vec<AcceptEntry>, ScanEnd),
+    report: &mut Report,
+) -> Result<Replica, CheckError> {
     let meta = meta::load(dir)?.ok_or_else(|| CheckError::NotAReplica { dir: dir.to_path_buf() })?;
     let node = meta.node;
     let path = dir.join(records::FILE);
@@ -277,10 +290,8 @@ fn read(dir: &Path, report: &mut Report) -> Result<Replica, CheckError> {
         }
         Err(what) => damage(&path, what),
     })?;
-    let accept_path = dir.join(accept::FILE);
-    let (accepted, accept_end) = accept::load(&accept_path)?;
     add_damage(&path, &end, &mut damage);
-    add_damage(&accept_path, &accept_end, &mut damage);
+    add_damage(&dir.join(accept::FILE), &accept_end, &mut damage);
     let is_write = |e: &&AcceptEntry| matches!(e, AcceptEntry::Accepted { .. });
     let node_report = NodeReport {
         node,
