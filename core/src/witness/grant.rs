@@ -39,20 +39,20 @@ fn give_up(
     timers: &mut alloc::collections::BTreeMap<VolumeId, crate::time::Instant>,
     volume: VolumeId,
     node: NodeId,
-) {
-    if let Some(register) = registers.get_mut(&volume)
-        && register.successor == Some(node)
-    {
+) -> bool {
+    let expected = registers.get_mut(&volume).filter(|register| register.successor == Some(node));
+    expected.is_some_and(|register| {
         register.successor = None;
         timers.remove(&volume);
-    }
+        true
+    })
 }
 
-/// Judges every pending request once. Says whether one was granted.
+/// Judges every pending request once. Says whether that may have changed what others wait for.
 ///
 /// Requests of nodes that are not heard rest: their grant would only have to be taken away again.
 pub(super) fn settle(witness: &mut Witness, turn: &mut Turn) -> bool {
-    let mut granted = false;
+    let mut changed = false;
     for node in witness.hears().iter() {
         let Some(session) = witness.sessions.get_mut(&node) else { continue };
         for (volume, mut waiting) in core::mem::take(&mut session.acquires) {
@@ -60,7 +60,7 @@ pub(super) fn settle(witness: &mut Witness, turn: &mut Turn) -> bool {
             match judge(witness, node, &waiting.request) {
                 Verdict::Yes(proof) => {
                     give(witness, turn, node, &waiting.request, proof);
-                    granted = true;
+                    changed = true;
                 }
                 Verdict::Pending(refusal) => {
                     if waiting.told.as_ref() != Some(&refusal) {
@@ -75,13 +75,13 @@ pub(super) fn settle(witness: &mut Witness, turn: &mut Turn) -> bool {
                 Verdict::Refuse(refusal) => {
                     let (registers, successors) =
                         (&mut witness.record.volumes, &mut witness.timers.successors);
-                    give_up(registers, successors, volume, node);
+                    changed |= give_up(registers, successors, volume, node);
                     witness.send(turn, node, Reply::Refused { subject, refusal });
                 }
             }
         }
     }
-    granted
+    changed
 }
 
 /// The whole grant rule.

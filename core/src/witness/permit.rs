@@ -94,6 +94,9 @@ pub(super) fn judge(witness: &Witness, node: NodeId, request: &RequestFence) -> 
             lasting => Verdict::Refuse(lasting),
         };
     }
+    if witness.record.nodes.get(&node).is_none_or(|known| known.held_off) {
+        return Verdict::Refuse(Refusal::HeldOff);
+    }
     if request.levels > LEVELS_MAX {
         let expected = "fence levels that end within an hour".into();
         return Verdict::Refuse(Refusal::WrongState { expected });

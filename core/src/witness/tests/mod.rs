@@ -1,1 +1,11 @@
-//! Tests.
+//! Tests of the witness machine: one rule each, the table of every state and input, and random runs.
+
+mod bench;
+mod checks;
+mod fencing;
+mod grants;
+mod membership;
+mod recovery;
+mod runs;
+mod sessions;
+mod table;
