@@ -11,8 +11,8 @@ use std::process::{Child, Command, Stdio};
 use common::{Cluster, later_ns, nodes, now_ns, reach, reach_more, watch_control, within};
 use picket_ledger::checker::Found;
 use picket_ledger::client::{Appender, AppenderConfig};
-use picket_ledger::control::Client;
-use picket_ledger::control::wire::{Activity, Role, Status};
+use picket_ledger::control::wire::{Activity, Refusal, Role, Status};
+use picket_ledger::control::{Client, ControlError};
 use picket_ledger::ids::{Epoch, NodeId};
 use picket_ledger::server::{Ports, Server, ServerError};
 use picket_ledger::{Config, PeerConfig, StoreError};
@@ -85,6 +85,19 @@ fn pair(dir: &Path, sync: bool) -> Vec<Config> {
     vec![config(1, &addrs[..2], addrs[3]), config(2, &addrs[2..], addrs[1])]
 }
 
+/// A sync that takes longer than the peer timeout makes the replica look lost, and it has to come back.
+async fn require_again(primary: &mut Watched, peer: NodeId) {
+    for _ in 0..20 {
+        primary.until("returned", |s| s.peers[0].complete).await;
+        match primary.control.require_peer(peer).await {
+            Ok(_) => return,
+            Err(ControlError::Refused(Refusal::PeerNotReady { .. })) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("node {peer} never stays");
+}
+
 async fn kill_minus_nine(sync: bool) {
     let dir = tempfile::tempdir().unwrap();
     let configs = pair(dir.path(), sync);
@@ -116,10 +129,9 @@ async fn kill_minus_nine(sync: bool) {
         assert_eq!(outage.first_by_other.map(|a| a.epoch), Some(Epoch(epoch)));
         println!("epoch {epoch}: {:.1} ms without acknowledgements", outage.longest_gap_ns as f64 / 1e6);
         running[old] = Some(Process::start(&configs[old], dir.path()));
-        watched[new].until("returned", |s| s.peers[0].complete).await;
         let back = watched[old].until("secondary", |s| s.complete && s.upstream.is_some()).await;
         assert_eq!((back.role, back.activity), (Role::Secondary, Activity::Inactive));
-        watched[new].control.require_peer(configs[old].node).await.unwrap();
+        require_again(&mut watched[new], configs[old].node).await;
     }
     reach_more(&appender, 50).await;
     appender.stop().await.unwrap();

@@ -205,14 +205,24 @@ impl Engine {
         self.store.accepted.write_out()?;
         while !self.ending {
             let Some(event) = events.blocking_recv() else { break };
+            let begun_ns = crate::clock::boottime_ns();
             self.take(event)?;
             for _ in 1..BATCH_MAX {
                 let Ok(event) = events.try_recv() else { break };
                 self.take(event)?;
             }
             self.finish_batch()?;
+            self.note_lateness(begun_ns);
         }
         Ok(())
+    }
+
+    /// A slow disk makes this server as silent as a cut link; who looks for the cause should find it.
+    fn note_lateness(&self, begun_ns: u64) {
+        let took_ms = crate::clock::boottime_ns().saturating_sub(begun_ns) / 1_000_000;
+        if took_ms > self.config.peer_timeout_ms / 2 {
+            tracing::warn!(took_ms, peer_timeout_ms = self.config.peer_timeout_ms, "disk or processor slow");
+        }
     }
 
     fn take(&mut self, event: Event) -> Result<(), StoreError> {
