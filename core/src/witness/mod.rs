@@ -146,6 +146,12 @@ impl Witness {
         self.record.volumes.get(&volume).filter(|_| configured).ok_or(Refusal::NoSuchVolume { volume })
     }
 
+    /// The registers of the configured volumes. Those of former volumes are kept, and play no part.
+    fn in_service(&self) -> impl Iterator<Item = (VolumeId, &Register)> {
+        let configured = |volume: &VolumeId| self.config.volumes.contains_key(volume);
+        self.record.volumes.iter().filter(move |(volume, _)| configured(volume)).map(|(v, r)| (*v, r))
+    }
+
     fn volume_members(&self, volume: VolumeId) -> NodeSet {
         self.config.volumes.get(&volume).copied().unwrap_or(NodeSet::EMPTY)
     }
@@ -210,7 +216,7 @@ impl Witness {
     /// Every volume's register.
     #[must_use]
     pub fn registers(&self) -> Vec<RegisterView> {
-        self.record.volumes.iter().map(|(volume, register)| register.view(*volume)).collect()
+        self.in_service().map(|(volume, register)| register.view(volume)).collect()
     }
 
     /// The newest session of each node.

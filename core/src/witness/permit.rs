@@ -129,7 +129,7 @@ fn at_stake(witness: &Witness, node: NodeId, target: NodeId, boot: BootId) -> bo
     if node == target || witness.record.nodes.get(&target).is_some_and(|known| known.is_fenced(boot)) {
         return false;
     }
-    witness.record.volumes.values().any(|register| {
+    witness.in_service().any(|(_, register)| {
         let holds = register.holder.is_some_and(|h| (h.node, h.boot) == (target, boot));
         register.isr.contains(node) && (holds || on(Mutant::M31))
     })
@@ -137,11 +137,11 @@ fn at_stake(witness: &Witness, node: NodeId, target: NodeId, boot: BootId) -> bo
 
 /// A volume that the target holds and that nobody else has in sync.
 fn solo_elsewhere(witness: &Witness, target: NodeId, boot: BootId) -> Option<VolumeId> {
-    let mut solo = witness.record.volumes.iter().filter(|(_, register)| {
+    let mut solo = witness.in_service().filter(|(_, register)| {
         register.isr == NodeSet::only(target)
             && register.holder.is_some_and(|h| (h.node, h.boot) == (target, boot))
     });
-    solo.next().map(|(volume, _)| *volume)
+    solo.next().map(|(volume, _)| volume)
 }
 
 fn issue(witness: &mut Witness, turn: &mut Turn, fencer: NodeId, boot: BootId, request: &RequestFence) {

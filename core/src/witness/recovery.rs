@@ -141,8 +141,10 @@ fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
     }
     witness.timers.leases.clear();
     witness.timers.successors.clear();
-    for (volume, register) in resolved {
-        if register.holder.is_some() {
+    for (volume, mut register) in resolved {
+        if let Some(holder) = register.holder {
+            // A grant that this store did not know of is as dead under a live permit as every other.
+            register.revoked |= witness.permit_against(holder.node).is_some();
             lease::begin(witness, turn, volume);
         }
         witness.record.volumes.insert(volume, register);

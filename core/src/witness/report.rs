@@ -55,7 +55,7 @@ fn strip(witness: &mut Witness, turn: &mut Turn, reporter: NodeId, target: NodeI
         return;
     }
     let shared: Vec<VolumeId> =
-        witness.record.volumes.iter().filter(|(_, r)| r.isr.contains(reporter)).map(|(v, _)| *v).collect();
+        witness.in_service().filter(|(_, r)| r.isr.contains(reporter)).map(|(v, _)| v).collect();
     for volume in shared {
         insync::take_out(witness, turn, volume, target);
     }

@@ -2,10 +2,10 @@
 
 use super::turn::Turn;
 use super::{Witness, meatware};
-use crate::ids::{NodeId, NodeSet, VolumeId};
+use crate::ids::{NodeId, NodeSet};
 use crate::message::{Check, CheckAnswer, PermitView, QuorumVerdict, Reply, View, WitnessVerdict};
 use crate::quorum::{Vote, Votes, majority};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Everything that every member may want to know. Without a time, what remains of a wait is given as zero, so that
 /// two views differ only by what happened.
@@ -84,10 +84,10 @@ pub(super) fn peer_check(witness: &Witness, peer: NodeId, now: Instant) -> Witne
         return WitnessVerdict::Unknown;
     }
     let Some(boot) = known.boot else { return WitnessVerdict::Unknown };
-    let held = witness.record.volumes.iter().filter(|(_, register)| {
+    let held = witness.in_service().filter(|(_, register)| {
         register.holder.is_some_and(|holder| (holder.node, holder.boot) == (peer, boot))
     });
-    let left = held.filter_map(|(volume, _)| left(witness, *volume, now)).min();
+    let left = held.filter_map(|(volume, _)| witness.lease_left(volume, now)).min();
     let silent = witness.timers.blind_until.is_none() && !witness.hears().contains(peer);
     match (known.fenced.filter(|fenced| fenced.boot == boot), left) {
         (Some(fenced), _) => WitnessVerdict::Fenced { permit: fenced.permit },
@@ -98,8 +98,4 @@ pub(super) fn peer_check(witness: &Witness, peer: NodeId, now: Instant) -> Witne
         (None, None) if silent => WitnessVerdict::Expired,
         (None, Some(_) | None) => WitnessVerdict::Unknown,
     }
-}
-
-fn left(witness: &Witness, volume: VolumeId, now: Instant) -> Option<Duration> {
-    witness.lease_left(volume, now)
 }

@@ -376,6 +376,7 @@ pub(super) fn wish(volume: VolumeId, attempt: u64) -> Acquire {
 fn switch_mutant() {
     #[cfg(picket_mutants)]
     {
+        extern crate std;
         use crate::mutant::{Mutant, switch};
         let number = std::env::var("PICKET_MUTANT").ok().and_then(|text| text.parse::<u8>().ok());
         let chosen: Vec<Mutant> =

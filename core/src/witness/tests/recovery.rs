@@ -175,6 +175,33 @@ fn after_a_recovery_the_holders_lease_is_fresh() {
 }
 
 #[test]
+fn a_holder_that_is_about_to_be_fenced_stays_revoked_through_a_recovery() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    let permit = bench.permit(B, A);
+    knows(&mut bench, 70, 90, &[A, B]);
+    replica(&mut bench, A).held = Some(Epoch(90));
+    bench.register(B);
+    bench.register(A);
+    assert_eq!((bench.holder(V), bench.witness.recovering()), (Some(A), None));
+    bench.report(B, permit, FenceOutcome::NotStarted, vec![]);
+    bench.beat(A, set(&[B]));
+    assert_eq!(bench.refused(A), "NOT_HOLDER");
+}
+
+#[test]
+fn a_volume_that_is_no_longer_configured_plays_no_part() {
+    let mut bench = Bench::held(&[A, B], &[V, super::bench::U]);
+    bench.update(A, super::bench::U, &[A]);
+    bench.config.volumes.remove(&super::bench::U);
+    bench.restart();
+    bench.register(B);
+    bench.pass(ms(2800), &[B]);
+    assert_eq!(bench.witness.registers().len(), 1);
+    bench.ask_fence(B, A, 1);
+    assert!(bench.permitted(B).is_some(), "being alone with a former volume protects nobody");
+}
+
+#[test]
 fn a_stale_holder_is_not_taken_for_the_holder() {
     let mut bench = Bench::empty(&[A, B], &[V]);
     knows(&mut bench, 7, 9, &[B]);

@@ -4,7 +4,7 @@
 
 use super::bench::{A, B, Bench, C, DATA, U, V, ms, set, wish};
 use crate::evidence::{FenceOutcome, Generation};
-use crate::ids::{AttemptId, Epoch, IsrVersion, NodeId, NodeSet, PermitId, VolumeId};
+use crate::ids::{AttemptId, Epoch, IsrVersion, NodeId, NodeSet, Nonce, PermitId, VolumeId};
 use crate::message::{
     FenceReason, Heartbeat, OperatorRequest, Reply, ReportFence, Request, RequestFence, SignedRelease,
     UpdateInSync,
@@ -58,11 +58,22 @@ impl Seen {
                 assert!(record.nodes[node].permit.is_none() && record.nodes[node].failed.is_none());
             }
         }
-        let mut witness = bench.witness.clone();
-        let mut instants = 0;
-        witness.instants(&mut |_: &mut Instant| instants += 1);
         assert!(bench.witness.deadline().is_none_or(|at| at > bench.now), "everything due was done");
+        same_at_another_time(bench);
     }
+}
+
+/// A machine whose every instant is moved does the same, as much later: no instant is hidden from a checker.
+fn same_at_another_time(bench: &Bench) {
+    let later = ms(3_600_000);
+    let (mut here, mut there) = (bench.witness.clone(), bench.witness.clone());
+    there.instants(&mut |at: &mut Instant| *at = *at + later);
+    assert_eq!(there.deadline(), here.deadline().map(|at| at + later));
+    let due = here.deadline().unwrap_or(bench.now).max(bench.now);
+    let (fresh, tick) = (Nonce(1), || Input::Tick);
+    assert_eq!(here.step(due, tick(), fresh), there.step(due + later, tick(), fresh));
+    there.instants(&mut |at: &mut Instant| *at = *at - later);
+    assert_eq!(here, there);
 }
 
 fn random_request(bench: &Bench, dice: &mut Dice, node: NodeId, volume: VolumeId) -> Request {
