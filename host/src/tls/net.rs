@@ -35,7 +35,8 @@ const ACCEPTED_MAX: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Accepts TLS connections for ever. Each handshake runs on its own, so that a silent client holds
-/// up nobody; one that fails is logged and forgotten. Ends when the stream is dropped.
+/// up nobody; one that fails is logged and forgotten. Ends soon after the stream was
+/// dropped; connections that were taken from it live on.
 #[must_use]
 pub fn accept(
     listener: TcpListener,

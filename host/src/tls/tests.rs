@@ -1,4 +1,6 @@
-use super::{Connector, Credentials, Error, Expect, Trust, accept, expiry_of, identity_of, peer_identity};
+use super::{
+    Connector, Credentials, Error, Expect, Trust, accept, channel, expiry_of, identity_of, peer_identity,
+};
 use crate::cert::{Authority, CERTIFICATE_DAYS, Identity, Role};
 use crate::clock::wall;
 use crate::config::HostPort;
@@ -162,6 +164,62 @@ async fn a_silent_client_holds_up_nobody() {
     let connector = Connector::new(&client, address, Expect::Identity(witness())).unwrap();
     let (connected, served) = tokio::join!(connector.connect(), accepted.next());
     assert!(connected.is_ok() && served.unwrap().is_ok());
+}
+
+/// Serves gRPC without any service on the listener's port.
+async fn serve_nothing(server: &Credentials, listener: TcpListener) {
+    let routes = tonic::service::Routes::default();
+    let incoming = accept(listener, server.server_config().unwrap());
+    tonic::transport::Server::builder().add_routes(routes).serve_with_incoming(incoming).await.unwrap();
+}
+
+async fn ask_for_nothing(
+    channel: &mut tonic::transport::Channel,
+) -> Result<Option<String>, tonic::transport::Error> {
+    use tower::{Service, ServiceExt};
+    let request = http::Request::post("/picket.None/Nothing").body(tonic::body::Body::empty()).unwrap();
+    let response = channel.ready().await?.call(request).await?;
+    Ok(response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned()))
+}
+
+#[tokio::test]
+async fn a_channel_talks_grpc_and_connects_again_after_the_server_was_away() {
+    const UNIMPLEMENTED: &str = "12";
+    let authority = Authority::create("test").unwrap();
+    let server = issue(&authority, &witness(), &[], 30);
+    let client = issue(&authority, &node("n1"), &[], 30);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let host_port = HostPort { host: "127.0.0.1".to_owned(), port: address.port() };
+    let expect = Expect::Identity(witness());
+    let mut channel = channel(&client, &host_port, expect, Duration::from_secs(60)).unwrap();
+    let server = Arc::new(server);
+    drop(listener);
+    for _ in 0..2 {
+        // A runtime of its own, so that its end takes the server's connections along.
+        let machine =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (server, (is_up, up)) = (server.clone(), tokio::sync::oneshot::channel());
+        machine.spawn(async move {
+            let listener = loop {
+                // The one before may still be on its way out.
+                match TcpListener::bind(address).await {
+                    Ok(listener) => break listener,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            };
+            is_up.send(()).unwrap();
+            serve_nothing(&server, listener).await;
+        });
+        up.await.unwrap();
+        // The first word after a server's restart may still go to the dead connection.
+        let status = match ask_for_nothing(&mut channel).await {
+            Err(_) => ask_for_nothing(&mut channel).await,
+            answered => answered,
+        };
+        assert_eq!(status.unwrap().as_deref(), Some(UNIMPLEMENTED));
+        machine.shutdown_background();
+    }
 }
 
 #[test]
