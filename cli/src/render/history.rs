@@ -1,0 +1,39 @@
+//! What was fenced, when, by whom, and how it ended.
+
+use super::paint::{Paint, Tone};
+use super::table::{Cell, Table};
+use picket_proto::v1::FenceEntry;
+
+/// The history, line by line, in the order in which it came.
+#[must_use]
+pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
+    if entries.is_empty() {
+        return vec!["Nothing was fenced.".to_owned()];
+    }
+    let mut table =
+        Table::new(["STARTED", "ENDED", "TARGET", "BY", "PERMIT", "LEVEL", "DEVICE", "OUTCOME", "NOTES"]);
+    for entry in entries {
+        let outcome = if entry.outcome.is_empty() {
+            Cell::toned(Tone::Warn, "RUNNING")
+        } else {
+            Cell::state(&entry.outcome)
+        };
+        let notes = match (entry.manual, entry.text.is_empty()) {
+            (true, true) => "confirmed by a person".to_owned(),
+            (true, false) => format!("confirmed by a person; {}", entry.text),
+            (false, _) => entry.text.clone(),
+        };
+        table.row([
+            Cell::from(&entry.started_at),
+            Cell::from(&entry.ended_at),
+            Cell::from(&entry.target),
+            Cell::from(&entry.fencer),
+            entry.permit.to_string().into(),
+            entry.level.to_string().into(),
+            Cell::from(&entry.device),
+            outcome,
+            notes.into(),
+        ]);
+    }
+    table.lines(paint)
+}

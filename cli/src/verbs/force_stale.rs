@@ -1,0 +1,12 @@
+//! `picket force-stale`: a node's disk was restored or swapped.
+
+use crate::args::ReplicaArgs;
+use crate::exit::{Exit, Fault};
+use crate::session::Session;
+use picket_proto::v1::ReplicaRequest;
+
+pub(super) async fn run(args: ReplicaArgs, session: &mut Session) -> Result<Exit, Fault> {
+    let mut daemon = session.daemon().await?;
+    let answer = daemon.calls().force_stale(ReplicaRequest { node: args.node, tag: args.tag }).await;
+    session.show_outcome(&answer.map_err(|status| daemon.fault(&status))?.into_inner())
+}

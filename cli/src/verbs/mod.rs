@@ -1,0 +1,57 @@
+//! One file per verb.
+
+mod adopt;
+mod cert;
+mod clear;
+mod config_check;
+mod config_show;
+mod confirm;
+mod demo;
+mod evict;
+mod explain;
+mod fence;
+mod force_stale;
+mod maintenance;
+mod move_volume;
+mod override_volume;
+mod retire;
+mod status;
+mod stop;
+mod unfence;
+mod version;
+mod watchdog;
+
+pub use confirm::as_meatclient;
+
+use crate::args::{Cli, ConfigVerb, Verb, WatchdogVerb};
+use crate::exit::{Exit, Fault};
+use crate::session::Session;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Why it could not be done.
+pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
+    match cli.verb {
+        Verb::Demo(args) => demo::run(args, session).await,
+        Verb::Status(args) => status::run(&args, session).await,
+        Verb::Explain { tag } => explain::run(tag, session).await,
+        Verb::Move(args) => move_volume::run(args, session).await,
+        Verb::Confirm(args) => confirm::run(&args, session).await,
+        Verb::Fence(args) => fence::run(args, session).await,
+        Verb::Unfence { node } => unfence::run(node, session).await,
+        Verb::Clear { node } => clear::run(node, session).await,
+        Verb::Adopt { source } => adopt::run(source, session).await,
+        Verb::Evict(args) => evict::run(args, session).await,
+        Verb::ForceStale(args) => force_stale::run(args, session).await,
+        Verb::Retire => retire::run(session).await,
+        Verb::Override(args) => override_volume::run(args, session).await,
+        Verb::Maintenance { node, length } => maintenance::run(node, length, session).await,
+        Verb::Stop(args) => stop::run(&args, session).await,
+        Verb::Cert(verb) => cert::run(verb, session),
+        Verb::Watchdog(WatchdogVerb::Measure { config }) => watchdog::measure(&config, session).await,
+        Verb::Config(ConfigVerb::Check { file }) => config_check::run(&file, session),
+        Verb::Config(ConfigVerb::Show { file }) => config_show::run(&file, session),
+        Verb::Version => version::run(session).await,
+    }
+}

@@ -1,0 +1,110 @@
+//! `picket watchdog measure`: what the watchdog really does with a timeout. Never arms it.
+//!
+//! A lab watchdog says its effective time itself. A device is only read, through sysfs: opening it would arm it.
+//! What it says is a lower bound of nothing; the time until the machine is dead can only be seen by letting it
+//! bite, which `docs/OPERATIONS.md` describes.
+
+use crate::exit::{Exit, Fault};
+use crate::session::Session;
+use core::time::Duration;
+use picket_host::config::Source;
+use picket_node::config::{Config, WatchdogKind};
+use picket_proto::SCHEMA;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+/// How long a lab watchdog may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// What sysfs tells of a watchdog device without opening it.
+const ATTRIBUTES: [&str; 7] =
+    ["identity", "state", "timeout", "min_timeout", "max_timeout", "nowayout", "pretimeout"];
+
+pub(super) async fn measure(file: &Path, session: &mut Session) -> Result<Exit, Fault> {
+    let source = Source::read(file).map_err(|diagnostics| Fault::File(diagnostics.to_string()))?;
+    let config = Config::parse(&source).map_err(|diagnostics| Fault::File(diagnostics.to_string()))?;
+    let wanted = config.watchdog.effective;
+    match &config.watchdog.kind {
+        WatchdogKind::Lab { socket } => lab(socket, wanted, session).await,
+        WatchdogKind::Device { path, .. } => device(path, wanted, session),
+        WatchdogKind::SelfReset => {
+            Err(Fault::Missing("the watchdog is the daemon itself; there is no device to measure".to_owned()))
+        }
+        WatchdogKind::None => Err(Fault::Missing(format!("{}: there is no watchdog", file.display()))),
+    }
+}
+
+async fn lab(socket: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, Fault> {
+    let asked = tokio::time::timeout(ANSWER_MAX, ask(socket, wanted)).await;
+    let answer = asked.map_err(|_| Fault::Missing(format!("{}: no answer", socket.display())))?;
+    let answer = answer.map_err(|error| Fault::Missing(format!("{}: {error}", socket.display())))?;
+    if answer.trim() == "error busy" {
+        return Err(Fault::Refused(format!("{} is in use; stop the daemon first", socket.display())));
+    }
+    let effective_ms: u64 = answer
+        .trim()
+        .strip_prefix("effective ")
+        .and_then(|ms| ms.parse().ok())
+        .ok_or_else(|| Fault::Missing(format!("{} answered {:?}", socket.display(), answer.trim())))?;
+    let fits = Duration::from_millis(effective_ms) <= wanted;
+    if session.json {
+        let line = json!({
+            "schema": SCHEMA, "device": socket, "configured_ms": crate::args::to_ms(wanted),
+            "effective_ms": effective_ms, "ok": fits,
+        });
+        writeln!(session.out, "{line}")?;
+    } else {
+        writeln!(session.out, "{}: effective {effective_ms} ms, configured {wanted:?}", socket.display())?;
+        if !fits {
+            writeln!(
+                session.out,
+                "It kills the machine later than configured: set effective to {effective_ms}ms."
+            )?;
+        }
+    }
+    Ok(if fits { Exit::Done } else { Exit::Failed })
+}
+
+async fn ask(socket: &Path, wanted: Duration) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(format!("measure {}\n", wanted.as_millis()).as_bytes()).await?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await?;
+    Ok(answer)
+}
+
+fn device(path: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, Fault> {
+    // /dev/watchdog is the first of the numbered devices.
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = if name == "watchdog" { "watchdog0".to_owned() } else { name };
+    let dir = Path::new("/sys/class/watchdog").join(&name);
+    let read =
+        |attribute: &str| fs::read_to_string(dir.join(attribute)).ok().map(|text| text.trim().to_owned());
+    let values: Vec<(&str, Option<String>)> =
+        ATTRIBUTES.iter().map(|attribute| (*attribute, read(attribute))).collect();
+    if values.iter().all(|(_, value)| value.is_none()) {
+        return Err(Fault::Missing(format!("{}: the kernel tells nothing about {name}", dir.display())));
+    }
+    if session.json {
+        let values: serde_json::Map<_, _> =
+            values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let line = json!({
+            "schema": SCHEMA, "device": path, "configured_ms": crate::args::to_ms(wanted), "kernel": values,
+        });
+        writeln!(session.out, "{line}")?;
+        return Ok(Exit::Done);
+    }
+    for (name, value) in &values {
+        writeln!(session.out, "{name:<12} {}", value.as_deref().unwrap_or("not told"))?;
+    }
+    writeln!(session.out, "configured   effective {wanted:?}")?;
+    writeln!(
+        session.out,
+        "The kernel's numbers are what the device was told. How long it takes until the machine is dead is seen\n\
+only by letting it bite: stop the daemon's petting on a machine that holds nothing, and time it."
+    )?;
+    Ok(Exit::Done)
+}
