@@ -1,1 +1,6 @@
-//! To be written.
+//! Tests that run several programs, or several machines of the core, together.
+//!
+//! [`world`] is a simulated world around the production cores; [`sim`] puts random faults into it.
+
+pub mod sim;
+pub mod world;

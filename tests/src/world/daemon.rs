@@ -1,0 +1,282 @@
+//! The node daemon's driver: the one loop around the production node machine.
+//!
+//! A step's effects are done when its record is durable; until then the loop waits in the sync and takes nothing
+//! else. A machine or a process that ends meanwhile has done none of them.
+
+use super::World;
+use super::clock::{MS, Time, nanos};
+use super::event::{Act, Ev, Msg, RunNo};
+use super::machine::Power;
+use super::net::{Lane, WITNESS, place};
+use super::stream::StreamId;
+use picket_core::ids::{NodeId, Nonce};
+use picket_core::message::Reply;
+use picket_core::node::{Input, Node};
+use picket_core::ready::commit;
+use picket_core::time::Instant;
+
+/// A running daemon.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// Its production machine.
+    pub node: Node,
+    pub(super) run: RunNo,
+    due: Instant,
+    timer_at: Option<Time>,
+    busy_until: Option<Time>,
+}
+
+impl World {
+    pub(super) fn start_daemon(&mut self, node: NodeId, boot_no: u32) {
+        let now = self.now;
+        let run_id = Nonce(self.rng.wide());
+        let config = self.setup.node(node);
+        let machine = self.machine_mut(node);
+        let may = machine.boot_no == boot_no && machine.power == Power::On && machine.daemon_held == 0;
+        if !may || machine.daemon.is_some() {
+            return;
+        }
+        if !machine.runs() {
+            machine.waiting.push(Ev::StartDaemon { node, boot_no });
+            return;
+        }
+        machine.store.disk.settle();
+        machine.runs += 1;
+        let run = machine.runs;
+        let local = machine.now(now);
+        let (disk, kept) = (machine.store.disk.read().cloned(), machine.store.run.clone());
+        let core = Node::new(config, disk, kept, machine.boot, run_id, local);
+        machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
+        machine.daemon_hindered_at = now;
+        if let Some(watchdog) = machine.watchdog.as_mut() {
+            watchdog.open(local);
+        }
+        self.log.line(now, node, || format!("daemon starts, run {run}"));
+        self.start_drivers(node, run);
+        self.streams_of(node);
+        self.daemon_input(node, Input::Tick);
+        self.arm_watchdog(node);
+    }
+
+    /// Ends the daemon's process. What it keeps for this boot stays.
+    pub fn kill_daemon(&mut self, node: NodeId, restart_after: Option<u64>, why: &str) {
+        let now = self.now;
+        let mut rng = self.rng.fork();
+        let machine = self.machine_mut(node);
+        if machine.daemon.take().is_none() {
+            return;
+        }
+        machine.store.disk.crash(&mut rng);
+        let local = machine.now(now);
+        machine.daemon_hindered_at = now;
+        if let Some(watchdog) = machine.watchdog.as_mut() {
+            watchdog.thread_stops(local);
+        }
+        let boot_no = machine.boot_no;
+        self.log.line(now, node, || format!("daemon ends: {why}"));
+        self.process_ended(place(node), false);
+        if let Some(after) = restart_after {
+            self.put(now + after, Ev::StartDaemon { node, boot_no });
+        }
+    }
+
+    /// Gives the daemon an input, now or when it can take it.
+    pub(super) fn daemon_input(&mut self, node: NodeId, input: Input) {
+        let Some(run) = self.machine(node).daemon.as_ref().map(|daemon| daemon.run) else { return };
+        self.take_input(node, run, input);
+    }
+
+    pub(super) fn take_input(&mut self, node: NodeId, run: RunNo, input: Input) {
+        let machine = self.machine_mut(node);
+        let Some(daemon) = machine.daemon.as_ref().filter(|daemon| daemon.run == run) else { return };
+        if machine.pauses > 0 || machine.stalls > 0 || machine.daemon_stalls > 0 {
+            // A stalled process finds heartbeats in its socket's buffer, the oldest first, and not too many.
+            if machine.waiting.len() < 512 {
+                machine.waiting.push(Ev::Input { node, run, input: Box::new(input) });
+            }
+            return;
+        }
+        if let Some(until) = daemon.busy_until {
+            self.put(until, Ev::Input { node, run, input: Box::new(input) });
+            return;
+        }
+        self.step(node, input);
+    }
+
+    fn step(&mut self, node: NodeId, input: Input) {
+        let now = self.now;
+        self.log.mix(now.0 ^ u64::from(node.0));
+        self.log_input(node, &input);
+        self.steps += 1;
+        let takes = self.rng.range(MS / 5, 3 * MS);
+        let machine = &mut self.machines[usize::from(node.0) - 1];
+        let local = machine.clock.read(now);
+        let Some(daemon) = machine.daemon.as_mut() else { return };
+        let run = daemon.run;
+        let ready = daemon.node.step(local, input);
+        daemon.due = daemon.node.deadline(local);
+        let released = commit(&mut machine.store, vec![((), ready)]);
+        let Ok(released) = released else {
+            let after = self.rng.range(100 * MS, 800 * MS);
+            self.kill_daemon(node, Some(after), "its disk does not sync");
+            return;
+        };
+        let acts: Vec<Act> = released.into_iter().flat_map(|(_, effects)| effects).map(Act::of).collect();
+        if machine.store.disk.is_busy() {
+            daemon.busy_until = Some(now + takes);
+            self.put(now + takes, Ev::Effects { node, run, acts });
+        } else {
+            self.perform(node, run, acts);
+        }
+        self.after_step(node);
+    }
+
+    /// Publishes until when the watchdog may be petted, and sets the timer.
+    fn after_step(&mut self, node: NodeId) {
+        let now = self.now;
+        let progress = self.setup.params().suspect_after();
+        let machine = &mut self.machines[usize::from(node.0) - 1];
+        let local = machine.clock.read(now);
+        let Some(daemon) = machine.daemon.as_mut() else { return };
+        let until = daemon.node.pet_until(local).min(local + progress);
+        if let Some(watchdog) = machine.watchdog.as_mut() {
+            watchdog.publish(local, until);
+        }
+        let run = daemon.run;
+        // A machine that is about to end itself has a timer in the past.
+        if let Some(at) = machine.clock.when(daemon.due).map(|at| at.max(now + MS / 10))
+            && daemon.timer_at.is_none_or(|planned| at < planned)
+        {
+            daemon.timer_at = Some(at);
+            self.put(at, Ev::Timer { node, run });
+        }
+    }
+
+    pub(super) fn timer_due(&mut self, node: NodeId, run: RunNo) {
+        let now = self.now;
+        let machine = self.machine_mut(node);
+        let local = machine.clock.read(now);
+        let hindered = machine.pauses > 0 || machine.stalls > 0 || machine.daemon_stalls > 0;
+        let Some(daemon) = machine.daemon.as_mut().filter(|daemon| daemon.run == run) else { return };
+        if daemon.timer_at.is_some_and(|at| at > now) {
+            return;
+        }
+        if hindered {
+            machine.waiting.push(Ev::Timer { node, run });
+            return;
+        }
+        if let Some(until) = daemon.busy_until {
+            daemon.timer_at = Some(until);
+            self.put(until, Ev::Timer { node, run });
+            return;
+        }
+        daemon.timer_at = None;
+        if daemon.due <= local {
+            self.step(node, Input::Tick);
+        } else {
+            self.after_step(node);
+        }
+    }
+
+    /// The record of a step is durable.
+    pub(super) fn synced(&mut self, node: NodeId, run: RunNo, acts: Vec<Act>) {
+        let machine = self.machine_mut(node);
+        let Some(daemon) = machine.daemon.as_mut().filter(|daemon| daemon.run == run) else { return };
+        if machine.pauses > 0 || machine.stalls > 0 || machine.daemon_stalls > 0 {
+            // It must come before what waits already.
+            machine.waiting.insert(0, Ev::Effects { node, run, acts });
+            return;
+        }
+        daemon.busy_until = None;
+        machine.store.disk.settle();
+        self.check_durable(node);
+        self.perform(node, run, acts);
+    }
+
+    fn perform(&mut self, node: NodeId, run: RunNo, acts: Vec<Act>) {
+        for act in acts {
+            self.act(node, run, act);
+        }
+    }
+
+    fn act(&mut self, node: NodeId, run: RunNo, act: Act) {
+        let me = place(node);
+        match act {
+            Act::Witness(message) => {
+                let stream = StreamId::new(Lane::Witness, WITNESS, me);
+                self.send(stream, me, Msg::ToWitness(Box::new(message)), 0);
+            }
+            Act::CloseWitness => self.let_go(StreamId::new(Lane::Witness, WITNESS, me), me),
+            Act::Beat(to, beat) => {
+                for path in 0..self.setup.paths {
+                    let delays = self.net.datagram(&mut self.rng, Lane::Path(path), me, place(to));
+                    for delay in delays.into_iter().flatten() {
+                        let beat = Box::new(beat.clone());
+                        self.put(self.now + delay, Ev::Beat { to, path, beat });
+                    }
+                }
+            }
+            Act::Peer(to, message) => {
+                let stream = StreamId::new(Lane::Peer, me, place(to));
+                self.send(stream, me, Msg::Peer(Box::new(message)), 0);
+            }
+            Act::Volume(volume, command, action) => self.order_volume(node, run, volume, command, action),
+            Act::Device(order) => self.order_agent(node, run, order),
+            Act::Reset(power_off, reason) => self.reset_ordered(node, power_off, &reason),
+            Act::Answer(ticket, answer) => self.answered(node, ticket, &answer),
+            Act::Event(event) => self.node_event(node, &event),
+        }
+    }
+
+    fn reset_ordered(&mut self, node: NodeId, power_off: bool, reason: &picket_core::node::ResetReason) {
+        self.check_reset(node, reason);
+        let boot_no = self.machine(node).boot_no;
+        let at = self.now + self.rng.range(0, 3 * MS);
+        self.log.line(self.now, node, || format!("resets itself: {reason:?}"));
+        self.put(at, Ev::Die { node, boot_no, power_off });
+    }
+
+    pub(super) fn beat_arrives(&mut self, to: NodeId, path: u8, beat: picket_core::message::Beat) {
+        if self.machine(to).power != Power::On {
+            return;
+        }
+        let input = Input::Beat { path: picket_core::ids::PathId(path), beat };
+        self.daemon_input(to, input);
+    }
+
+    fn log_input(&mut self, node: NodeId, input: &Input) {
+        if !self.log.is_on() || matches!(input, Input::Tick | Input::Beat { .. }) {
+            return;
+        }
+        if let Input::Witness(message) = input
+            && matches!(&message.body, Reply::Renewed { refused, .. } if refused.is_empty())
+        {
+            return;
+        }
+        let verbose = self.verbose;
+        self.log.line(self.now, node, || {
+            let text = match input {
+                Input::Witness(message) => format!("{:?}", message.body),
+                other => format!("{other:?}"),
+            };
+            format!("<- {}", clip(&text, verbose))
+        });
+    }
+
+    /// How long a daemon may go without a step before petting stops.
+    #[must_use]
+    pub fn progress_bound(&self) -> u64 {
+        nanos(self.setup.params().suspect_after())
+    }
+}
+
+/// A line that is not too long to be read.
+pub(super) fn clip(text: &str, whole: bool) -> String {
+    const LONGEST: usize = 220;
+    if whole || text.len() <= LONGEST {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(LONGEST).collect();
+    cut.push('…');
+    cut
+}

@@ -1,0 +1,319 @@
+//! Faults: each has a beginning and an end, and several may last at once.
+
+use super::World;
+use super::clock::MS;
+use super::fence::DeviceMode;
+use super::net::{Link, Place};
+use super::volume::DriverMode;
+use picket_core::ids::{GenerationId, NodeId, NodeSet, StoreId, VolumeId};
+use picket_core::message::OperatorRequest;
+use picket_core::node::{Input, NodeRequest};
+use picket_core::witness;
+
+/// The place of a fault in the schedule.
+pub type FaultId = usize;
+
+/// A fault, or something that a person does.
+#[expect(missing_docs, reason = "the fields are named for what they are")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Links are cut; the word says which pattern it is.
+    Cut(&'static str, Vec<Link>),
+    /// Datagrams are lost and everything is slow between two places.
+    Slow { a: Place, b: Place, latency_ms: u64, loss_permille: u64 },
+    /// The kernel dies; the machine boots again by itself.
+    Crash(NodeId),
+    /// The machine loses power, and its fence devices with it if told so; it comes back at the end.
+    PowerLoss { node: NodeId, devices_too: bool },
+    /// Nothing runs on the machine; clock and watchdog go on.
+    Stall { node: NodeId, torn: bool },
+    /// The daemon does not run; the rest of the machine does.
+    DaemonStall { node: NodeId, torn: bool },
+    /// The machine is paused from outside.
+    Pause(NodeId),
+    /// The daemon ends, and is started again at the end.
+    DaemonKill(NodeId),
+    /// The daemon is told to stop and to hand over, and is started again at the end.
+    DaemonStop(NodeId),
+    /// The node's disk does not sync.
+    NodeDisk(NodeId),
+    /// A volume's driver fails or hangs.
+    Driver { node: NodeId, volume: VolumeId, mode: DriverMode },
+    /// A fence device of a level misbehaves.
+    Device { target: NodeId, level: u8, mode: DeviceMode },
+    /// The machine dies and comes back with an empty disk under the volume.
+    DiskSwapped { node: NodeId, volume: VolumeId },
+    /// The machine's clock gains or loses more than it may, in millionths.
+    Drift { node: NodeId, ppm: i64 },
+    /// The witness's process dies, and is started again at the end.
+    WitnessKill,
+    /// The witness's process does not run.
+    WitnessStall,
+    /// The witness's disk does not sync.
+    WitnessDisk,
+    /// The witness dies and comes back at the end with another store: empty, or with an old backup.
+    WitnessReplaced { backup: bool },
+    /// Somebody asks a node to move a volume.
+    Move { asked: NodeId, volume: VolumeId, to: NodeId },
+    /// Somebody asks a node to fence another.
+    FenceByHand { asked: NodeId, target: NodeId },
+    /// Somebody confirms a node off, although it runs.
+    ConfirmWrongly(NodeId),
+    /// Somebody activates a volume without a witness.
+    Override { node: NodeId, volume: VolumeId, dead: NodeSet, seconds: u64 },
+}
+
+impl Fault {
+    /// The kind, for counting.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Cut(word, _) => word,
+            Self::Slow { .. } => "slow",
+            Self::Crash(_) => "crash",
+            Self::PowerLoss { devices_too: true, .. } => "power-loss-with-bmc",
+            Self::PowerLoss { .. } => "power-loss",
+            Self::Stall { torn: true, .. } => "stall-torn",
+            Self::Stall { .. } => "stall",
+            Self::DaemonStall { torn: true, .. } => "daemon-stall-torn",
+            Self::DaemonStall { .. } => "daemon-stall",
+            Self::Pause(_) => "pause",
+            Self::DaemonKill(_) => "daemon-kill",
+            Self::DaemonStop(_) => "daemon-stop",
+            Self::NodeDisk(_) => "node-disk",
+            Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
+            Self::Driver { .. } => "driver-fails",
+            Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
+            Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",
+            Self::Device { mode: DeviceMode::Hangs, .. } => "device-hangs",
+            Self::Device { .. } => "device-fails",
+            Self::DiskSwapped { .. } => "disk-swapped",
+            Self::Drift { .. } => "drift",
+            Self::WitnessKill => "witness-kill",
+            Self::WitnessStall => "witness-stall",
+            Self::WitnessDisk => "witness-disk",
+            Self::WitnessReplaced { .. } => "witness-replaced",
+            Self::Move { .. } => "move",
+            Self::FenceByHand { .. } => "fence-by-hand",
+            Self::ConfirmWrongly(_) => "confirm-wrongly",
+            Self::Override { .. } => "override",
+        }
+    }
+}
+
+impl World {
+    /// Begins a fault.
+    pub fn begin(&mut self, fault: &Fault) {
+        self.log.line(self.now, "****", || format!("{fault:?}"));
+        match fault.clone() {
+            Fault::Cut(_, links) => self.cut(&links, true),
+            Fault::Slow { a, b, latency_ms, loss_permille } => {
+                self.net.degrade(a, b, latency_ms * MS, loss_permille);
+                self.net.degrade(b, a, latency_ms * MS, loss_permille);
+            }
+            Fault::Crash(node) => self.reboot(node, "kernel crash"),
+            Fault::PowerLoss { node, devices_too } => {
+                self.machine_mut(node).power_held += 1;
+                if devices_too {
+                    self.set_devices(node, None, DeviceMode::Fails);
+                }
+                self.power_off(node, "power loss");
+            }
+            Fault::Stall { node, torn } => self.set_stalled(node, false, true, torn),
+            Fault::DaemonStall { node, torn } => self.set_stalled(node, true, true, torn),
+            Fault::Pause(node) => self.set_paused(node, true),
+            Fault::DaemonKill(node) => {
+                self.machine_mut(node).daemon_held += 1;
+                self.kill_daemon(node, None, "killed");
+            }
+            Fault::DaemonStop(node) => self.stop_daemon(node),
+            Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(true),
+            Fault::Driver { node, volume, mode } => {
+                self.driver_modes.insert((node, volume), mode);
+            }
+            Fault::Device { target, level, mode } => self.set_devices(target, Some(level), mode),
+            Fault::DiskSwapped { node, volume } => self.swap_disk(node, volume),
+            Fault::Drift { node, ppm } => self.set_drift(node, ppm),
+            Fault::WitnessKill | Fault::WitnessReplaced { .. } => {
+                self.witness.held += 1;
+                self.kill_witness("killed");
+            }
+            Fault::WitnessStall => self.set_witness_stalled(true),
+            Fault::WitnessDisk => self.witness.disk.set_failing(true),
+            Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
+            Fault::FenceByHand { asked, target } => self.ask(asked, NodeRequest::Fence { target }),
+            Fault::ConfirmWrongly(node) => self.confirm(node),
+            Fault::Override { node, volume, dead, seconds } => {
+                self.oracle.overridden = true;
+                let length = std::time::Duration::from_secs(seconds);
+                self.ask(node, NodeRequest::Override { volume, dead, length });
+            }
+        }
+    }
+
+    /// Ends a fault.
+    pub fn end(&mut self, fault: &Fault) {
+        self.log.line(self.now, "****", || format!("over: {fault:?}"));
+        match fault.clone() {
+            Fault::Cut(_, links) => self.cut(&links, false),
+            Fault::Slow { a, b, .. } => {
+                self.net.degrade(a, b, 0, 0);
+                self.net.degrade(b, a, 0, 0);
+            }
+            Fault::PowerLoss { node, devices_too } => {
+                if devices_too {
+                    self.set_devices(node, None, DeviceMode::Works);
+                }
+                let machine = self.machine_mut(node);
+                machine.power_held = machine.power_held.saturating_sub(1);
+                self.power_on(node);
+            }
+            Fault::Stall { node, torn } => self.set_stalled(node, false, false, torn),
+            Fault::DaemonStall { node, torn } => self.set_stalled(node, true, false, torn),
+            Fault::Pause(node) => self.set_paused(node, false),
+            Fault::DaemonKill(node) | Fault::DaemonStop(node) => {
+                let machine = self.machine_mut(node);
+                machine.daemon_held = machine.daemon_held.saturating_sub(1);
+                let boot_no = machine.boot_no;
+                self.start_daemon(node, boot_no);
+            }
+            Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(false),
+            Fault::Driver { node, volume, .. } => {
+                self.driver_modes.remove(&(node, volume));
+            }
+            Fault::Device { target, level, .. } => self.set_devices(target, Some(level), DeviceMode::Works),
+            Fault::Drift { node, .. } => {
+                let ppm = self.setup.machines[usize::from(node.0) - 1].drift_ppm;
+                self.set_drift(node, ppm);
+            }
+            Fault::WitnessKill => self.witness_comes_back(),
+            Fault::WitnessReplaced { backup } => {
+                let record = if backup { self.backup.clone() } else { None };
+                self.witness.disk.replace(record);
+                self.witness.store = StoreId(self.rng.wide());
+                self.witness_comes_back();
+            }
+            Fault::WitnessStall => self.set_witness_stalled(false),
+            Fault::WitnessDisk => self.witness.disk.set_failing(false),
+            Fault::Crash(_)
+            | Fault::DiskSwapped { .. }
+            | Fault::Move { .. }
+            | Fault::FenceByHand { .. }
+            | Fault::ConfirmWrongly(_)
+            | Fault::Override { .. } => {}
+        }
+    }
+
+    fn cut(&mut self, links: &[Link], cut: bool) {
+        for link in links {
+            if cut {
+                self.net.cut(*link);
+            } else {
+                self.net.mend(*link);
+            }
+        }
+        let ids: Vec<_> = self.streams.keys().copied().collect();
+        for id in ids {
+            let concerns = |link: &Link| {
+                let ends = (link.from.min(link.to), link.from.max(link.to));
+                link.lane == id.lane && ends == (id.low, id.high)
+            };
+            if links.iter().any(concerns) {
+                self.reconsider(id);
+            }
+        }
+    }
+
+    fn witness_comes_back(&mut self) {
+        self.witness.held = self.witness.held.saturating_sub(1);
+        let run = self.witness.run;
+        self.start_witness(run);
+    }
+
+    fn set_drift(&mut self, node: NodeId, ppm: i64) {
+        let now = self.now;
+        let machine = self.machine_mut(node);
+        machine.drift_ppm = ppm;
+        machine.clock.set_drift(now, ppm);
+        self.arm_watchdog(node);
+    }
+
+    fn stop_daemon(&mut self, node: NodeId) {
+        self.ask(node, NodeRequest::StopHandOver);
+        if let Some(ticket) = self.last_ticket {
+            self.stopping.insert(ticket, node);
+        }
+        self.machine_mut(node).daemon_held += 1;
+    }
+
+    fn swap_disk(&mut self, node: NodeId, volume: VolumeId) {
+        let fresh = GenerationId(self.rng.wide());
+        self.reboot(node, "disk swapped");
+        if let Some(replica) = self.machine_mut(node).replicas.get_mut(&volume) {
+            replica.log.clear();
+            replica.acknowledged = 0;
+            replica.complete = true;
+            replica.generation = picket_core::evidence::Generation::first(fresh);
+        }
+    }
+
+    fn set_devices(&mut self, target: NodeId, level: Option<u8>, mode: DeviceMode) {
+        for each in 0..9 {
+            if level.is_none_or(|level| level == each) {
+                self.device_modes.insert((target, each), mode);
+            }
+        }
+    }
+
+    /// What a level's devices do.
+    pub(super) fn device_mode(&self, target: NodeId, level: u8) -> DeviceMode {
+        self.device_modes.get(&(target, level)).copied().unwrap_or_default()
+    }
+
+    /// What a driver does.
+    pub(super) fn driver_mode(&self, node: NodeId, volume: VolumeId) -> DriverMode {
+        self.driver_modes.get(&(node, volume)).copied().unwrap_or_default()
+    }
+
+    /// A person asks a node.
+    pub fn ask(&mut self, node: NodeId, request: NodeRequest) {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.last_ticket = Some(ticket);
+        self.daemon_input(node, Input::Operator { ticket, request });
+    }
+
+    /// A person asks at the witness.
+    pub fn ask_witness(&mut self, request: OperatorRequest) {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.witness_input(witness::Input::Operator { ticket, request });
+    }
+
+    /// A person confirms a node off, if that is waited for.
+    pub fn confirm(&mut self, node: NodeId) {
+        let now = self.now;
+        let Some(machine) = self.witness.machine() else { return };
+        let pending = machine.view(self.witness.clock.read(now)).pending;
+        let Some(found) = pending.iter().find(|pending| pending.target == node) else { return };
+        if found.effective_in.is_none() {
+            let challenge = found.challenge;
+            self.ask_witness(OperatorRequest::ConfirmMeatware { node, challenge });
+        }
+    }
+
+    /// A daemon answered a person.
+    pub(super) fn answered(&mut self, node: NodeId, ticket: u64, answer: &picket_core::node::NodeAnswer) {
+        self.log.line(self.now, node, || format!("answer {ticket}: {answer:?}"));
+        self.answers.insert(ticket, answer.clone());
+        if self.stopping.remove(&ticket) == Some(node) {
+            if let Some(watchdog) = self.machine_mut(node).watchdog.as_mut()
+                && *answer == picket_core::node::NodeAnswer::Done
+            {
+                watchdog.close();
+            }
+            let again = (self.machine(node).daemon_held == 0).then_some(100 * MS);
+            self.kill_daemon(node, again, "stopped");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The volume drivers of the daemons, and the clients that write all the time.
+//!
+//! A driver works on its commands in order and reports each change of its replica. A command that was handed to
+//! the volume is done even if the daemon ends meanwhile.
+
+use super::World;
+use super::clock::{MS, Time};
+use super::event::{Ev, Msg, RunNo, VolAct};
+use super::net::{Lane, place};
+use super::replica::{ReplMsg, Replica, Sends};
+use super::stream::StreamId;
+use picket_core::ids::{NodeId, VolumeId};
+use picket_core::node::{CommandId, CommandOutcome, Input, VolumeReport};
+use std::collections::VecDeque;
+
+/// What a driver does with its commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverMode {
+    /// It does them.
+    #[default]
+    Works,
+    /// It says that each failed, and does none.
+    Fails,
+    /// It answers nothing, and does them when this is over.
+    Hangs,
+}
+
+/// The driver of a volume in one daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Driver {
+    queue: VecDeque<(CommandId, VolAct)>,
+    busy: bool,
+    told: Option<VolumeReport>,
+    newest: Time,
+}
+
+/// A peer that is asked to be required is looked at so often.
+const LOOK_AGAIN: u64 = 5 * MS;
+
+/// After so long a driver gives up on it.
+const GIVE_UP_TURNS: u32 = 200;
+
+impl World {
+    pub(super) fn start_drivers(&mut self, node: NodeId, _run: RunNo) {
+        let volumes: Vec<_> = self.machine(node).replicas.keys().copied().collect();
+        for volume in volumes {
+            self.machine_mut(node).drivers.insert(volume, Driver::default());
+            self.report(node, volume);
+        }
+    }
+
+    /// Tells the daemon what the replica is, if that changed.
+    fn report(&mut self, node: NodeId, volume: VolumeId) {
+        let now = self.now;
+        let latency = self.rng.range(MS / 10, MS);
+        let machine = self.machine_mut(node);
+        let Some(run) = machine.daemon.as_ref().map(|daemon| daemon.run) else { return };
+        let Some(replica) = machine.replicas.get(&volume) else { return };
+        let report = replica.report();
+        let Some(driver) = machine.drivers.get_mut(&volume) else { return };
+        if driver.told.as_ref() == Some(&report) {
+            return;
+        }
+        driver.told = Some(report.clone());
+        let at = (now + latency).max(driver.newest);
+        driver.newest = at;
+        self.put(at, Ev::Input { node, run, input: Box::new(Input::Volume { volume, report }) });
+    }
+
+    pub(super) fn order_volume(
+        &mut self,
+        node: NodeId,
+        run: RunNo,
+        volume: VolumeId,
+        command: CommandId,
+        action: VolAct,
+    ) {
+        self.log.line(self.now, node, || format!("volume {volume}: {action:?}"));
+        let Some(driver) = self.machine_mut(node).drivers.get_mut(&volume) else { return };
+        driver.queue.push_back((command, action));
+        if !driver.busy {
+            self.next_command(node, run, volume);
+        }
+    }
+
+    pub(super) fn next_command(&mut self, node: NodeId, run: RunNo, volume: VolumeId) {
+        let (slow, hangs) =
+            (self.rng.range(MS, 15 * MS), self.driver_mode(node, volume) == DriverMode::Hangs);
+        let above = self.rng.range(10 * MS, 150 * MS);
+        let machine = self.machine_mut(node);
+        if machine.daemon.as_ref().is_none_or(|daemon| daemon.run != run) {
+            return;
+        }
+        let boot_no = machine.boot_no;
+        let Some(driver) = machine.drivers.get_mut(&volume) else { return };
+        if hangs && !driver.queue.is_empty() {
+            driver.busy = true;
+            self.put(self.now + 20 * MS, Ev::Command { node, run, volume });
+            return;
+        }
+        let Some((command, action)) = driver.queue.pop_front() else {
+            driver.busy = false;
+            return;
+        };
+        driver.busy = true;
+        let takes = match action {
+            VolAct::Promote { .. } | VolAct::Demote => above,
+            VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => slow,
+        };
+        self.put(self.now + takes, Ev::Do { node, boot_no, run, volume, command, action });
+    }
+
+    pub(super) fn do_command(
+        &mut self,
+        (node, boot_no, run): (NodeId, u32, RunNo),
+        volume: VolumeId,
+        command: CommandId,
+        action: VolAct,
+    ) {
+        let now = self.now;
+        let fails = self.driver_mode(node, volume) == DriverMode::Fails;
+        let machine = self.machine_mut(node);
+        if machine.boot_no != boot_no {
+            return;
+        }
+        if !machine.runs() {
+            machine.waiting.push(Ev::Do { node, boot_no, run, volume, command, action });
+            return;
+        }
+        let local = machine.now(now);
+        let Some(replica) = machine.replicas.get_mut(&volume) else { return };
+        let outcome = if fails { Err("the driver fails".into()) } else { apply(replica, local, action) };
+        self.log.line(now, node, || format!("volume {volume}: {action:?} -> {outcome:?}"));
+        match outcome {
+            Ok(Some(sends)) => {
+                self.command_done(node, run, volume, command, CommandOutcome::Done);
+                if let VolAct::Promote { epoch, .. } = action {
+                    self.check_promotion(node, volume, epoch);
+                }
+                self.send_repl(node, volume, sends);
+            }
+            Ok(None) => self.look_again(node, volume, (boot_no, run, command, action)),
+            Err(text) => self.command_done(node, run, volume, command, CommandOutcome::Failed(text)),
+        }
+        self.changed(node, volume);
+    }
+
+    /// A peer is to be required that has not everything yet.
+    fn look_again(
+        &mut self,
+        node: NodeId,
+        volume: VolumeId,
+        (boot_no, run, command, action): (u32, RunNo, CommandId, VolAct),
+    ) {
+        let turns = self.requiring.entry((node, volume)).or_default();
+        if turns.0 != command {
+            *turns = (command, 0);
+        }
+        turns.1 += 1;
+        if turns.1 > GIVE_UP_TURNS {
+            let text = CommandOutcome::Failed("the peer does not get in step".into());
+            self.command_done(node, run, volume, command, text);
+        } else {
+            let at = self.now + LOOK_AGAIN;
+            self.put(at, Ev::Do { node, boot_no, run, volume, command, action });
+        }
+    }
+
+    fn command_done(
+        &mut self,
+        node: NodeId,
+        run: RunNo,
+        volume: VolumeId,
+        command: CommandId,
+        outcome: CommandOutcome,
+    ) {
+        // What the replica is after the command is reported before the command's end.
+        self.report(node, volume);
+        let at = self.now + self.rng.range(MS / 10, MS);
+        let machine = self.machine_mut(node);
+        if machine.daemon.as_ref().is_none_or(|daemon| daemon.run != run) {
+            return;
+        }
+        let Some(driver) = machine.drivers.get_mut(&volume) else { return };
+        let at = at.max(driver.newest);
+        driver.newest = at;
+        let input = Box::new(Input::VolumeDone { volume, command, outcome });
+        self.put(at, Ev::Input { node, run, input });
+        self.put(at, Ev::Command { node, run, volume });
+    }
+
+    /// A replica may have changed: acknowledge, report, check.
+    pub(super) fn changed(&mut self, node: NodeId, volume: VolumeId) {
+        let machine = self.machine_mut(node);
+        let acknowledged = machine.replicas.get_mut(&volume).and_then(Replica::advance);
+        if let Some(len) = acknowledged {
+            self.check_acknowledged(node, volume, len);
+        }
+        self.report(node, volume);
+        self.check_exclusive(volume);
+    }
+
+    pub(super) fn send_repl(&mut self, node: NodeId, volume: VolumeId, sends: Sends) {
+        for (to, message) in sends {
+            let added = match &message {
+                ReplMsg::Records { ids, .. } if ids.len() > 1 => self.rng.range(20 * MS, 300 * MS),
+                ReplMsg::Resync { .. } => self.rng.range(0, 50 * MS),
+                ReplMsg::Records { .. }
+                | ReplMsg::Attach { .. }
+                | ReplMsg::Attached { .. }
+                | ReplMsg::Refused { .. }
+                | ReplMsg::Resyncing { .. }
+                | ReplMsg::Diverged { .. }
+                | ReplMsg::Ack { .. }
+                | ReplMsg::InStep { .. }
+                | ReplMsg::Reached { .. }
+                | ReplMsg::Detach { .. }
+                | ReplMsg::AttachAgain => 0,
+            };
+            let stream = StreamId::new(Lane::Repl, place(node), place(to));
+            self.send(stream, place(node), Msg::Repl(volume, Box::new(message)), added);
+        }
+    }
+
+    pub(super) fn repl_arrives(&mut self, to: NodeId, from: NodeId, volume: VolumeId, message: ReplMsg) {
+        let machine = self.machine_mut(to);
+        let Some(replica) = machine.replicas.get_mut(&volume) else { return };
+        let was_diverged = replica.is_diverged();
+        let sends = replica.take(from, message);
+        if !was_diverged && replica.is_diverged() {
+            self.log.line(self.now, to, || format!("volume {volume}: DIVERGED from node {from}"));
+        }
+        self.send_repl(to, volume, sends);
+        self.changed(to, volume);
+    }
+
+    pub(super) fn repl_link(&mut self, node: NodeId, peer: NodeId, up: bool) {
+        let volumes: Vec<_> = self.machine(node).replicas.keys().copied().collect();
+        for volume in volumes {
+            let Some(replica) = self.machine_mut(node).replicas.get_mut(&volume) else { continue };
+            let sends = if up {
+                replica.link_up(peer)
+            } else {
+                replica.link_down(peer);
+                Sends::new()
+            };
+            self.send_repl(node, volume, sends);
+            self.changed(node, volume);
+        }
+    }
+
+    /// The client writes to whoever takes its write.
+    pub(super) fn client_writes(&mut self, volume: VolumeId) {
+        let every = self.setup.write_every_ms * MS;
+        let at = self.now + self.rng.range(every / 2, every * 3 / 2);
+        self.put(at, Ev::Write { volume });
+        for index in 0..self.machines.len() {
+            let machine = &mut self.machines[index];
+            if !machine.runs() {
+                continue;
+            }
+            let node = machine.id;
+            let Some(replica) = machine.replicas.get_mut(&volume).filter(|r| r.is_writable()) else {
+                continue;
+            };
+            self.writes += 1;
+            let sends = replica.write(self.writes);
+            self.send_repl(node, volume, sends);
+            self.changed(node, volume);
+        }
+    }
+}
+
+fn apply(
+    replica: &mut Replica,
+    local: picket_core::time::Instant,
+    action: VolAct,
+) -> Result<Option<Sends>, String> {
+    match action {
+        VolAct::Promote { epoch, required, valid_until } => {
+            if local >= valid_until {
+                return Err("the promotion expired".into());
+            }
+            replica.promote(epoch, required).map(Some)
+        }
+        VolAct::Demote => Ok(Some(replica.demote())),
+        VolAct::Freeze => {
+            replica.set_frozen(true);
+            Ok(Some(Sends::new()))
+        }
+        VolAct::Thaw { valid_until } => {
+            if local >= valid_until {
+                return Err("too late to thaw".into());
+            }
+            replica.set_frozen(false);
+            Ok(Some(Sends::new()))
+        }
+        VolAct::Drop(peer) => replica.drop_peer(peer).map(Some),
+        VolAct::Require(peer) => replica.require_peer(peer).map(|done| done.map(|()| Sends::new())),
+    }
+}
