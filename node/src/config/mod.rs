@@ -1,0 +1,479 @@
+//! The configuration file `picketd.toml`: read whole before a port is bound, every error told at once with its
+//! place.
+//!
+//! ```toml
+//! [node]
+//! name = "n1"
+//! state_dir = "/var/lib/picket"                   # and run_dir = "/run/picket"
+//! control_socket = "/run/picket/picketd.sock"     # control_group = "picket": who may ask besides root
+//!
+//! [cluster]
+//! name = "east"
+//! profile = "fast"                                # or lan-aggressive, wan, slow-watchdog
+//! heartbeat_key = "/etc/picket/heartbeat.key"     # 64 hexadecimal digits, mode 0600
+//! cold_start_timeout = "60s"
+//! quorum = "majority"                             # or tcp_remote, none
+//! # timing.lease = "2500ms"                       # a profile's timing may be changed; as on the witness
+//! ```
+//! The members are listed as `[[member]]`, each with the paths that lead from this node to it:
+//!
+//! ```toml
+//! [[member]]
+//! name = "n1"
+//! id = 1
+//! peer_address = "10.0.0.1:7420"                  # here this node listens for its peers
+//!
+//! [[member]]
+//! name = "n2"
+//! id = 2
+//! peer_address = "10.0.0.2:7420"
+//! paths = [
+//!   { network = "hb0", local = "10.0.0.1:7410", remote = "10.0.0.2:7410", prio = 1 },
+//!   { network = "hb1", local = "10.1.0.1:7410", remote = "10.1.0.2:7410", prio = 2 },
+//! ]
+//!
+//! [witness]
+//! addresses = ["192.0.2.1:7443"]
+//! server_name = "w1"                              # the witness's name in its certificate
+//!
+//! [tls]
+//! ca = "/etc/picket/ca.pem"
+//! cert = "/etc/picket/n1.pem"
+//! key = "/etc/picket/n1.key"
+//!
+//! [watchdog]
+//! kind = "device"                                 # or self-reset, none; under [lab] also lab
+//! device = "/dev/watchdog0"
+//! effective = "1s"                                # as measured on this machine
+//!
+//! [[volume]]
+//! name = "pg"
+//! id = 1
+//! members = ["n1", "n2"]
+//! driver = "ledger"                               # or command
+//! ledger.socket = "/run/ledger.sock"
+//! loss_action = "fastboot"                        # or freeze, osu, fastkill
+//!
+//! [[fence.n2.level]]
+//! agent = "fence_ipmilan"                         # one device; several as [[fence.n2.level.device]]
+//! timeout = "20s"
+//! options = { ip = "10.9.0.2", username = "admin" }
+//! secrets = { password = "/etc/picket/n2.password" }
+//!
+//! [[fence.n2.level]]
+//! kind = "meatware"
+//! ```
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use picket_core::ids::{ConfigDigest, NodeId, NodeSet, VolumeId};
+use picket_core::node::{Barrier, LossAction};
+use picket_core::params::{Params, Profile};
+use picket_core::quorum::QuorumMode;
+use picket_core::topology::{self, DeviceKind, FencePlan};
+use picket_host::config::{Diagnostics, HostPort, Source};
+use picket_host::logging::{Detail, Output};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+mod fencing;
+mod machine;
+mod members;
+mod read;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod volumes;
+
+/// What the node daemon was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// This node's name, as its certificate has it.
+    pub name: String,
+    /// This node.
+    pub me: NodeId,
+    /// The cluster's name, as the certificates have it.
+    pub cluster: String,
+    /// The timings' profile, before what was changed.
+    pub profile: Profile,
+    /// The timings; every inequality holds.
+    pub params: Params,
+    /// The file of the key of the heartbeats.
+    pub heartbeat_key: PathBuf,
+    /// How long a machine that has just booted waits for all members before it asks for a fence.
+    pub cold_start: Duration,
+    /// The quorum check.
+    pub quorum: Quorum,
+    /// Every member, this node included.
+    pub members: BTreeMap<NodeId, Member>,
+    /// Where this node listens for its peers.
+    pub listen: SocketAddr,
+    /// The witness.
+    pub witness: Witness,
+    /// The files of this node's identity.
+    pub tls: Tls,
+    /// What survives a crash of the machine.
+    pub state_dir: PathBuf,
+    /// What a boot of the machine empties.
+    pub run_dir: PathBuf,
+    /// Where operators' programs ask.
+    pub control: Control,
+    /// The machine's watchdog.
+    pub watchdog: WatchdogConfig,
+    /// Whether the machine's clocks and watchdog go on while it is paused from outside.
+    pub pause_visible: bool,
+    /// All volumes of the cluster.
+    pub volumes: BTreeMap<VolumeId, Volume>,
+    /// How peers are fenced: levels of devices.
+    pub fencing: BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
+    /// Where agents are looked up that are named without a path.
+    pub agent_dirs: Vec<PathBuf>,
+    /// What is run for events.
+    pub alert: Option<Alert>,
+    /// How it logs.
+    pub log: Log,
+    /// Nothing real is protected.
+    pub lab: Option<Lab>,
+    /// What works and should not stay so; one line each.
+    pub warnings: Vec<String>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, as its certificate has it.
+    pub name: String,
+    /// Where it listens for its peers.
+    pub peer_address: HostPort,
+    /// The heartbeat paths from this node to it; none for this node itself.
+    pub paths: Vec<HeartbeatPath>,
+}
+
+/// A heartbeat path to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeartbeatPath {
+    /// The name of the network.
+    pub network: String,
+    /// From where this node sends, and where it listens.
+    pub local: SocketAddr,
+    /// Where the peer listens.
+    pub remote: SocketAddr,
+    /// For people; 1 is first.
+    pub prio: u32,
+}
+
+/// The quorum check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// How it counts.
+    pub mode: QuorumMode,
+    /// For `tcp_remote`: who must answer.
+    pub hosts: Vec<HostPort>,
+    /// How often they are asked.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// The witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Where it is reached; tried in turn.
+    pub addresses: Vec<HostPort>,
+    /// Its name in its certificate; absent: any witness whose certificate names the address.
+    pub server_name: Option<String>,
+}
+
+/// The files of this node's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate of the authority, PEM.
+    pub ca: PathBuf,
+    /// This node's certificate, PEM.
+    pub cert: PathBuf,
+    /// The private key of that certificate, PEM.
+    pub key: PathBuf,
+}
+
+/// Where operators' programs ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The socket.
+    pub socket: PathBuf,
+    /// A group whose members may ask besides root and the daemon's own user.
+    pub group: Option<String>,
+}
+
+/// The machine's watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogConfig {
+    /// What it is.
+    pub kind: WatchdogKind,
+    /// W as measured on this machine: from the last pet to the machine being dead.
+    pub effective: Duration,
+    /// p: how often it is petted.
+    pub pet: Duration,
+    /// What the user says about whether it counts for the lease proof.
+    pub counts: Option<bool>,
+}
+
+/// What kind of watchdog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchdogKind {
+    /// The kernel's device.
+    Device {
+        /// Its file.
+        path: PathBuf,
+        /// What the device is set to, in whole seconds; absent: the effective time, rounded down.
+        timeout_s: Option<u32>,
+    },
+    /// The petting thread itself resets the machine through the kernel. Dies with the kernel, so it never counts.
+    SelfReset,
+    /// The watchdog of a lab machine.
+    Lab {
+        /// Its socket.
+        socket: PathBuf,
+    },
+    /// None.
+    None,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// The nodes that have a replica, in the order of preference.
+    pub members: Vec<NodeId>,
+    /// What drives it.
+    pub driver: VolumeDriver,
+    /// What to do when authority is lost.
+    pub loss_action: LossAction,
+    /// What keeps a write from being acknowledged before every in-sync replica has it.
+    pub barrier: Barrier,
+    /// Lease expiry may count although the machine can be paused unseen.
+    pub barrier_suffices: bool,
+    /// How long a demote may take.
+    pub demote_timeout: Duration,
+    /// How long a promote may take.
+    pub promote_timeout: Duration,
+}
+
+/// What drives a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeDriver {
+    /// The ledger's server.
+    Ledger {
+        /// Its control socket.
+        socket: PathBuf,
+    },
+    /// Programs of the user.
+    Command(Box<Commands>),
+}
+
+/// The programs of the command driver, each with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commands {
+    /// Makes it active.
+    pub promote: Vec<String>,
+    /// Makes it inactive.
+    pub demote: Vec<String>,
+    /// Suspends all I/O; absent: cannot be done.
+    pub freeze: Option<Vec<String>>,
+    /// Lifts a freeze.
+    pub thaw: Option<Vec<String>>,
+    /// Says what it is.
+    pub status: Vec<String>,
+    /// Writes need not wait for a peer any more.
+    pub drop_peer: Option<Vec<String>>,
+    /// Writes must wait for a peer.
+    pub require_peer: Option<Vec<String>>,
+    /// How often `status` is run; there is no event that tells of a change.
+    pub monitor_interval: Duration,
+    /// How long each program but promote and demote may run.
+    pub timeout: Duration,
+}
+
+/// A fence device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FenceDevice {
+    /// The program; absent for meatware.
+    pub agent: Option<PathBuf>,
+    /// Its arguments; never options, which go to its standard input.
+    pub args: Vec<String>,
+    /// What it can do.
+    pub kind: DeviceKind,
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// How many tries follow the first.
+    pub retries: u8,
+    /// How long to wait before the first try.
+    pub delay: Duration,
+    /// Options, by name.
+    pub options: BTreeMap<String, String>,
+    /// Options whose values stand in files that only their owner can read.
+    pub secrets: BTreeMap<String, PathBuf>,
+}
+
+impl FenceDevice {
+    /// The name for people: the agent's file name and its first argument.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Some(agent) = &self.agent else { return "meatware".to_owned() };
+        let name = agent.file_name().unwrap_or(agent.as_os_str()).to_string_lossy();
+        match self.args.last() {
+            Some(last) => format!("{name} {last}"),
+            None => name.into_owned(),
+        }
+    }
+}
+
+/// What is run for events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Names of events; empty: every event of WARN and above.
+    pub events: Vec<String>,
+    /// How long it may run.
+    pub timeout: Duration,
+}
+
+/// How it logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub detail: Detail,
+    /// Where to.
+    pub output: Output,
+}
+
+/// A machine made of processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lab {
+    /// The file with the boot id.
+    pub boot_id_file: PathBuf,
+    /// The machine's power switch.
+    pub power_socket: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
+        Self::parse(&Source::read(path)?)
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
+        read::parse(source)
+    }
+
+    /// The fingerprint that the witness must come to as well.
+    #[must_use]
+    pub fn digest(&self) -> ConfigDigest {
+        let members: Vec<_> = self.members.iter().map(|(id, member)| (*id, member.name.as_str())).collect();
+        let volumes: Vec<_> = self
+            .volumes
+            .iter()
+            .map(|(id, volume)| picket_proto::Volume {
+                id: *id,
+                name: &volume.name,
+                members: volume.members.iter().copied().collect(),
+            })
+            .collect();
+        picket_proto::digest(&members, &volumes, &self.params)
+    }
+
+    /// What the machine of the core is told. `watchdog_counts`: an armed watchdog counts for the lease proof.
+    #[must_use]
+    pub fn core(&self, watchdog_counts: bool) -> picket_core::node::Config {
+        let volumes = self.own_volumes().map(|(id, volume)| {
+            let config = picket_core::node::VolumeConfig {
+                members: volume.members.iter().copied().collect(),
+                loss_action: volume.loss_action,
+                barrier: volume.barrier,
+                barrier_suffices: volume.barrier_suffices,
+                demote_timeout: volume.demote_timeout,
+                promote_timeout: volume.promote_timeout,
+            };
+            (id, config)
+        });
+        let paths = self.peers().map(|(id, peer)| (id, u8::try_from(peer.paths.len()).unwrap_or(u8::MAX)));
+        picket_core::node::Config {
+            me: self.me,
+            members: self.members.keys().copied().collect(),
+            digest: self.digest(),
+            params: self.params,
+            paths: paths.collect(),
+            volumes: volumes.collect(),
+            fencing: self.fencing.iter().map(|(id, levels)| (*id, plan(levels))).collect(),
+            watchdog: watchdog_counts,
+            pause_visible: self.pause_visible,
+            cold_start: self.cold_start,
+            quorum: self.quorum.mode,
+        }
+    }
+
+    /// The other members.
+    pub fn peers(&self) -> impl Iterator<Item = (NodeId, &Member)> {
+        self.members.iter().filter(|(id, _)| **id != self.me).map(|(id, member)| (*id, member))
+    }
+
+    /// The volumes that have a replica here.
+    pub fn own_volumes(&self) -> impl Iterator<Item = (VolumeId, &Volume)> {
+        let me = self.me;
+        self.volumes
+            .iter()
+            .filter(move |(_, volume)| volume.members.contains(&me))
+            .map(|(id, volume)| (*id, volume))
+    }
+
+    /// The name of a member; its number if it is none.
+    #[must_use]
+    pub fn node_name(&self, id: NodeId) -> String {
+        self.members.get(&id).map_or_else(|| id.to_string(), |member| member.name.clone())
+    }
+
+    /// The names of a set of members.
+    #[must_use]
+    pub fn node_names(&self, set: NodeSet) -> Vec<String> {
+        set.iter().map(|id| self.node_name(id)).collect()
+    }
+
+    /// The member of that name.
+    #[must_use]
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        self.members.iter().find(|(_, member)| member.name == name).map(|(id, _)| *id)
+    }
+
+    /// The name of a volume; its number if there is none.
+    #[must_use]
+    pub fn volume_name(&self, id: VolumeId) -> String {
+        self.volumes.get(&id).map_or_else(|| id.to_string(), |volume| volume.name.clone())
+    }
+
+    /// The volume of that name.
+    #[must_use]
+    pub fn volume_named(&self, name: &str) -> Option<VolumeId> {
+        self.volumes.iter().find(|(_, volume)| volume.name == name).map(|(id, _)| *id)
+    }
+}
+
+/// What the core knows of a node's levels.
+fn plan(levels: &[Vec<FenceDevice>]) -> FencePlan {
+    let device = |device: &FenceDevice| topology::Device {
+        kind: device.kind,
+        timeout: device.timeout,
+        retries: device.retries,
+        delay: device.delay,
+    };
+    let level =
+        |devices: &Vec<FenceDevice>| topology::Level { devices: devices.iter().map(device).collect() };
+    FencePlan { levels: levels.iter().map(level).collect() }
+}

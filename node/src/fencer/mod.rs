@@ -1,0 +1,148 @@
+//! Carrying out device orders: one run of one agent, and its verdict.
+//!
+//! ```text
+//!   order ─► delay ─► clock before start_before? ─no─► TooLate
+//!                          │ yes
+//!                          ▼
+//!          agent in a session of its own, options on its standard input, killed with all it started at the deadline
+//!                          ▼
+//!                       exit code ─► verdict
+//! ```
+//! Contract: `off` with exit 0 is ConfirmedOff, exit 1 is Failed, and everything else (another code, a signal, the
+//! deadline, no supervisor) is Unknown. The core tries again or goes on to the next level; nothing is guessed.
+//! An agent that is not there, or cannot be executed, did nothing: Failed.
+//!
+//! A *gate* is an agent that may delay or stop a fence and proves nothing: exit 0 lets it go on (GatePassed), exit
+//! 2 ends it because the target answers as a healthy holder (GateAbort), everything else counts as a device that
+//! failed, so the next level follows.
+
+use crate::config::{Config, FenceDevice};
+use crate::time::now;
+use core::time::Duration;
+use picket_core::topology::{DeviceKind, DeviceOrder, DeviceVerdict, PowerAction};
+use picket_host::clock::Alarm;
+use picket_host::process::{Outcome, Program, run};
+use picket_host::secrets::read_secret;
+use zeroize::Zeroizing;
+
+pub mod history;
+mod room;
+#[cfg(test)]
+mod tests;
+
+pub use room::Fencer;
+
+/// How a run of a device ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// For the core.
+    pub verdict: DeviceVerdict,
+    /// For people: how the agent ended and what it said.
+    pub text: String,
+}
+
+/// What an agent wrote is kept up to so many characters.
+const SAID_CHARS_MAX: usize = 400;
+
+/// Where agents find their programs.
+const AGENT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The device that an order means.
+#[must_use]
+pub fn device<'c>(config: &'c Config, order: &DeviceOrder) -> Option<&'c FenceDevice> {
+    config.fencing.get(&order.target)?.get(usize::from(order.level))?.get(usize::from(order.device))
+}
+
+/// Carries one order out. `node` is the target's name.
+pub async fn carry_out(device: &FenceDevice, node: &str, order: DeviceOrder) -> Ended {
+    if let Err(ended) = wait(order.delay).await {
+        return ended;
+    }
+    let program = match program(device, node, order.action) {
+        Ok(program) => program,
+        Err(text) => return Ended { verdict: DeviceVerdict::Failed, text },
+    };
+    // Authority is checked again right before acting.
+    if now() >= order.start_before {
+        let text = "the permit's start has passed".to_owned();
+        return Ended { verdict: DeviceVerdict::TooLate, text };
+    }
+    let deadline = (now() + order.timeout).elapsed();
+    let finished = run(program, deadline).await;
+    let verdict = match order.action {
+        PowerAction::Off => verdict(device.kind, &finished.outcome),
+        // The core asks for no proof of an on; what failed is told to people.
+        PowerAction::On => match finished.outcome {
+            Outcome::Exited { code: 0 } => DeviceVerdict::GatePassed,
+            _ => DeviceVerdict::Failed,
+        },
+    };
+    let said = [finished.stderr.text(), finished.stdout.text()].concat();
+    let text = format!("{}{}", finished.outcome, shorten(&said));
+    Ended { verdict, text }
+}
+
+async fn wait(delay: Duration) -> Result<(), Ended> {
+    if delay.is_zero() {
+        return Ok(());
+    }
+    let wait = async {
+        let mut alarm = Alarm::new()?;
+        alarm.set((now() + delay).elapsed())?;
+        alarm.fired().await
+    };
+    let failed = |error: std::io::Error| Ended {
+        verdict: DeviceVerdict::Failed,
+        text: format!("cannot wait before the start: {error}"),
+    };
+    wait.await.map_err(failed)
+}
+
+fn program(device: &FenceDevice, node: &str, action: PowerAction) -> Result<Program, String> {
+    let agent = device.agent.clone().ok_or("a person is asked, not an agent")?;
+    let mut input = Zeroizing::new(String::new());
+    let word = match action {
+        PowerAction::Off => "off",
+        PowerAction::On => "on",
+    };
+    input.push_str(&format!("action={word}\nnodename={node}\n"));
+    for (name, value) in &device.options {
+        input.push_str(&format!("{name}={value}\n"));
+    }
+    for (name, file) in &device.secrets {
+        let secret = read_secret(file).map_err(|error| error.to_string())?;
+        let line = secret.expose_line().filter(|line| !line.is_empty() && !line.contains(['\n', '\r']));
+        let line = line.ok_or_else(|| format!("{}: not one line of text", file.display()))?;
+        input.push_str(name);
+        input.push('=');
+        input.push_str(line);
+        input.push('\n');
+    }
+    let program = Program::new(agent).args(&device.args).env("PATH", AGENT_PATH).env("LC_ALL", "C");
+    Ok(program.stdin(input.as_bytes().to_vec()))
+}
+
+fn verdict(kind: DeviceKind, outcome: &Outcome) -> DeviceVerdict {
+    match (kind, outcome) {
+        (_, Outcome::NotStarted { .. }) => DeviceVerdict::Failed,
+        (DeviceKind::Gate, Outcome::Exited { code: 0 }) => DeviceVerdict::GatePassed,
+        (DeviceKind::Gate, Outcome::Exited { code: 2 }) => DeviceVerdict::GateAbort,
+        (DeviceKind::Gate, _) => DeviceVerdict::Failed,
+        (DeviceKind::Power, Outcome::Exited { code: 0 }) => DeviceVerdict::ConfirmedOff,
+        (DeviceKind::Power, Outcome::Exited { code: 1 }) => DeviceVerdict::Failed,
+        (
+            DeviceKind::Power | DeviceKind::Meatware,
+            Outcome::Exited { .. }
+            | Outcome::Signaled { .. }
+            | Outcome::TimedOut { .. }
+            | Outcome::Lost { .. },
+        ) => DeviceVerdict::Unknown,
+    }
+}
+
+/// What an agent said, on one line and not too long.
+fn shorten(said: &str) -> String {
+    let line: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(SAID_CHARS_MAX).collect();
+    if short.is_empty() { short } else { format!(": {short}") }
+}

@@ -1,0 +1,110 @@
+//! What nodes tell each other over gRPC with mutual TLS.
+//!
+//! Each node opens one stream to each peer and sends on it; what comes from the peer comes on the stream that the
+//! peer opened. Connections are kept open in advance. Contract: messages of one connection come in order; a message
+//! that cannot go at once, or whose connection dies, is dropped, so that nothing stale arrives after a reconnect.
+//! Who speaks is known from the certificate alone. A release that is relayed is signed by its sender on the way out
+//! and checked against the sender's certificate on the way in.
+
+use crate::config::Config;
+use crate::driver::Wake;
+use crate::events::Events;
+use picket_core::ids::NodeId;
+use picket_core::message::{PeerBody, PeerMessage};
+use picket_host::cert::Role;
+use picket_host::tls::Credentials;
+use picket_proto::relay;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+mod client;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use server::{Listening, listen};
+
+/// Messages that wait for one connection: a few questions for each volume.
+const OUTGOING_MAX: usize = 256;
+
+/// One peer's open connection, if there is one.
+type Slot = Arc<Mutex<Option<mpsc::Sender<PeerMessage>>>>;
+
+/// The loop's end of all connections.
+#[derive(Clone, Debug, Default)]
+pub struct Peers {
+    slots: Arc<BTreeMap<NodeId, Slot>>,
+}
+
+/// What server and clients share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// For names.
+    pub config: Arc<Config>,
+    /// Who we are and whom we trust.
+    pub credentials: Arc<Credentials>,
+    /// The loop's queue.
+    pub into: mpsc::Sender<Wake>,
+    /// For refusals.
+    pub events: Events,
+}
+
+impl Peers {
+    /// The loop's end, and a client for each peer.
+    #[must_use]
+    pub fn new(shared: &Shared) -> (Self, Vec<Client>) {
+        let mut slots = BTreeMap::new();
+        let mut clients = Vec::new();
+        for (id, member) in shared.config.peers() {
+            let slot = Slot::default();
+            clients.push(Client::new(shared.clone(), id, member.clone(), slot.clone()));
+            slots.insert(id, slot);
+        }
+        (Self { slots: Arc::new(slots) }, clients)
+    }
+
+    /// Sends on the open connection; without one the message is lost.
+    pub fn send(&self, to: NodeId, message: PeerMessage) {
+        let Some(slot) = self.slots.get(&to) else { return };
+        let open = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_none_or(|open| open.try_send(message).is_err()) {
+            tracing::debug!(peer = %to, "a message to a peer was dropped");
+        }
+    }
+
+    /// Whether a connection to the peer is open.
+    #[must_use]
+    pub fn is_open(&self, peer: NodeId) -> bool {
+        let slot = self.slots.get(&peer);
+        slot.is_some_and(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+}
+
+impl Shared {
+    /// Signs what others carry for us.
+    fn sign(&self, mut message: PeerMessage) -> Option<PeerMessage> {
+        if let PeerBody::RelayRelease { release } = &mut message.body {
+            let bytes = relay::signed_bytes(&self.config.cluster, self.config.me, release);
+            let signed = self.credentials.sign(relay::PURPOSE, &bytes);
+            let signature =
+                signed.inspect_err(|error| tracing::warn!(%error, "cannot sign a release")).ok()?;
+            release.signature = relay::pack(signature, self.credentials.chain());
+        }
+        Some(message)
+    }
+
+    /// Whether a release that the peer wants carried is its own.
+    fn check(&self, from: NodeId, message: &PeerMessage) -> Result<(), String> {
+        let PeerBody::RelayRelease { release } = &message.body else { return Ok(()) };
+        let (signature, chain) = relay::unpack(&release.signature).ok_or("the release has no signature")?;
+        let bytes = relay::signed_bytes(&self.config.cluster, from, release);
+        let signer = self.credentials.trust().verify(relay::PURPOSE, &bytes, &signature, &chain);
+        let signer = signer.map_err(|error| format!("the release's signature: {error}"))?;
+        let own = signer.role() == Role::Node
+            && signer.cluster() == Some(self.config.cluster.as_str())
+            && self.config.node_named(signer.name()) == Some(from);
+        if own { Ok(()) } else { Err(format!("a release of node {from} is signed by {signer}")) }
+    }
+}

@@ -1,0 +1,133 @@
+//! The streams that peers open to this node.
+
+use super::Shared;
+use crate::event::{PEER_REFUSED, Told};
+use core::pin::Pin;
+use core::time::Duration;
+use futures_util::Stream;
+use picket_core::ids::NodeId;
+use picket_core::message::PeerMessage;
+use picket_core::node::Input;
+use picket_host::cert::Role;
+use picket_host::tls::{accept, peer_identity};
+use picket_proto::v1::peer_server::{Peer, PeerServer};
+use picket_proto::{MESSAGE_BYTES_MAX, PROTOCOL, from_wire, v1};
+use std::io;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How often a silent connection is asked for a sign of life.
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// The listening server.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    shared: Shared,
+}
+
+/// Binds the port; connections wait in the kernel until [`Listening::serve`].
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn listen(address: SocketAddr, shared: Shared) -> io::Result<Listening> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let listener = std::net::TcpListener::bind(address).map_err(named)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listening { listener: TcpListener::from_std(listener)?, shared })
+}
+
+impl Listening {
+    /// Serves until the daemon ends.
+    ///
+    /// # Errors
+    /// TLS refuses our certificate, or the transport failed.
+    pub async fn serve(self) -> Result<(), String> {
+        let tls = self.shared.credentials.server_config().map_err(|error| error.to_string())?;
+        let service = PeerServer::new(Service { shared: self.shared })
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .add_service(service)
+            .serve_with_incoming(accept(self.listener, tls))
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+struct Service {
+    shared: Shared,
+}
+
+impl Service {
+    /// Which peer calls.
+    fn who<T>(&self, request: &Request<T>) -> Result<NodeId, String> {
+        let config = &self.shared.config;
+        let identity = peer_identity(request).map_err(|error| error.to_string())?;
+        if identity.role() != Role::Node || identity.cluster() != Some(config.cluster.as_str()) {
+            return Err(format!("{identity} is no node of cluster {}", config.cluster));
+        }
+        match config.node_named(identity.name()) {
+            Some(node) if node == config.me => Err(format!("{identity} is this node itself")),
+            Some(node) => Ok(node),
+            None => Err(format!("{identity} is no member")),
+        }
+    }
+
+    fn refuse(&self, text: String) -> Status {
+        self.shared.events.tell(Told::new(PEER_REFUSED, format!("refused a peer: {text}")));
+        Status::permission_denied(text)
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    type TalkStream = Pin<Box<dyn Stream<Item = Result<v1::PeerAccepted, Status>> + Send>>;
+
+    async fn talk(
+        &self,
+        request: Request<Streaming<v1::PeerEnvelope>>,
+    ) -> Result<Response<Self::TalkStream>, Status> {
+        let from = self.who(&request).map_err(|text| self.refuse(text))?;
+        let (answer, answers) = mpsc::channel(1);
+        let accepted = v1::PeerAccepted { protocol: Some(PROTOCOL), version: crate::VERSION.to_owned() };
+        let _ = answer.try_send(Ok(accepted));
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            if let Err(text) = read(&shared, from, request.into_inner(), &answer).await {
+                shared.events.tell(Told::new(PEER_REFUSED, format!("node {from}: {text}")));
+                let _ = answer.send(Err(Status::invalid_argument(text))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+}
+
+/// Reads until the peer ends the stream, or says something that it may not.
+async fn read(
+    shared: &Shared,
+    from: NodeId,
+    mut stream: Streaming<v1::PeerEnvelope>,
+    answer: &mpsc::Sender<Result<v1::PeerAccepted, Status>>,
+) -> Result<(), String> {
+    loop {
+        let next = tokio::select! {
+            next = stream.message() => next,
+            () = answer.closed() => return Ok(()),
+        };
+        // A connection that breaks is an everyday thing, and its other end tries again.
+        let Ok(Some(envelope)) = next else { return Ok(()) };
+        let message: PeerMessage = from_wire(envelope).map_err(|error| error.to_string())?;
+        shared.check(from, &message)?;
+        if shared.into.send(Input::Peer { from, message }.into()).await.is_err() {
+            return Ok(());
+        }
+    }
+}

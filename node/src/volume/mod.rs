@@ -1,0 +1,120 @@
+//! Volumes: what drives them, and what comes back from it.
+//!
+//! Each volume has a task of its own that owns its driver. Orders go in, each with a number; out come reports,
+//! pushed at every change, and one outcome for each order. The task never waits for one order while another is to
+//! be begun: a freeze does not stand behind a promote.
+//!
+//! Contract of a driver:
+//! - `Done` is said only when the effect was seen; what is not known is `Unknown`, never `Done` or `Failed`.
+//! - A role that cannot be seen is [`Role::Unknown`](picket_core::node::Role::Unknown), never Secondary.
+//! - A [`Promotion`](picket_core::node::Promotion) is redeemed with the clock read right before acting.
+
+use crate::config::{Config, Volume, VolumeDriver as Configured};
+use core::future::Future;
+use core::pin::Pin;
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::node::{CommandId, CommandOutcome, Input, VolumeAction, VolumeReport};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, watch};
+
+pub mod command;
+pub mod ledger;
+
+/// Orders that wait for a driver: the core gives a volume one at a time, and a newer one in urgent cases.
+pub const ORDERS_MAX: usize = 16;
+
+/// One order to a driver.
+#[derive(Debug)]
+pub struct Order {
+    /// Repeated in the outcome.
+    pub command: CommandId,
+    /// What to do.
+    pub action: VolumeAction,
+}
+
+/// Where a driver tells.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    volume: VolumeId,
+    into: mpsc::Sender<crate::driver::Wake>,
+}
+
+impl Teller {
+    /// For one volume.
+    #[must_use]
+    pub const fn new(volume: VolumeId, into: mpsc::Sender<crate::driver::Wake>) -> Self {
+        Self { volume, into }
+    }
+
+    /// The state, at the start and at each change.
+    pub async fn report(&self, report: VolumeReport) {
+        // A loop that is gone needs no report.
+        let _ = self.into.send(Input::Volume { volume: self.volume, report }.into()).await;
+    }
+
+    /// How an order ended.
+    pub async fn done(&self, command: CommandId, outcome: CommandOutcome) {
+        let _ = self.into.send(Input::VolumeDone { volume: self.volume, command, outcome }.into()).await;
+    }
+}
+
+/// A driver's whole life.
+pub type Life = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What can drive a volume.
+pub trait VolumeDriver: Send {
+    /// Reports the state, then carries orders out and reports every change, until the orders end. Ending leaves
+    /// the volume as it is.
+    fn live(self: Box<Self>, orders: mpsc::Receiver<Order>, teller: Teller) -> Life;
+}
+
+/// What a driver is told about its volume and the cluster.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The volume.
+    pub id: VolumeId,
+    /// Its name.
+    pub name: String,
+    /// This node.
+    pub me: NodeId,
+    /// The nodes with a replica.
+    pub members: NodeSet,
+    /// Names of all members.
+    pub names: BTreeMap<NodeId, String>,
+    /// The peers that are heard, for a driver that cannot see its replicas itself.
+    pub heard: watch::Receiver<NodeSet>,
+    /// Whether the volume has a barrier.
+    pub has_barrier: bool,
+}
+
+impl About {
+    /// What the configuration says of the volume.
+    #[must_use]
+    pub fn new(config: &Config, id: VolumeId, volume: &Volume, heard: watch::Receiver<NodeSet>) -> Self {
+        Self {
+            id,
+            name: volume.name.clone(),
+            me: config.me,
+            members: volume.members.iter().copied().collect(),
+            names: config.members.iter().map(|(id, member)| (*id, member.name.clone())).collect(),
+            heard,
+            has_barrier: volume.barrier == picket_core::node::Barrier::Replication,
+        }
+    }
+
+    /// The names of a set of members.
+    #[must_use]
+    pub fn names_of(&self, set: NodeSet) -> String {
+        let names: Vec<_> = set.iter().filter_map(|id| self.names.get(&id).cloned()).collect();
+        names.join(" ")
+    }
+}
+
+/// The driver of a volume.
+#[must_use]
+pub fn driver(configured: &Configured, about: About) -> Box<dyn VolumeDriver> {
+    match configured {
+        Configured::Ledger { socket } => Box::new(ledger::Ledger::new(socket.clone(), about)),
+        Configured::Command(commands) => Box::new(command::Command::new((**commands).clone(), about)),
+    }
+}
