@@ -198,3 +198,39 @@ async fn an_operator_asks_at_the_witness() {
     assert_eq!(client.admin(other).await.expect_err("version 2").code(), Code::InvalidArgument);
     stop(witness).await;
 }
+
+/// n1 relays a release of n2: signed by n2 it reaches the machine, signed by n1 itself it ends the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relayed_release_counts_only_with_the_holders_signature() {
+    use picket_proto::relay;
+    let site = Site::new();
+    let witness = site.start(Arc::new(FaultyFiles::new())).await.expect("started");
+    let (mut n1, _n2) = both(&site, &witness).await;
+    let holder = NodeId(2);
+    let signed_by = |name: &str| {
+        let signer = site.credentials(&Identity::node("east", name).expect("a name"));
+        let mut release =
+            SignedRelease { volume: VOLUME, epoch: Epoch(1), boot: BootId(22), signature: Vec::new() };
+        let bytes = relay::signed_bytes("east", holder, &release);
+        let signature = signer.sign(relay::PURPOSE, &bytes).expect("signed");
+        release.signature = relay::pack(signature, signer.chain());
+        Request::RelayRelease { holder, release }
+    };
+    n1.say(signed_by("n2")).await;
+    // The machine looks at it: n2 holds nothing, so that it is refused or recorded there, not at the door.
+    n1.until(|reply| match reply {
+        Reply::Refused { subject: Subject::Release { volume }, .. } | Reply::Released { volume, .. } => {
+            Some(volume)
+        }
+        _ => None,
+    })
+    .await;
+    n1.say(signed_by("n1")).await;
+    let ended = loop {
+        if let Err(code) = n1.try_next().await {
+            break code;
+        }
+    };
+    assert_eq!(ended, Code::InvalidArgument);
+    stop(witness).await;
+}
