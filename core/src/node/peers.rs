@@ -5,6 +5,7 @@ use super::{Effect, Event};
 use crate::detector::{Change, NotFresh, Sent};
 use crate::ids::{NodeId, NodeSet, PathId, RequestId, VolumeId};
 use crate::message::{Beat, Check, PeerBody, PeerMessage, Request};
+use crate::params::EPOCH_JUMP;
 use crate::time::Instant;
 use alloc::vec::Vec;
 
@@ -18,6 +19,7 @@ impl Node {
                 peer.ever_heard = true;
                 self.peer_changed(now, beat.from, changes, out);
                 self.note_claims(now, beat);
+                self.note_epochs(beat, out);
             }
             Err(NotFresh::Replayed | NotFresh::NoSuchPath) => {
                 out.event(Event::BeatRefused { peer: beat.from })
@@ -37,6 +39,23 @@ impl Node {
                 volume.unclaimed_since = None;
             } else {
                 volume.unclaimed_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// A peer holds with an epoch that this node had not seen. One that is further on than any grant leads was burnt
+    /// by an override that the witness has not recorded: it must hear of it before it grants anything.
+    fn note_epochs(&mut self, beat: &Beat, out: &mut Out) {
+        for (id, epoch) in &beat.holds {
+            let Some(disk) = self.disk.volumes.get_mut(id).filter(|disk| disk.max_epoch < *epoch) else {
+                continue;
+            };
+            let known = core::mem::replace(&mut disk.max_epoch, *epoch);
+            out.disk = true;
+            let register = self.volumes.get(id).and_then(|volume| volume.register.as_ref());
+            let far = register.map(|register| register.epoch.0 + EPOCH_JUMP);
+            if far.is_some_and(|far| known.0 < far && far <= epoch.0) {
+                self.close_witness(out);
             }
         }
     }

@@ -227,6 +227,12 @@ impl Node {
         (&self.disk, &self.run)
     }
 
+    /// The session with the witness that it speaks on, if there is one.
+    #[must_use]
+    pub const fn session(&self) -> Option<crate::ids::SessionId> {
+        self.link.session
+    }
+
     /// The configuration that the machine was made with.
     #[must_use]
     pub const fn config(&self) -> &super::Config {

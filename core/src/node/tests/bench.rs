@@ -199,11 +199,19 @@ impl Bench {
         NodeSet::only(A).with(B)
     }
 
+    pub(super) fn beat_with_epoch(&mut self, epoch: u64) -> Vec<Effect> {
+        self.beat(vec![(V, Epoch(epoch))])
+    }
+
     pub(super) fn beat_from_b(&mut self, holds: bool) -> Vec<Effect> {
-        self.beat += 1;
         let status = self.node.status(self.now);
         let register = status.volumes[0].register.as_ref();
         let held = register.filter(|r| holds && r.holder.is_some_and(|h| h.node == B)).map(|r| (V, r.epoch));
+        self.beat(held.into_iter().collect())
+    }
+
+    fn beat(&mut self, holds: Vec<(VolumeId, Epoch)>) -> Vec<Effect> {
+        self.beat += 1;
         let echo = self.node.peers.get(&B).map(|peer| (self.node.run_id, peer.beat_seq));
         let beat = Beat {
             from: B,
@@ -212,7 +220,7 @@ impl Bench {
             seq: self.beat,
             echo,
             hears: NodeSet::only(A),
-            holds: held.into_iter().collect(),
+            holds,
         };
         self.step(Input::Beat { path: PathId(0), beat })
     }

@@ -147,3 +147,16 @@ fn a_release_that_cannot_reach_the_witness_is_relayed() {
     });
     assert!(relayed, "{effects:?}");
 }
+
+#[test]
+fn an_epoch_that_an_override_burnt_is_told_to_the_witness() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.beat_with_epoch(70_000);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)),
+        "registers anew and reports it"
+    );
+    assert_eq!(bench.disk.volumes[&V].max_epoch, Epoch(70_000));
+    let effects = bench.beat_with_epoch(70_001);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)), "once");
+}
