@@ -118,15 +118,19 @@ impl Node {
     }
 
     fn handover_refused(&mut self, id: VolumeId, refusal: Refusal, out: &mut Out) {
-        if let Some(volume) = self.volumes.get_mut(&id) {
-            volume.handover = None;
+        let handover = self.volumes.get_mut(&id).and_then(|volume| volume.handover.take());
+        if let Some(handover) = handover {
+            self.move_refused(id, handover.to, &refusal, out);
         }
-        let tickets: Vec<_> = self
-            .operators
-            .iter()
-            .filter(|(_, ticket)| matches!(ticket, OperatorTicket::Move { volume, .. } if *volume == id))
-            .map(|(ticket, _)| *ticket)
-            .collect();
+    }
+
+    /// Tells the people who asked here for that move.
+    pub(super) fn move_refused(&mut self, id: VolumeId, target: NodeId, refusal: &Refusal, out: &mut Out) {
+        let is_it = |ticket: &OperatorTicket| {
+            matches!(ticket, OperatorTicket::Move { volume, to, .. } if *volume == id && *to == target)
+        };
+        let tickets: Vec<_> =
+            self.operators.iter().filter(|(_, ticket)| is_it(ticket)).map(|(ticket, _)| *ticket).collect();
         for ticket in tickets {
             self.operators.remove(&ticket);
             out.push(Effect::Answer { ticket, answer: NodeAnswer::Refused(refusal.clone()) });

@@ -152,8 +152,10 @@ impl Node {
             }
             PeerBody::HandoverOffer { request, volume, epoch } => {
                 let ready = self.could_take(now, from, volume, epoch);
-                if ready.is_ok() {
-                    self.expect_handover(now, volume);
+                match &ready {
+                    Ok(()) => self.expect_handover(now, volume),
+                    // The move may have been asked for here.
+                    Err(refusal) => self.move_refused(volume, self.config.me, refusal, out),
                 }
                 self.tell(from, PeerBody::HandoverAnswer { request, volume, ready }, out);
             }

@@ -3,6 +3,7 @@
 mod bench;
 mod grants;
 mod leases;
+mod moves;
 mod replicas;
 mod table;
 mod without_witness;
