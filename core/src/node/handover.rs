@@ -126,9 +126,7 @@ impl Node {
 
     /// Tells the people who asked here for that move.
     pub(super) fn move_refused(&mut self, id: VolumeId, target: NodeId, refusal: &Refusal, out: &mut Out) {
-        let is_it = |ticket: &OperatorTicket| {
-            matches!(ticket, OperatorTicket::Move { volume, to, .. } if *volume == id && *to == target)
-        };
+        let is_it = |ticket: &OperatorTicket| matches!(ticket, OperatorTicket::Move { volume, to, .. } if *volume == id && *to == target);
         let tickets: Vec<_> =
             self.operators.iter().filter(|(_, ticket)| is_it(ticket)).map(|(ticket, _)| *ticket).collect();
         for ticket in tickets {
