@@ -38,6 +38,9 @@ use std::thread;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
+#[cfg(test)]
+mod tests;
+
 /// Above everything but the petting thread.
 const LOOP_PRIORITY: u8 = 20;
 

@@ -1,7 +1,13 @@
-//! Configurations for tests.
+//! Configurations, certificates and waiting, for tests.
 
 use crate::config::Config;
+use core::time::Duration;
+use picket_host::cert::{Authority, Identity};
 use picket_host::config::Source;
+use picket_host::secrets::create_key;
+use picket_host::tls::Credentials;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A cluster of three lab machines, as node `name` has it.
 pub(crate) const TEXT: &str = r#"
@@ -76,4 +82,54 @@ pub(crate) fn config(name: &str) -> Config {
     let mut config = Config::parse(&Source::from_text("picketd.toml", text(name))).unwrap();
     config.members.values_mut().for_each(|member| member.paths.clear());
     config
+}
+
+/// Certificates, a key, and a directory for everything; gone when dropped.
+pub(crate) struct Lab {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) authority: Authority,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::init(dir.path(), "lab").unwrap();
+        create_key(&dir.path().join("heartbeat.key")).unwrap();
+        Self { dir, authority }
+    }
+
+    /// Credentials of an identity, written as `<name>.pem` and `<name>.key`.
+    pub(crate) fn credentials(&self, identity: &Identity) -> Credentials {
+        let issued = self.authority.issue(identity, &["127.0.0.1".to_owned()], 1).unwrap();
+        let name = identity.name();
+        let (cert, key) = (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
+        if !cert.exists() {
+            issued.write(self.dir.path(), name).unwrap();
+        }
+        Credentials::read(&self.path("ca.pem"), &cert, &key).unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// An address that was free a moment ago.
+pub(crate) fn free() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Waits for what comes by itself, looking again and again; the limit only ends a test that has failed.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), found)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come"))
 }

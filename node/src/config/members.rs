@@ -20,19 +20,25 @@ pub(super) fn read(
         let what = format!("{} members", tables.len());
         root.wrong("member", what, format!("at most {}", NodeSet::MAX_NODES));
     }
-    let mut members = BTreeMap::new();
+    let mut read = Vec::new();
     for table in &tables {
         let member_name = table.required("name", name());
         let id = table.required("id", integer(1..=NodeSet::MAX_NODES));
         let peer_address = table.required("peer_address", host_port());
         names.add(table, "name", member_name.as_ref());
         ids.add(table, "id", id.as_ref());
-        let is_me = member_name.as_deref() == me;
+        read.push((table, member_name, id, peer_address));
+    }
+    // Without this node among them nobody knows which of them needs no paths; that is told elsewhere.
+    let is_here = read.iter().any(|(_, name, ..)| name.as_deref() == me);
+    let mut members = BTreeMap::new();
+    for (table, member_name, id, peer_address) in read {
+        let is_me = member_name.as_deref() == me || !is_here && !table.has("paths");
         let paths = paths(table, is_me, member_name.as_deref(), warnings);
-        let read = (|| {
+        let member = (|| {
             Some((NodeId(id?), Member { name: member_name?, peer_address: peer_address?, paths: paths? }))
         })();
-        members.extend(read);
+        members.extend(member);
     }
     (!members.is_empty() && members.len() == tables.len()).then_some(members)
 }

@@ -274,7 +274,7 @@ fn fencing_is_read_and_its_faults_are_told() {
     let table = [
         (
             "[[fence.n2.level]]\nkind = \"gate\"\nagent = \"/g\"",
-            "gate",
+            "[[fence.n2.level]]",
             "fence.n2.level: every level is a gate, which proves nothing; expected a level of kind power or meatware",
         ),
         (
