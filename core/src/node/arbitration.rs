@@ -5,7 +5,7 @@
 //! this node ever saw, and enough of its lease is left; otherwise it is given back.
 
 use super::state::{Attempt, Held, Node, Out, Phase, Releasing, Volume};
-use super::{Event, Promotion, Role, RunHeld, VolumeAction};
+use super::{DiskVolume, Event, Promotion, Role, RunHeld, VolumeAction};
 use crate::error::Refusal;
 use crate::ids::{AttemptId, Epoch, NodeId, NodeSet, VolumeId};
 use crate::message::{Acquire, Granted, Holder, RegisterView, Request};
@@ -332,7 +332,9 @@ impl Node {
     }
 
     fn promote(&mut self, now: Instant, id: VolumeId, held: Held, register: RegisterView, out: &mut Out) {
-        let required = register.isr.without(self.config.me);
+        // A grow that was asked for and whose end is not known may be recorded yet: its peer is waited for too.
+        let possible = self.disk.volumes.get(&id).map(DiskVolume::maximal_isr).unwrap_or_default();
+        let required = register.isr.union(possible).without(self.config.me);
         let valid_until = held.lease_until - self.config.params.freeze_before;
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         volume.phase = Phase::Promoting(held);

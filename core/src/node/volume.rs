@@ -112,7 +112,8 @@ impl Node {
                 volume.promoted_at = now;
                 let required =
                     self.disk.volumes.get(&id).map(|disk| disk.maximal_isr().without(self.config.me));
-                if let Some(report) = &mut volume.report {
+                // What the driver reported since it promoted is newer than what it was told to do.
+                if let Some(report) = volume.report.as_mut().filter(|report| report.role != Role::Primary) {
                     report.role = Role::Primary;
                     report.required = required.unwrap_or_default();
                 }

@@ -1,7 +1,8 @@
 use super::super::*;
-use super::bench::{actions, report, requests};
+use super::bench::{actions, asked, report, requests};
 use super::*;
-use crate::ids::{IsrVersion, NodeSet};
+use crate::evidence::Proof;
+use crate::ids::{Epoch, IsrVersion, NodeSet};
 use crate::message::*;
 
 fn update(effects: &[Effect]) -> Option<&UpdateInSync> {
@@ -105,4 +106,26 @@ fn an_intent_survives_a_restart_and_forbids_solo() {
     let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
     bench.connect(register);
     assert!(!bench.node.is_solo(V), "the grow may have been recorded");
+}
+
+#[test]
+fn a_promotion_waits_for_a_peer_whose_grow_has_no_known_end() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let mut back = report(Role::Primary);
+    back.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: back });
+    bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    let effects = bench.say(Reply::Released { volume: V, epoch: Epoch(2) });
+    let attempt = asked(&effects).expect("it is in sync and nobody holds the volume");
+    let register = bench.register_view(Some(A), 3, NodeSet::only(A), 4);
+    let effects = bench.say(Reply::Granted(Granted { attempt, register, proof: Proof::Released }));
+    let [VolumeAction::Promote(promotion)] = actions(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(promotion.required(), NodeSet::only(B), "the grow may be recorded yet");
+    // What the driver reports after the promotion counts, not what it was told to do.
+    let mut alone = report(Role::Primary);
+    alone.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: alone });
+    assert!(update(&bench.done()).is_none(), "the replica is not required yet");
 }
