@@ -25,11 +25,28 @@ fn options() -> Result<Options, String> {
             "--seeds" => options.seeds = number("--seeds")?,
             "--start" => options.start = number("--start")?,
             "--nodes" => options.nodes = u8::try_from(number("--nodes")?).ok(),
+            "--mutant" => switch_on(number("--mutant")?)?,
             "--verbose" => options.verbose = true,
             _ => options.words.push(argument),
         }
     }
     Ok(options)
+}
+
+/// Puts a known-wrong rule into the protocol, in a build that has them.
+#[cfg(picket_mutants)]
+fn switch_on(number: u64) -> Result<(), String> {
+    use picket_core::mutant::{Mutant, switch};
+    let found = Mutant::ALL.iter().find(|mutant| u64::from(mutant.number()) == number);
+    let mutant = *found.ok_or_else(|| format!("there is no mutant {number}"))?;
+    println!("{mutant:?}: {}", mutant.text());
+    switch(&[mutant]);
+    Ok(())
+}
+
+#[cfg(not(picket_mutants))]
+fn switch_on(_number: u64) -> Result<(), String> {
+    Err("mutants are in builds with --cfg picket_mutants only".into())
 }
 
 fn main() -> ExitCode {

@@ -49,6 +49,9 @@ impl Plan {
             world.backup = Some(record.clone());
         }
         world.expect_served("the beginning");
+        if self.seed.is_multiple_of(2) {
+            world.hire_person();
+        }
         let mut last = CALM_UNTIL;
         for planned in &self.faults {
             world.plan(planned.at, planned.until, planned.fault.clone());

@@ -67,8 +67,9 @@ fn machine(rng: &mut Rng) -> MachineSetup {
 
 fn fencing(rng: &mut Rng) -> FencePlan {
     use DeviceKind::{Gate, Meatware, Power};
-    match rng.range(0, 5) {
+    match rng.range(0, 6) {
         0 => FencePlan::default(),
+        6 => plan(&[&[Meatware]]),
         1 => plan(&[&[Power], &[Power]]),
         2 => plan(&[&[Power, Power]]),
         3 => plan(&[&[Power], &[Meatware]]),
@@ -141,7 +142,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     let (first, second) = two(rng, setup);
     let machine = &setup.machines[usize::from(first.0) - 1];
     let torn = rng.permille(400);
-    let some = match rng.range(0, 15) {
+    let some = match rng.range(0, 17) {
         0 => Fault::Slow {
             a: first.0,
             b: rng.pick(&[second.0, WITNESS])?,
@@ -175,6 +176,13 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
             let (to, volume) = replica(rng, setup)?;
             Fault::Move { asked: first, volume, to }
         }
+        15 => {
+            // Beyond what is promised, and yet within what the guard has to spare.
+            let ppm = i64::try_from(rng.range(6000, 12_000)).ok()?;
+            Fault::Drift { node: first, ppm: if rng.permille(500) { ppm } else { -ppm } }
+        }
+        // A wrong confirmation is safe only where the watchdog counts.
+        16 if machine.pause_visible && machine.watchdog => Fault::ConfirmWrongly(first),
         _ => Fault::FenceByHand { asked: first, target: second },
     };
     Some(some)

@@ -48,9 +48,6 @@ impl World {
         let core = Node::new(config, disk, kept, machine.boot, run_id, local);
         machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
         machine.daemon_hindered_at = now;
-        if let Some(watchdog) = machine.watchdog.as_mut() {
-            watchdog.open(local);
-        }
         self.log.line(now, node, || format!("daemon starts, run {run}"));
         self.start_drivers(node, run);
         self.streams_of(node);
@@ -139,9 +136,8 @@ impl World {
         let local = machine.clock.read(now);
         let Some(daemon) = machine.daemon.as_mut() else { return };
         let until = daemon.node.pet_until(local).min(local + progress);
-        if let Some(watchdog) = machine.watchdog.as_mut() {
-            watchdog.publish(local, until);
-        }
+        // To open it is to pet it: a daemon that may not pet yet leaves alone what an earlier one armed.
+        let opened = machine.watchdog.as_mut().is_some_and(|watchdog| watchdog.publish(local, until));
         let run = daemon.run;
         // A machine that is about to end itself has a timer in the past.
         if let Some(at) = machine.clock.when(daemon.due).map(|at| at.max(now + MS / 10))
@@ -149,6 +145,9 @@ impl World {
         {
             daemon.timer_at = Some(at);
             self.put(at, Ev::Timer { node, run });
+        }
+        if opened {
+            self.arm_watchdog(node);
         }
     }
 

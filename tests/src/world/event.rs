@@ -68,6 +68,8 @@ pub enum Ev {
     Heal(FaultId),
     /// A person looks after the cluster.
     Person,
+    /// A careless person confirms a node off.
+    Confirm(NodeId),
 }
 
 /// What travels on streams.

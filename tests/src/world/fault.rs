@@ -57,7 +57,7 @@ pub enum Fault {
     Move { asked: NodeId, volume: VolumeId, to: NodeId },
     /// Somebody asks a node to fence another.
     FenceByHand { asked: NodeId, target: NodeId },
-    /// Somebody confirms a node off, although it runs.
+    /// Until the end, whenever somebody is asked to confirm the node off, he does so without looking.
     ConfirmWrongly(NodeId),
     /// Somebody activates a volume without a witness.
     Override { node: NodeId, volume: VolumeId, dead: NodeSet, seconds: u64 },
@@ -142,7 +142,10 @@ impl World {
             Fault::WitnessDisk => self.witness.disk.set_failing(true),
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
             Fault::FenceByHand { asked, target } => self.ask(asked, NodeRequest::Fence { target }),
-            Fault::ConfirmWrongly(node) => self.confirm(node),
+            Fault::ConfirmWrongly(node) => {
+                self.careless = self.careless.with(node);
+                self.confirm(node);
+            }
             Fault::Override { node, volume, dead, seconds } => {
                 self.oracle.overridden = true;
                 let length = std::time::Duration::from_secs(seconds);
@@ -195,11 +198,11 @@ impl World {
             }
             Fault::WitnessStall => self.set_witness_stalled(false),
             Fault::WitnessDisk => self.witness.disk.set_failing(false),
+            Fault::ConfirmWrongly(node) => self.careless = self.careless.without(node),
             Fault::Crash(_)
             | Fault::DiskSwapped { .. }
             | Fault::Move { .. }
             | Fault::FenceByHand { .. }
-            | Fault::ConfirmWrongly(_)
             | Fault::Override { .. } => {}
         }
     }

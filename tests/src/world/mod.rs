@@ -40,7 +40,7 @@ use fence::DeviceMode;
 use log::Log;
 use machine::{Machine, Power};
 use net::{Lane, Net, WITNESS, place};
-use picket_core::ids::{BootId, NodeId, StoreId, VolumeId};
+use picket_core::ids::{BootId, NodeId, NodeSet, StoreId, VolumeId};
 use picket_core::node::{CommandId, NodeAnswer};
 use picket_core::witness::Record;
 use queue::Queue;
@@ -102,6 +102,8 @@ pub struct World {
     driver_modes: BTreeMap<(NodeId, VolumeId), DriverMode>,
     device_modes: BTreeMap<(NodeId, u8), DeviceMode>,
     person: bool,
+    /// Nodes that a careless person confirms off whenever somebody asks.
+    careless: NodeSet,
 }
 
 impl World {
@@ -143,6 +145,7 @@ impl World {
             driver_modes: BTreeMap::new(),
             device_modes: BTreeMap::new(),
             person: false,
+            careless: NodeSet::EMPTY,
             setup,
         };
         world.begin_life();
@@ -222,6 +225,7 @@ impl World {
                 }
             }
             Ev::Person => self.person_looks(),
+            Ev::Confirm(node) => self.confirm(node),
         }
     }
 }

@@ -267,6 +267,12 @@ impl World {
             self.permits += 1;
             self.check_permit(*target, *boot, *fencer, *reason);
         }
+        if let witness::Event::OperatorAsked { target, .. } = event
+            && self.careless.contains(*target)
+        {
+            let at = self.now + self.rng.range(SECOND / 10, SECOND);
+            self.put(at, super::event::Ev::Confirm(*target));
+        }
     }
 
     pub(super) fn witness_alarm(&mut self, alarm: &witness::Alarm) {

@@ -293,6 +293,9 @@ impl World {
         }
         let old = if id.low == WITNESS { stream.session.take() } else { None };
         stream.ends = [Some(conn); 2];
+        // What an end had not taken yet belongs to the former connection.
+        stream.stash = Default::default();
+        stream.obstructed_since = None;
         stream.newest = [stream.newest[0].max(now), stream.newest[1].max(now)];
         if let Some(session) = old {
             let at = now + self.rng.range(0, 1000 * MS);

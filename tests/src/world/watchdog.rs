@@ -28,15 +28,6 @@ impl Watchdog {
         Self { timing, thread: None, published: boot, last_pet: boot, known_until: boot, armed: false }
     }
 
-    /// The daemon opens it, which pets it once, and starts the thread.
-    pub fn open(&mut self, now: Instant) {
-        self.armed = true;
-        self.thread = Some(now);
-        self.published = Instant::BOOT;
-        self.last_pet = now;
-        self.known_until = now;
-    }
-
     /// Works out what the thread has petted until now.
     pub fn account(&mut self, now: Instant) {
         let since = self.known_until;
@@ -51,10 +42,18 @@ impl Watchdog {
         }
     }
 
-    /// The main loop publishes until when it may be petted.
-    pub fn publish(&mut self, now: Instant, until: Instant) {
+    /// The main loop publishes until when it may be petted. The first time that this is later than now, the daemon
+    /// opens the device, which pets it, and starts the thread. Returns whether it does.
+    pub fn publish(&mut self, now: Instant, until: Instant) -> bool {
         self.account(now);
         self.published = until;
+        let opens = self.thread.is_none() && now <= until;
+        if opens {
+            self.armed = true;
+            self.thread = Some(now);
+            self.last_pet = now;
+        }
+        opens
     }
 
     /// The thread does not run any more: its process ended or is stalled.
