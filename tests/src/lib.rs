@@ -2,5 +2,6 @@
 //!
 //! [`world`] is a simulated world around the production cores; [`sim`] puts random faults into it.
 
+pub mod model;
 pub mod sim;
 pub mod world;

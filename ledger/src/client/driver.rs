@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::link::{self, FromLink};
@@ -59,18 +60,39 @@ pub(super) async fn run(
     drop(to);
     let servers = config.servers.iter().map(|_| ServerState::default()).collect();
     let mut driver = Driver { config, journal, acks, servers, target: None, open: BTreeMap::new(), next: 1 };
+    let mut pace = driver.config.pace.map(interval);
+    if let Some(pace) = &mut pace {
+        // A pace that was not kept is not made up for: that would be a burst.
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
         let message = tokio::select! {
             () = end.cancelled() => return Ok(()),
-            message = from.recv() => message,
+            message = from.recv() => Some(message),
+            () = next(&mut pace) => None,
         };
-        let Some(message) = message else { return Ok(()) };
-        driver.take(message)?;
-        driver.choose();
-        driver.fill()?;
+        match message {
+            Some(Some(message)) => {
+                driver.take(message)?;
+                driver.choose();
+            }
+            Some(None) => return Ok(()),
+            None => driver.fill()?,
+        }
+        if pace.is_none() {
+            driver.fill()?;
+        }
         if driver.finished() {
             return Ok(());
         }
+    }
+}
+
+/// The next beat of a pace; without one, never.
+async fn next(pace: &mut Option<Interval>) {
+    match pace {
+        Some(pace) => drop(pace.tick().await),
+        None => core::future::pending().await,
     }
 }
 

@@ -46,6 +46,9 @@ pub struct AppenderConfig {
     pub silence: Duration,
     /// Stop appending after so many records.
     pub limit: Option<u64>,
+    /// Begin appends at this interval at most, to leave the processor to others; without one, as fast as they
+    /// are acknowledged.
+    pub pace: Option<Duration>,
 }
 
 impl AppenderConfig {
@@ -62,6 +65,7 @@ impl AppenderConfig {
             window: 1,
             silence: Duration::from_secs(1),
             limit: None,
+            pace: None,
         })
     }
 }

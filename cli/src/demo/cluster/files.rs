@@ -36,6 +36,14 @@ pub(super) struct Files {
     temporary: Option<TempDir>,
 }
 
+/// Where labs lie: in memory if that can be had, so that what else a host writes to its disk does not stop the
+/// machines' disks for seconds.
+fn place() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let usable = tempfile::Builder::new().prefix("picket-probe-").tempdir_in(&memory).is_ok();
+    if usable { memory } else { std::env::temp_dir() }
+}
+
 impl Files {
     pub(super) fn make(spec: &ClusterSpec) -> Result<Self, LabError> {
         let (root, temporary) = match &spec.dir {
@@ -44,8 +52,9 @@ impl Files {
                 (fs::canonicalize(dir).map_err(LabError::file(dir))?, None)
             }
             None => {
-                let made = tempfile::Builder::new().prefix("picket-").tempdir();
-                let made = made.map_err(LabError::file(std::env::temp_dir()))?;
+                let place = place();
+                let made = tempfile::Builder::new().prefix("picket-").tempdir_in(&place);
+                let made = made.map_err(LabError::file(&place))?;
                 (made.path().to_owned(), Some(made))
             }
         };

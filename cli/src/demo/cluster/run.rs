@@ -227,7 +227,8 @@ impl Cluster {
     /// There is no such volume, or its journal cannot be written.
     pub fn appender(&self, tag: &str) -> Result<Appender, LabError> {
         let config = AppenderConfig::new(self.servers(tag)?, self.files.journal(tag));
-        config.and_then(Appender::start).map_err(LabError::Client)
+        let paced = config.map(|config| AppenderConfig { pace: self.spec.client_pace, ..config });
+        paced.and_then(Appender::start).map_err(LabError::Client)
     }
 
     /// Judges a volume now: what was acknowledged must be on `primary`, and no two nodes were active at once. What

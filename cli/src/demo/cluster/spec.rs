@@ -84,6 +84,8 @@ pub struct ClusterSpec {
     pub restart_after_ms: Option<u64>,
     /// How long the volume servers wait for a silent peer, in milliseconds.
     pub peer_timeout_ms: u64,
+    /// Clients begin appends at this interval at most; without one, as fast as they are acknowledged.
+    pub client_pace: Option<Duration>,
     /// Whether the daemons log details.
     pub debug: bool,
     /// Seed of the cables' loss and jitter.
@@ -116,6 +118,7 @@ impl ClusterSpec {
             cold_start: Duration::from_secs(10),
             restart_after_ms: Some(200),
             peer_timeout_ms: 300,
+            client_pace: None,
             debug: false,
             seed: 1,
             dir: None,
