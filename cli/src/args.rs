@@ -298,6 +298,9 @@ pub struct DemoArgs {
     /// Leave the cluster running at the end, with commands to type, until Ctrl-C.
     #[arg(long)]
     pub keep: bool,
+    /// Where everything lies, logs included; must be new or empty, and is kept [default: a directory that is removed].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// Show the acts.
     #[arg(long)]
     pub list: bool,

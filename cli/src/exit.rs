@@ -127,7 +127,9 @@ pub fn of_outcome(answer: &Outcome) -> (Exit, String) {
             (Exit::Done, format!("{text}{later}"))
         }
         Some(outcome::Result::Refused(Refused { word, text })) => {
-            (Exit::Refused, format!("refused: {text} [{word}]"))
+            // A text that begins with its word needs it no second time.
+            let word = if text.starts_with(word) { String::new() } else { format!(" [{word}]") };
+            (Exit::Refused, format!("refused: {text}{word}"))
         }
         Some(outcome::Result::Underway(underway)) => {
             (Exit::Underway, format!("not over yet: {}", underway.text))

@@ -10,6 +10,7 @@ pub mod machine;
 mod play;
 pub mod report;
 mod stage;
+mod stall;
 
 pub use display::Display;
 pub use error::DemoError;

@@ -52,10 +52,10 @@ pub struct Stage {
     pub display: Display,
     /// Whether questions are asked at the terminal.
     pub interactive: bool,
-    /// The second cluster's start, if it was begun.
+    /// The start of another cluster that was begun and is not over.
     pub(super) starting: Option<Starting>,
-    /// The second cluster, for what needs another configuration.
-    pub(super) second: Option<(Cluster, Appender)>,
+    /// Further clusters, for what needs another configuration, the newest last.
+    pub(super) others: Vec<(Cluster, Appender)>,
 }
 
 impl Stage {
@@ -65,20 +65,24 @@ impl Stage {
     /// The client cannot be started.
     pub fn new(cluster: Cluster, display: Display, interactive: bool) -> Result<Self, LabError> {
         let client = cluster.appender(VOLUME)?;
-        Ok(Self { cluster, client, display, interactive, starting: None, second: None })
+        Ok(Self { cluster, client, display, interactive, starting: None, others: Vec::new() })
     }
 
-    /// Starts a second cluster beside the first, with a client of its own, and waits until all is well on it.
+    /// Starts another cluster beside the first, with a client of its own, and waits until all is well on it. It is
+    /// the last of the others then.
     ///
     /// # Errors
     /// It cannot be started, or is not well in time.
-    pub async fn start_second(&mut self, spec: ClusterSpec) -> Result<(), LabError> {
+    pub async fn start_another(&mut self, spec: ClusterSpec) -> Result<(), LabError> {
         let starting = self.starting.get_or_insert_with(|| tokio::spawn(Cluster::start(spec)));
         let started = starting.await;
         self.starting = None;
         let cluster = started.map_err(|error| LabError::Spec(error.to_string()))??;
         let client = cluster.appender(VOLUME)?;
-        self.second.insert((cluster, client)).0.wait_healthy(LIMIT).await?;
+        self.others.push((cluster, client));
+        if let Some((cluster, _)) = self.others.last() {
+            cluster.wait_healthy(LIMIT).await?;
+        }
         Ok(())
     }
 

@@ -30,6 +30,8 @@ fn outcomes_say_what_happened() {
     let refused = Refused { word: "SEEN_ALIVE".into(), text: "n1 is heard by n2".into() };
     let refused = answer(outcome::Result::Refused(refused));
     assert_eq!(of_outcome(&refused), (Exit::Refused, "refused: n1 is heard by n2 [SEEN_ALIVE]".into()));
+    let named = Refused { word: "INCOMPLETE".into(), text: "INCOMPLETE".into() };
+    assert_eq!(of_outcome(&answer(outcome::Result::Refused(named))).1, "refused: INCOMPLETE");
     let underway = answer(outcome::Result::Underway(Underway { text: "waits for the fence".into() }));
     assert_eq!(of_outcome(&underway).0, Exit::Underway);
 }

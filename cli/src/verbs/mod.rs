@@ -49,7 +49,7 @@ pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
         Verb::Maintenance { node, length } => maintenance::run(node, length, session).await,
         Verb::Stop(args) => stop::run(&args, session).await,
         Verb::Cert(verb) => cert::run(verb, session),
-        Verb::Watchdog(WatchdogVerb::Measure { config }) => watchdog::measure(&config, session).await,
+        Verb::Watchdog(WatchdogVerb::Measure { config }) => watchdog::run(&config, session),
         Verb::Config(ConfigVerb::Check { file }) => config_check::run(&file, session),
         Verb::Config(ConfigVerb::Show { file }) => config_show::run(&file, session),
         Verb::Version => version::run(session).await,

@@ -1,34 +1,30 @@
 //! `picket watchdog measure`: what the watchdog really does with a timeout. Never arms it.
 //!
 //! A lab watchdog says its effective time itself. A device is only read, through sysfs: opening it would arm it.
-//! What it says is a lower bound of nothing; the time until the machine is dead can only be seen by letting it
-//! bite, which `docs/OPERATIONS.md` describes.
+//! How long it takes until the machine is dead can only be seen by letting it bite, which `picketd watchdog measure`
+//! does.
 
 use crate::exit::{Exit, Fault};
 use crate::session::Session;
 use core::time::Duration;
 use picket_host::config::Source;
 use picket_node::config::{Config, WatchdogKind};
+use picket_node::watchdog::measure;
 use picket_proto::SCHEMA;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
-
-/// How long a lab watchdog may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// What sysfs tells of a watchdog device without opening it.
 const ATTRIBUTES: [&str; 7] =
     ["identity", "state", "timeout", "min_timeout", "max_timeout", "nowayout", "pretimeout"];
 
-pub(super) async fn measure(file: &Path, session: &mut Session) -> Result<Exit, Fault> {
+pub(super) fn run(file: &Path, session: &mut Session) -> Result<Exit, Fault> {
     let source = Source::read(file).map_err(|diagnostics| Fault::File(diagnostics.to_string()))?;
     let config = Config::parse(&source).map_err(|diagnostics| Fault::File(diagnostics.to_string()))?;
     let wanted = config.watchdog.effective;
     match &config.watchdog.kind {
-        WatchdogKind::Lab { socket } => lab(socket, wanted, session).await,
+        WatchdogKind::Lab { socket } => lab(socket, wanted, session),
         WatchdogKind::Device { path, .. } => device(path, wanted, session),
         WatchdogKind::SelfReset => {
             Err(Fault::Missing("the watchdog is the daemon itself; there is no device to measure".to_owned()))
@@ -37,19 +33,10 @@ pub(super) async fn measure(file: &Path, session: &mut Session) -> Result<Exit, 
     }
 }
 
-async fn lab(socket: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, Fault> {
-    let asked = tokio::time::timeout(ANSWER_MAX, ask(socket, wanted)).await;
-    let answer = asked.map_err(|_| Fault::Missing(format!("{}: no answer", socket.display())))?;
-    let answer = answer.map_err(|error| Fault::Missing(format!("{}: {error}", socket.display())))?;
-    if answer.trim() == "error busy" {
-        return Err(Fault::Refused(format!("{} is in use; stop the daemon first", socket.display())));
-    }
-    let effective_ms: u64 = answer
-        .trim()
-        .strip_prefix("effective ")
-        .and_then(|ms| ms.parse().ok())
-        .ok_or_else(|| Fault::Missing(format!("{} answered {:?}", socket.display(), answer.trim())))?;
-    let fits = Duration::from_millis(effective_ms) <= wanted;
+fn lab(socket: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, Fault> {
+    let effective = measure::lab_effective(socket, wanted)
+        .map_err(|error| Fault::Missing(format!("{}: {error}; is a daemon using it?", socket.display())))?;
+    let (fits, effective_ms) = (effective <= wanted, crate::args::to_ms(effective));
     if session.json {
         let line = json!({
             "schema": SCHEMA, "device": socket, "configured_ms": crate::args::to_ms(wanted),
@@ -66,14 +53,6 @@ async fn lab(socket: &Path, wanted: Duration, session: &mut Session) -> Result<E
         }
     }
     Ok(if fits { Exit::Done } else { Exit::Failed })
-}
-
-async fn ask(socket: &Path, wanted: Duration) -> std::io::Result<String> {
-    let mut stream = UnixStream::connect(socket).await?;
-    stream.write_all(format!("measure {}\n", wanted.as_millis()).as_bytes()).await?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).await?;
-    Ok(answer)
 }
 
 fn device(path: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, Fault> {
@@ -103,8 +82,11 @@ fn device(path: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, 
     writeln!(session.out, "configured   effective {wanted:?}")?;
     writeln!(
         session.out,
-        "The kernel's numbers are what the device was told. How long it takes until the machine is dead is seen\n\
-only by letting it bite: stop the daemon's petting on a machine that holds nothing, and time it."
+        "The kernel's numbers are what the device was told. How long it takes until this machine is dead is seen only\n\
+by letting it bite, on a machine that holds nothing and whose daemon is stopped:\n\
+  picketd watchdog measure {} --timeout {wanted:?} --record FILE --this-machine-will-be-reset\n\
+and after the boot: picketd watchdog recorded FILE",
+        path.display()
     )?;
     Ok(Exit::Done)
 }

@@ -24,9 +24,10 @@ the feed fails, no device can say whether the machine is off, and no lease prove
         after_bite: AfterBite::StayOff,
         ..stage.cluster.spec().clone()
     };
-    stage.start_second(ClusterSpec { dir: None, ..spec }).await?;
-    let Some((cluster, client)) = &stage.second else {
-        return Err(LabError::Nothing("second cluster".to_owned()).into());
+    let subdir = format!("meatware{}", stage.others.len() + 1);
+    stage.start_another(ClusterSpec { dir: spec.dir.as_ref().map(|dir| dir.join(subdir)), ..spec }).await?;
+    let Some((cluster, client)) = stage.others.last() else {
+        return Err(LabError::Nothing("other cluster".to_owned()).into());
     };
     let scene = Scene { cluster, client };
     let holder = cluster.wait_in_service(VOLUME, LIMIT).await?;

@@ -6,7 +6,9 @@ use crate::demo::machine::control::PowerState;
 use crate::demo::report::ActReport;
 use crate::demo::stage::{Fault, LIMIT, Stage, VOLUME};
 use crate::exit::{Exit, of_outcome};
+use picket_host::clock;
 use picket_proto::v1::MoveRequest;
+use picket_proto::v1::outcome::Result as Answer;
 
 /// So many writes before, to have something to lose.
 const WRITES: u64 = 200;
@@ -24,22 +26,34 @@ everything and the witness has recorded it as in sync."
         .display
         .good(&format!("{back} is in sync again. Now an operator types: picket move {VOLUME} {back}"));
     stage.scene().writes_go_on("before the move", WRITES).await?;
-    let fault = Fault::now();
-    let mut daemon = stage.cluster.daemon(&back).await?;
-    let request = MoveRequest { tag: VOLUME.to_owned(), node: back.clone(), wait_ms: 0 };
-    let answer = daemon.calls().r#move(request).await.map_err(|status| daemon.fault(&status))?.into_inner();
-    let (exit, text) = of_outcome(&answer);
-    match exit {
-        Exit::Done | Exit::Underway => {}
-        Exit::Failed | Exit::Unreachable | Exit::Refused | Exit::NotTyped => {
-            return Err(ActError::Wrong(format!("the move was not done: {text}")));
-        }
-    }
+    let fault = move_when_it_may(stage, &back).await?;
     let mut report = stage.scene().takeover(&back, fault).await?;
     // Nobody was silent: what may have been heard of the boot before belongs to another story.
     report.detection_ms = None;
     stage.display.good(&format!("{back} has the volume; {holder} released it, so nobody had to be fenced."));
     Ok(report)
+}
+
+/// Asks for the move until the machine's start quarantine is over: it has just booted and may have given its word to
+/// a holder before, so it must wait for the time of a lease. The outage counts from the request that was accepted.
+async fn move_when_it_may(stage: &Stage, back: &str) -> Result<Fault, ActError> {
+    let begun = clock::boottime();
+    let mut daemon = stage.cluster.daemon(back).await?;
+    loop {
+        let fault = Fault::now();
+        let request = MoveRequest { tag: VOLUME.to_owned(), node: back.to_owned(), wait_ms: 0 };
+        let answer =
+            daemon.calls().r#move(request).await.map_err(|status| daemon.fault(&status))?.into_inner();
+        let quarantined =
+            matches!(&answer.result, Some(Answer::Refused(refused)) if refused.word == "QUARANTINED");
+        match of_outcome(&answer) {
+            (Exit::Done | Exit::Underway, _) => return Ok(fault),
+            (_, _) if quarantined && clock::boottime() < begun + LIMIT => {
+                stage.scene().writes_go_on("during the quarantine", WRITES).await?;
+            }
+            (_, text) => return Err(ActError::Wrong(format!("the move was not done: {text}"))),
+        }
+    }
 }
 
 /// Played alone, nobody is away yet.

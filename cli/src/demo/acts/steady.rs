@@ -5,7 +5,7 @@ use crate::demo::report::ActReport;
 use crate::demo::stage::{Fault, Stage};
 
 /// Enough for every heartbeat and renewal to come many times.
-const WRITES: u64 = 2000;
+const WRITES: u64 = 1500;
 
 pub(super) async fn play(stage: &mut Stage) -> Result<ActReport, ActError> {
     let (holder, other) = stage.pair().await?;
