@@ -254,7 +254,7 @@ fn volumes_that_cannot_be_kept_safe_are_told() {
 }
 
 #[test]
-fn fencing_is_read_and_its_faults_are_told() {
+fn fencing_is_read() {
     let level = |rest: &str| format!("{LAB}{rest}");
     let good = level(
         "[[fence.n2.level]]\nkind = \"gate\"\nagent = \"/g\"\ndelay = \"1s\"\n[[fence.n2.level]]\n\
@@ -271,6 +271,11 @@ fn fencing_is_read_and_its_faults_are_told() {
     assert_eq!(levels[2][0].kind, DeviceKind::Meatware);
     let plan = &config.core(false).fencing[&NodeId(2)];
     assert_eq!(plan.longest(), Duration::from_secs(1 + 20 + 9 + 20 + 20));
+}
+
+#[test]
+fn faults_in_fencing_are_told() {
+    let level = |rest: &str| format!("{LAB}{rest}");
     let table = [
         (
             "[[fence.n2.level]]\nkind = \"gate\"\nagent = \"/g\"",

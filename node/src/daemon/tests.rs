@@ -53,7 +53,7 @@ name = "n1"
 id = 1
 peer_address = "{}"
 [witness]
-addresses = ["{witness}"]
+addresses = ["127.0.0.1:1", "{witness}"]
 server_name = "w1"
 [tls]
 ca = "DIR/ca.pem"
@@ -277,4 +277,58 @@ async fn what_does_not_fit_keeps_the_daemon_from_starting() {
     std::fs::write(site.lab.path("run/boot_id"), "x").unwrap();
     let error = Daemon::start(site.config()).unwrap_err().to_string();
     assert!(error.ends_with("run/boot_id: not a UUID: \"x\""), "{error}");
+}
+
+/// A volume made of files, driven by programs.
+fn programs(dir: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let make = |name: &str, body: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\ncd {}\n{body}\n", dir.display())).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{name} = [\"{}\"]\n", path.display())
+    };
+    std::fs::write(dir.join("role"), "secondary").unwrap();
+    [
+        "[volume.command]\n".to_owned(),
+        make("promote", "env | grep ^PICKET_ | sort > environment; echo primary > role"),
+        make("demote", "echo secondary > role"),
+        make("status", "echo role=$(cat role)"),
+        format!(
+            "[alert]\nevents = [\"promoted\"]\n{}",
+            make("command", "echo \"$PICKET_EVENT $PICKET_VOLUME\" > alerted")
+        ),
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_of_programs_is_promoted_and_the_alert_runs() {
+    let mut site = Site::new().await;
+    let dir = site.lab.dir.path().to_owned();
+    let _last_pet = watchdog(&dir);
+    let ledger = format!("driver = \"ledger\"\nledger.socket = \"{}/ledger.sock\"\n", dir.display());
+    assert!(site.text.contains(&ledger));
+    site.text = site.text.replace(&ledger, &format!("driver = \"command\"\n{}", programs(&dir)));
+    let (daemon, _resets) = site.start();
+    let status = site.phase("HOLDER").await;
+    assert!(status.volumes[0].exclusive_only);
+    assert!(status.unprotected.iter().any(|line| line.word == "EXCLUSIVE_ONLY"));
+    let environment = std::fs::read_to_string(dir.join("environment")).unwrap();
+    let epoch = status.volumes[0].epoch;
+    let expected = format!(
+        "PICKET_ACTION=promote\nPICKET_EPOCH={epoch}\nPICKET_MEMBERS=n1\nPICKET_NODE=n1\nPICKET_REQUIRED=\n\
+         PICKET_VOLUME=data\nPICKET_VOLUME_ID=1\n"
+    );
+    assert_eq!(environment, expected);
+    let alerted = until("the alert", async || {
+        std::fs::read_to_string(dir.join("alerted")).ok().filter(|text| !text.is_empty())
+    });
+    assert_eq!(alerted.await, "promoted data\n");
+    assert_eq!(
+        daemon.ask(picket_core::node::NodeRequest::StopHandOver).await,
+        Some(picket_core::node::NodeAnswer::Done)
+    );
+    assert!(matches!(daemon.end().await, Some(Ended::Told { idle: true, .. })));
+    assert_eq!(std::fs::read_to_string(dir.join("role")).unwrap(), "secondary\n");
 }

@@ -46,8 +46,9 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens and arms the device with this timeout.
-    pub(super) fn open(path: &Path, timeout_s: u32) -> io::Result<Self> {
+    /// Opens and arms the device with this timeout. One that is unfit is switched off again only if `idle`: what an
+    /// earlier run of the daemon still holds may lean on it.
+    pub(super) fn open(path: &Path, timeout_s: u32, idle: bool) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = OpenOptions::new().write(true).open(path).map_err(named)?;
         let mut device = Self { file, identity: Identity { name: String::new() } };
@@ -57,8 +58,10 @@ impl Device {
                 Ok(device)
             }
             Err(error) => {
-                // Nobody will pet it.
-                let _ = device.disarm();
+                if idle {
+                    // What cannot be switched off bites.
+                    let _ = device.disarm();
+                }
                 Err(error)
             }
         }

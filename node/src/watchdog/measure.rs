@@ -40,7 +40,7 @@ pub fn until_death(path: &Path, timeout_s: u32, record: &Path) -> io::Result<()>
     if let Some(directory) = record.parent() {
         std::fs::File::open(directory)?.sync_all()?;
     }
-    let mut watchdog = device::Device::open(path, timeout_s)?;
+    let mut watchdog = device::Device::open(path, timeout_s, true)?;
     watchdog.pet()?;
     let petted = boottime();
     let end = petted + Duration::from_secs(timeout_s.into()) + GIVE_UP;

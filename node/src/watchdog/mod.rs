@@ -68,11 +68,12 @@ pub struct Opened {
     pub warning: Option<String>,
 }
 
-/// Opens the configured watchdog; none is configured: nothing.
+/// Opens the configured watchdog; none is configured: nothing. `idle`: nothing is held on this machine, so a device
+/// that turns out to be unfit may be switched off again; otherwise it stays armed, and bites.
 ///
 /// # Errors
 /// It is configured and cannot be used. A daemon that would count on it must not start then.
-pub fn open(config: &WatchdogConfig) -> io::Result<Option<Opened>> {
+pub fn open(config: &WatchdogConfig, idle: bool) -> io::Result<Option<Opened>> {
     match &config.kind {
         WatchdogKind::None => Ok(None),
         WatchdogKind::SelfReset => {
@@ -89,7 +90,7 @@ pub fn open(config: &WatchdogConfig) -> io::Result<Option<Opened>> {
         }
         WatchdogKind::Device { path, timeout_s } => {
             let seconds = timeout_s.unwrap_or(u32::try_from(config.effective.as_secs()).unwrap_or(u32::MAX));
-            let device = device::Device::open(path, seconds)?;
+            let device = device::Device::open(path, seconds, idle)?;
             let soft = device.identity().is_software();
             let counts = config.counts.unwrap_or(!soft);
             let warning = soft.then(|| {

@@ -133,7 +133,7 @@ async fn a_lone_ledger_is_driven_and_reported() {
     assert_eq!(driven.order(VolumeAction::Demote { deadline: Instant::NEVER }).await, CommandOutcome::Done);
     assert_eq!(driven.newest.as_ref().unwrap().role, Role::Secondary);
     server.kill().await;
-    assert_eq!(driven.report(|report| report.role == Role::Unknown).await.complete, true);
+    assert!(driven.report(|report| report.role == Role::Unknown).await.complete);
     let without = driven.order(VolumeAction::Demote { deadline: Instant::NEVER }).await;
     assert!(matches!(without, CommandOutcome::Failed(_) | CommandOutcome::Unknown(_)), "{without:?}");
 }

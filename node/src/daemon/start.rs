@@ -1,0 +1,195 @@
+//! Putting the rooms together and starting the loop.
+
+use super::looping::{Beating, run_loop};
+use super::prepare::Prepared;
+use super::watched::Watched;
+use super::{Daemon, Runtimes, StartError, io};
+use crate::config::{Config, Volume};
+use crate::control::{self, Desk};
+use crate::driver::{BEATS_MAX, Driver, QUEUE_MAX, Rooms};
+use crate::event::{self, Told};
+use crate::events::{self, Events};
+use crate::fencer::Fencer;
+use crate::fencer::history::History;
+use crate::peer::{self, Peers};
+use crate::reset::{Resetter, Way};
+use crate::time::now;
+use crate::volume::{self, About, ORDERS_MAX, Order, Teller};
+use crate::watchdog::{Bounds, Petting};
+use crate::witness_client;
+use picket_core::ids::{NodeSet, Nonce, VolumeId};
+use picket_core::node::Node;
+use picket_core::quorum::QuorumMode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Starts everything that [`super::prepare`] has bound.
+pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, StartError> {
+    let Prepared { config, credentials, heartbeats, control, store, found, boot, runtimes } = prepared;
+    let (Some(net), Some(rooms)) = (&runtimes.net, &runtimes.rooms) else {
+        return Err(io("threads")(io::ErrorKind::NotConnected.into()));
+    };
+    let (into, queue) = mpsc::channel(QUEUE_MAX);
+    let (events, writer) = events::room(config.alert.clone(), &config.cluster, &config.name);
+    let shared =
+        peer::Shared { config: config.clone(), credentials, into: into.clone(), events: events.clone() };
+    let listening = listen(net, &config, &shared)?;
+    let run_id = Nonce(random().map_err(io("randomness"))?);
+    let (sender, receivers) = heartbeats.split().map_err(io("heartbeats"))?;
+    let bounds = Bounds::new();
+    let idle = found.run.as_ref().is_none_or(|run| run.held.is_empty());
+    // From here on nothing may fail that does not also see to the watchdog, which is armed when it is open.
+    let watched = Watched::open(&config, idle, &bounds, &events)?;
+    let (peers, clients) = Peers::new(&shared);
+    let (link, keeper) = witness_client::link(&config, shared.credentials.clone(), into.clone());
+    let history = History::open(&config.state_dir);
+    let fencer = Fencer::new(config.clone(), history, rooms.handle().clone(), into.downgrade());
+    let (heard, hears) = watch::channel(NodeSet::EMPTY);
+    let (changed, changes) = watch::channel(0);
+    let (end, end_asked) = mpsc::channel(1);
+    let desk = desk(&shared, (changes, end), (&link, &fencer), &watched);
+    rooms.spawn(writer.run());
+    let carried = Rooms {
+        config: config.clone(),
+        heartbeats: sender,
+        witness: link,
+        peers,
+        volumes: start_volumes(&config, rooms, &into, &hears),
+        fencer,
+        events: events.clone(),
+        resetter: resetter(&config, way, &bounds, &watched),
+        back: into.downgrade(),
+    };
+    let core = config.core(watched.status.counts);
+    let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
+    let (beats_into, beats) = mpsc::channel(BEATS_MAX);
+    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard };
+    announce(&config, &events);
+    let beating = Beating { receivers, into: beats_into, events: events.clone() };
+    let ended = match spawn_loop(driver, beating) {
+        Ok(ended) => ended,
+        Err(error) => {
+            watched.give_up(idle);
+            return Err(io("threads")(error));
+        }
+    };
+    net.spawn(keeper.run());
+    clients.into_iter().for_each(|client| drop(net.spawn(client.run())));
+    serve(&runtimes, listening, control, desk, &events);
+    if config.quorum.mode == QuorumMode::TcpRemote {
+        rooms.spawn(crate::quorum::run(config.quorum.clone(), into.clone()));
+    }
+    let petting = watched.petting;
+    Ok(Daemon { config, queue: into, ended, outcome: None, end_asked, petting, _runtimes: runtimes })
+}
+
+fn listen(net: &Runtime, config: &Config, shared: &peer::Shared) -> Result<peer::Listening, StartError> {
+    let _inside = net.enter();
+    peer::listen(config.listen, shared.clone()).map_err(io("peers"))
+}
+
+fn spawn_loop(driver: Driver, beating: Beating) -> io::Result<oneshot::Receiver<crate::driver::Ended>> {
+    let (tell, ended) = oneshot::channel();
+    let thread = thread::Builder::new().name("picket-loop".to_owned());
+    thread.spawn(move || drop(tell.send(run_loop(driver, beating))))?;
+    Ok(ended)
+}
+
+fn serve(
+    runtimes: &Runtimes,
+    peers: peer::Listening,
+    control: control::Listening,
+    desk: Desk,
+    events: &Events,
+) {
+    if let Some(net) = &runtimes.net {
+        spawn_server(net, "peers", peers.serve(), events);
+    }
+    if let Some(rooms) = &runtimes.rooms {
+        spawn_server(rooms, "control", control.serve(desk), events);
+    }
+}
+
+fn resetter(config: &Config, way: Option<Way>, bounds: &Arc<Bounds>, watched: &Watched) -> Resetter {
+    let own = || match &config.lab {
+        Some(lab) => Way::Lab { power_socket: lab.power_socket.clone() },
+        None => Way::Kernel,
+    };
+    let bite = watched.petting.as_ref().map(Petting::bite);
+    Resetter { way: way.unwrap_or_else(own), bounds: bounds.clone(), bite }
+}
+
+fn desk(
+    shared: &peer::Shared,
+    (changed, end): (watch::Receiver<u64>, mpsc::Sender<()>),
+    (link, fencer): (&witness_client::Link, &Fencer),
+    watched: &Watched,
+) -> Desk {
+    Desk {
+        config: shared.config.clone(),
+        queue: shared.into.clone(),
+        changed,
+        witness: link.clone(),
+        events: shared.events.clone(),
+        fencer: fencer.clone(),
+        watchdog: watched.status.clone(),
+        started: now(),
+        end,
+    }
+}
+
+fn random() -> io::Result<u128> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+fn start_volumes(
+    config: &Config,
+    rooms: &Runtime,
+    into: &mpsc::Sender<crate::driver::Wake>,
+    heard: &watch::Receiver<NodeSet>,
+) -> BTreeMap<VolumeId, mpsc::Sender<Order>> {
+    let start = |(id, volume): (VolumeId, &Volume)| {
+        let (orders, queue) = mpsc::channel(ORDERS_MAX);
+        let about = About::new(config, id, volume, heard.clone());
+        let driver = volume::driver(&volume.driver, about);
+        rooms.spawn(driver.live(queue, Teller::new(id, into.clone())));
+        (id, orders)
+    };
+    config.own_volumes().map(start).collect()
+}
+
+fn spawn_server(
+    runtime: &Runtime,
+    what: &'static str,
+    serve: impl Future<Output = Result<(), String>> + Send + 'static,
+    events: &Events,
+) {
+    let events = events.clone();
+    runtime.spawn(async move {
+        if let Err(error) = serve.await {
+            events.tell(Told::new(event::DEGRADED, format!("the server for {what} ended: {error}")));
+        }
+    });
+}
+
+fn announce(config: &Config, events: &Events) {
+    let digest = config.digest();
+    let text =
+        format!("{} of cluster {} starts, configuration {:016x}", config.name, config.cluster, digest.0);
+    events.tell(Told::new(event::STARTED, text));
+    if config.lab.is_some() {
+        events.tell(Told::new(event::LAB, "LAB: this is a lab machine, nothing real is protected"));
+    }
+    for warning in &config.warnings {
+        events.tell(Told::new(event::DEGRADED, warning.clone()));
+    }
+    for (id, peer) in config.peers().filter(|(id, _)| !config.fencing.contains_key(id)) {
+        let text = format!("cannot fence {}: no device is configured for node {id}", peer.name);
+        events.tell(Told::new(event::CANNOT_FENCE, text).about_node(peer.name.clone()));
+    }
+}
