@@ -127,7 +127,7 @@ impl Lab {
 
     /// Asserts that the volume did not move and nobody was fenced since the fault.
     pub(crate) fn nothing_moved(&self, fault: Fault) {
-        assert_eq!(self.fences(fault), 0, "somebody was fenced\n{}", self.cluster.view().borrow());
+        assert_eq!(self.fences(fault), 0, "somebody was fenced\n{}", *self.cluster.view().borrow());
         let view = self.cluster.view().borrow().clone();
         assert!(view.first(&self.other, "promoted", fault.wall_ms).is_none(), "it moved\n{view}");
     }

@@ -18,7 +18,7 @@ fn row_16_two_nodes_ask_to_fence_and_one_gets_the_permit() {
         let moved =
             |view: &picket::demo::cluster::View| view.in_service(V1).is_some_and(|node| node != lab.holder);
         lab.cluster.wait_for("another holder", LIMIT, moved).await?;
-        assert_eq!(lab.fences(fault), 1, "one permit\n{}", lab.cluster.view().borrow());
+        assert_eq!(lab.fences(fault), 1, "one permit\n{}", *lab.cluster.view().borrow());
         lab.scene().writes_go_on("after the takeover", 50).await?;
         let primary = lab.cluster.wait_in_service(V1, LIMIT).await?;
         lab.judge(&primary).await
@@ -46,7 +46,7 @@ fn row_31_two_volumes_on_two_nodes_never_kill_each_other() {
             view.volume(&lab.other, "v2").is_some_and(|volume| volume.solo)
         };
         lab.cluster.wait_for("each holder alone", LIMIT, solo).await?;
-        assert_eq!(lab.fences(fault), 0, "nobody is fenced\n{}", lab.cluster.view().borrow());
+        assert_eq!(lab.fences(fault), 0, "nobody is fenced\n{}", *lab.cluster.view().borrow());
         let holder = lab.holder.clone();
         lab.judge(&holder).await
     });
