@@ -1,0 +1,215 @@
+//! A machine of the model: power, boot, daemon, watchdog.
+
+use super::replica::Replica;
+use picket_core::ids::{BootId, NodeId, VolumeId};
+use picket_core::node::{CommandId, Disk, Effect, Node, NodeRecord, Run, VolumeAction};
+use picket_core::ready::{self, Store};
+use picket_core::time::{Duration, Instant};
+use picket_core::topology::{DeviceVerdict, OrderId, PowerAction};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+
+/// From power-on to a kernel that runs.
+pub const BOOT_TIME: Duration = Duration::from_millis(30);
+
+/// The main loop of a daemon must have come round within this for its watchdog to be petted.
+pub const PROGRESS: Duration = Duration::from_millis(20);
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Which node it is.
+    pub id: NodeId,
+    /// It has power.
+    pub powered: bool,
+    /// The kernel runs at this instant, while it is booting.
+    pub booted_at: Option<Instant>,
+    /// How many times it booted; its boot id.
+    pub boots: u8,
+    /// How many daemons it started.
+    pub runs: u8,
+    /// The daemon.
+    pub daemon: Option<Box<Node>>,
+    /// The service manager starts the daemon at this instant.
+    pub daemon_at: Option<Instant>,
+    /// The daemon does not run until then (SIGSTOP).
+    pub stalled_until: Option<Instant>,
+    /// The whole machine does not run until then, and its own clock and watchdog neither.
+    pub paused_until: Option<Instant>,
+    /// How far its clock is behind, because of pauses.
+    pub lag: Duration,
+    /// What survives a crash.
+    pub disk: Disk,
+    /// What survives a restart of the daemon.
+    pub run: Option<Run>,
+    /// The replicas.
+    pub volumes: BTreeMap<VolumeId, Replica>,
+    /// Commands of the daemon that its drivers have not carried out.
+    pub commands: VecDeque<(VolumeId, CommandId, VolumeAction2)>,
+    /// A fence agent of this node that is at work.
+    pub agents: Vec<Agent>,
+    /// Petting stops then, unless the daemon's loop comes round; by the machine's own clock.
+    pub pet_stop: Option<Instant>,
+    /// The daemon's next tick, by the machine's own clock.
+    pub tick_at: Instant,
+    /// The next demote hangs.
+    pub stop_hangs: bool,
+    /// What arrived while the daemon was stopped.
+    pub held: VecDeque<picket_core::node::Input>,
+}
+
+/// A fence agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent {
+    /// The order.
+    pub order: OrderId,
+    /// The target.
+    pub target: NodeId,
+    /// What it does.
+    pub action: PowerAction,
+    /// When it acts, if it does.
+    pub acts_at: Option<Instant>,
+    /// When it ends.
+    pub ends_at: Instant,
+    /// What it says then.
+    pub verdict: DeviceVerdict,
+}
+
+/// A driver's command in a form that a state can be copied with. A promotion is redeemed when it is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeAction2 {
+    /// See [`VolumeAction`].
+    Promote {
+        /// The epoch.
+        epoch: picket_core::ids::Epoch,
+        /// Who is required.
+        required: picket_core::ids::NodeSet,
+        /// Until when.
+        valid_until: Instant,
+    },
+    /// See [`VolumeAction`].
+    Demote,
+    /// See [`VolumeAction`].
+    Freeze,
+    /// See [`VolumeAction`].
+    Thaw {
+        /// Until when.
+        valid_until: Instant,
+    },
+    /// See [`VolumeAction`].
+    Drop(NodeId),
+    /// See [`VolumeAction`].
+    Require(NodeId),
+}
+
+impl From<VolumeAction> for VolumeAction2 {
+    fn from(action: VolumeAction) -> Self {
+        match action {
+            VolumeAction::Promote(promotion) => Self::Promote {
+                epoch: promotion.epoch(),
+                required: promotion.required(),
+                valid_until: promotion.valid_until(),
+            },
+            VolumeAction::Demote { .. } => Self::Demote,
+            VolumeAction::Freeze => Self::Freeze,
+            VolumeAction::Thaw { valid_until } => Self::Thaw { valid_until },
+            VolumeAction::DropPeer { peer } => Self::Drop(peer),
+            VolumeAction::RequirePeer { peer } => Self::Require(peer),
+        }
+    }
+}
+
+struct Disks<'a>(&'a mut Disk, &'a mut Option<Run>);
+
+impl Store<(), NodeRecord> for Disks<'_> {
+    type Error = Infallible;
+
+    fn persist(&mut self, (): &(), record: &NodeRecord) -> Result<(), Infallible> {
+        if let Some(disk) = &record.disk {
+            self.0.clone_from(disk);
+        }
+        if let Some(run) = &record.run {
+            *self.1 = Some(run.clone());
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Host {
+    /// The kernel's boot id.
+    #[must_use]
+    pub fn boot(&self) -> BootId {
+        BootId(u128::from(self.id.0) * 1000 + u128::from(self.boots))
+    }
+
+    /// The machine's own clock.
+    #[must_use]
+    pub fn clock(&self, now: Instant) -> Instant {
+        now - self.lag
+    }
+
+    /// The kernel runs.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.powered && self.booted_at.is_none()
+    }
+
+    /// The daemon runs and is not stopped.
+    #[must_use]
+    pub fn daemon_runs(&self) -> bool {
+        self.runs() && self.daemon.is_some() && self.stalled_until.is_none() && self.paused_until.is_none()
+    }
+
+    /// Gives the daemon an input and takes what it wants done.
+    pub fn step(&mut self, now: Instant, input: picket_core::node::Input) -> Vec<Effect> {
+        let clock = self.clock(now);
+        let Some(daemon) = &mut self.daemon else { return Vec::new() };
+        let ready = daemon.step(clock, input);
+        let Ok(released) = ready::commit(&mut Disks(&mut self.disk, &mut self.run), vec![((), ready)]);
+        self.tick_at = daemon.deadline(clock);
+        let allowed = daemon.pet_until(clock).min(clock + PROGRESS);
+        // When petting must have stopped before now, the last pet was when it did, or now at the latest.
+        let last = self.pet_stop.map_or(clock, |stop| stop.min(clock));
+        self.pet_stop = Some(if allowed < clock { last } else { allowed });
+        released.into_iter().flat_map(|(_, effects)| effects).collect()
+    }
+
+    /// What arrives while the daemon is stopped waits in its sockets; more than that is lost.
+    pub fn held_back(&mut self, input: picket_core::node::Input) {
+        const SOCKETS_HOLD: usize = 64;
+        if self.held.len() < SOCKETS_HOLD {
+            self.held.push_back(input);
+        }
+    }
+
+    /// What had arrived.
+    pub fn release_held(&mut self) -> Vec<picket_core::node::Input> {
+        self.held.drain(..).collect()
+    }
+
+    /// The power is gone, or the kernel.
+    pub fn dies(&mut self) {
+        self.daemon = None;
+        self.daemon_at = None;
+        self.stalled_until = None;
+        self.paused_until = None;
+        self.booted_at = None;
+        self.run = None;
+        self.commands.clear();
+        self.agents.clear();
+        self.held.clear();
+        self.pet_stop = None;
+        self.volumes.values_mut().for_each(Replica::power_lost);
+    }
+
+    /// When the watchdog kills the machine if nothing changes, by the machine's own clock.
+    #[must_use]
+    pub fn watchdog_at(&self, effective: Option<Duration>) -> Option<Instant> {
+        let stop = self.pet_stop.filter(|stop| *stop != Instant::NEVER)?;
+        effective.filter(|_| self.runs()).map(|effective| stop + effective)
+    }
+}

@@ -1,0 +1,23 @@
+//! The model checker: systematic injection of faults into whole clusters that run the production core.
+//!
+//! A cluster of [`world::World`] runs deterministically: messages are delivered one at a time, and time moves to
+//! the next deadline when nothing is left to deliver. The adversary may inject a fault between any two steps. A
+//! *family* bounds which faults it has and how many; [`explore`] tries every place for every fault, or, where
+//! that is too much, as many as its bound on states allows, and says which of the two it was. Timings are a
+//! hundredth of those of daemons but keep every inequality, so that a run is short.
+
+pub mod explore;
+pub mod families;
+pub mod faults;
+pub mod host;
+pub mod net;
+pub mod properties;
+pub mod replica;
+pub mod world;
+
+use picket_core::mutant::{self, Mutant};
+
+/// A petting thread that does not look at the clock again after a pet; the real one does.
+fn late_pet_goes_unnoticed() -> bool {
+    mutant::on(Mutant::M26)
+}
