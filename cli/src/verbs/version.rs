@@ -28,7 +28,7 @@ pub(super) async fn run(session: &mut Session) -> Result<Exit, Fault> {
         writeln!(session.out, "picket   {own} (protocol {PROTOCOL})")?;
         if let Ok(versions) = &versions {
             writeln!(session.out, "picketd  {} (protocol {})", versions.node, versions.protocol)?;
-            let witness = if versions.witness.is_empty() { "not connected" } else { &versions.witness };
+            let witness = if versions.witness.is_empty() { "not told" } else { &versions.witness };
             writeln!(session.out, "witness  {witness}")?;
         }
     }
