@@ -128,6 +128,10 @@ impl Supervisor {
         self.watchdog.disarm();
         self.paused = false;
         self.changed();
+        // Power goes for all at once: no process may see another one's end and still tell somebody.
+        if let Err(error) = tree::signal_all(Signal::STOP, &[]) {
+            log::note(&self.spec, &format!("stop: {error}"));
+        }
         self.kill_and_reap();
     }
 
