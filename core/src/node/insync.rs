@@ -81,10 +81,12 @@ impl Node {
             return NodeSet::EMPTY;
         }
         let all = disk.maximal_isr().union(register.isr).without(self.config.me);
-        // After a promotion the replicas' connections need a moment to come up.
-        let settled = now.since(volume.promoted_at) >= self.config.params.suspect_after();
-        let unreachable = if settled { all.minus(report.connected) } else { NodeSet::EMPTY };
-        report.lost.intersection(all).union(unreachable)
+        // After a promotion a replica that is alive needs a moment to follow. To remove it at once would strip a
+        // healthy member, and leave nobody if this node died next.
+        let fresh = now.since(volume.promoted_at) < self.config.params.suspect_after();
+        let comes = |peer| fresh && !volume.met.contains(peer) && !self.is_silent(now, peer);
+        let gone = report.lost.intersection(all).union(all.minus(report.connected));
+        gone.iter().filter(|peer| !comes(*peer)).collect()
     }
 
     fn shrink(

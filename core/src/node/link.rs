@@ -299,9 +299,13 @@ impl Node {
             Subject::Acquire { volume, attempt } => self.not_granted(now, volume, attempt, refusal, out),
             Subject::InSync { volume } => self.not_in_sync(now, volume, &refusal, out),
             Subject::Release { volume } => {
-                // The register names another epoch or holder: the release has nothing left to end.
+                // The register names another epoch or holder: the release has nothing left to end. But a later
+                // grant may have been given back since, and its release is still on its way.
+                let epoch =
+                    if let Refusal::EpochMismatch { asked, .. } = refusal { Some(asked) } else { None };
                 if let Some(volume) = self.volumes.get_mut(&volume) {
-                    volume.releasing = None;
+                    volume.releasing =
+                        volume.releasing.filter(|open| epoch.is_some_and(|it| open.epoch > it));
                 }
             }
             Subject::Fence { target, attempt } => self.not_permitted(now, target, attempt, refusal, out),

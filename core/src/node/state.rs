@@ -113,6 +113,8 @@ pub(super) struct Volume {
     /// A command failed: not to be repeated before.
     pub(super) cooldown_until: Instant,
     pub(super) promoted_at: Instant,
+    /// Peers that have had everything at some time since then.
+    pub(super) met: NodeSet,
     /// The holder is heard and has not been saying that it holds this, since.
     pub(super) unclaimed_since: Option<Instant>,
     /// Until then a holder is expected to hand over to this node.
@@ -321,6 +323,7 @@ impl Volume {
             retry_at: Instant::BOOT,
             cooldown_until: Instant::BOOT,
             promoted_at: Instant::BOOT,
+            met: NodeSet::EMPTY,
             unclaimed_since: None,
             expecting_until: None,
             handover: None,

@@ -43,6 +43,7 @@ impl Node {
             .report
             .as_ref()
             .is_some_and(|old| old.complete != report.complete || old.generation != report.generation);
+        volume.met = volume.met.union(report.complete_peers);
         let first = volume.report.replace(report).is_none();
         if changed && let Some(attempt) = &mut volume.attempt {
             // What the witness judges has changed; it is told in full again.
@@ -110,6 +111,7 @@ impl Node {
             (CommandKind::Promote, Phase::Promoting(held)) => {
                 volume.phase = Phase::Active(held);
                 volume.promoted_at = now;
+                volume.met = volume.report.as_ref().map(|report| report.complete_peers).unwrap_or_default();
                 let required =
                     self.disk.volumes.get(&id).map(|disk| disk.maximal_isr().without(self.config.me));
                 // What the driver reported since it promoted is newer than what it was told to do.

@@ -1,6 +1,7 @@
 use super::super::*;
 use super::bench::{actions, asked, report, requests};
 use super::*;
+use crate::error::Refusal;
 use crate::evidence::Proof;
 use crate::ids::{AttemptId, Epoch};
 use crate::message::*;
@@ -90,4 +91,20 @@ fn a_volume_that_is_active_without_a_grant_is_stopped() {
     let mut bench = Bench::new(super::bench::config(LossAction::Osu));
     let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
     assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]));
+}
+
+#[test]
+fn the_refusal_of_an_older_release_does_not_end_a_newer_one() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    for epoch in [2, 3] {
+        let register = bench.register_view(Some(A), epoch, Bench::both(), 2);
+        let granted = Granted { attempt: AttemptId(77), register, proof: Proof::Released };
+        bench.say(Reply::Granted(granted));
+    }
+    let refusal = Refusal::EpochMismatch { held: Epoch(3), asked: Epoch(2) };
+    let effects = bench.say(Reply::Refused { subject: Subject::Release { volume: V }, refusal });
+    assert_eq!(asked(&effects), None, "epoch 3 is being given back");
+    let mut effects = bench.say(Reply::Released { volume: V, epoch: Epoch(3) });
+    effects.extend(bench.say_free(3));
+    assert!(asked(&effects).is_some());
 }

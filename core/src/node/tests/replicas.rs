@@ -129,3 +129,20 @@ fn a_promotion_waits_for_a_peer_whose_grow_has_no_known_end() {
     bench.step(Input::Volume { volume: V, report: alone });
     assert!(update(&bench.done()).is_none(), "the replica is not required yet");
 }
+
+#[test]
+fn a_member_that_is_heard_gets_a_moment_to_follow_after_a_promotion() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.grant(&effects, 2);
+    let mut early = report(Role::Primary);
+    early.connected = NodeSet::EMPTY;
+    early.complete_peers = NodeSet::EMPTY;
+    early.lost = NodeSet::only(B);
+    let mut effects = bench.step(Input::Volume { volume: V, report: early });
+    effects.extend(bench.done());
+    effects.extend(bench.live(ms(300)));
+    assert!(update(&effects).is_none(), "it is heard and on its way");
+    let effects = bench.live(ms(500));
+    assert_eq!(update(&effects).map(|update| update.isr), Some(NodeSet::only(A)), "it did not come");
+}
