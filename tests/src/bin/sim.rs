@@ -1,6 +1,7 @@
 //! `sim --seeds 2000 [--start S] [--nodes n]`, `sim replay SEED`, `sim shrink SEED`, `sim scenarios`.
 
 use picket_tests::sim::coverage::Coverage;
+use picket_tests::sim::play::play;
 use picket_tests::sim::run::{Outcome, Plan};
 use picket_tests::sim::shrink::shrink;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let seed = |text: &str| text.parse::<u64>().unwrap_or(1);
     match words.as_slice() {
         [] => many(&options),
+        ["scenarios", names @ ..] => scenarios(names),
         ["replay", text] => show(&Plan::of_seed(seed(text), options.nodes), options.verbose),
         ["shrink", text] => show(&shrink(&Plan::of_seed(seed(text), options.nodes)), options.verbose),
         _ => {
@@ -68,6 +70,37 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
+fn scenarios(words: &[&str]) -> ExitCode {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("{}: cannot be read", folder.display());
+        return ExitCode::from(2);
+    };
+    let mut names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    names.sort();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let mut failed = 0u8;
+    for path in names {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if !wanted(&name) {
+            continue;
+        }
+        match play(&text, 1, true) {
+            Ok(_) => println!("ok      {name}"),
+            Err(failure) => {
+                failed += 1;
+                println!("FAILED  {name}: {}", failure.text);
+                if words.len() == 1 {
+                    failure.log.iter().for_each(|line| println!("{line}"));
+                }
+            }
+        }
+    }
+    ExitCode::from(u8::from(failed > 0))
 }
 
 fn many(options: &Options) -> ExitCode {

@@ -276,6 +276,18 @@ impl World {
                 self.put(now, event);
             }
         }
+        let volumes: Vec<_> = self.machine(node).replicas.keys().copied().collect();
+        for volume in volumes {
+            self.check_exclusive(volume);
+        }
         self.streams_of(node);
+    }
+}
+
+impl World {
+    /// What a node's clock reads now.
+    #[must_use]
+    pub fn clock_of(&self, node: NodeId) -> Instant {
+        self.machine(node).now(self.now)
     }
 }
