@@ -153,8 +153,9 @@ impl Node {
         let idle = self.volumes.values().all(|volume| {
             volume.releasing.is_none() && matches!(volume.phase, Phase::Secondary | Phase::Unread)
         });
-        if idle || now >= stop.give_up_at {
-            self.stop = None;
+        if !stop.answered && (idle || now >= stop.give_up_at) {
+            // From here on nothing is asked for any more: the daemon is about to end.
+            self.stop = Some(Stop { answered: true, ..stop });
             let answer = if idle {
                 NodeAnswer::Done
             } else {

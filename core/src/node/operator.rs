@@ -30,7 +30,12 @@ impl Node {
                 self.begin_override(now, ticket, volume, dead, length, out)
             }
             NodeRequest::StopHandOver => {
-                self.stop = Some(Stop { ticket, give_up_at: now + ANSWER_WITHIN, tried: NodeSet::EMPTY });
+                self.stop = Some(Stop {
+                    ticket,
+                    give_up_at: now + ANSWER_WITHIN,
+                    tried: NodeSet::EMPTY,
+                    answered: false,
+                });
                 Ok(())
             }
             NodeRequest::StopKeepRunning { length } => self.begin_keep_running(now, ticket, length, out),

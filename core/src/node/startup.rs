@@ -103,6 +103,8 @@ impl Node {
                 let frozen = report.frozen;
                 volume.phase = if frozen { Phase::Frozen(held) } else { Phase::Active(held) };
                 volume.promoted_at = now;
+                // That it was left running counts once: a crash from now on finds the record without it.
+                out.run |= kept;
             }
             (Role::Primary, None) => {
                 out.event(Event::Alarm(format!(

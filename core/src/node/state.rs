@@ -258,6 +258,7 @@ pub(super) struct Stop {
     pub(super) ticket: u64,
     pub(super) give_up_at: Instant,
     pub(super) tried: NodeSet,
+    pub(super) answered: bool,
 }
 
 /// What one step collects.

@@ -1,7 +1,6 @@
 //! Data that is not what it should be: row 28.
 
 use super::lab::{LIMIT, Lab, V1, play, two};
-use picket::demo::cluster::ledger_program;
 
 #[test]
 fn row_28_a_swapped_disk_is_refused_by_its_data() {
@@ -15,7 +14,7 @@ fn row_28_a_swapped_disk_is_refused_by_its_data() {
         let (holder, other) = (lab.cluster.machine(&lab.holder)?, lab.cluster.machine(&lab.other)?);
         let (first, second) = tokio::join!(holder.power_off(), other.power_off());
         first.and(second)?;
-        let disk = lab.cluster.dir().join(&lab.other).join("state").join(ledger_program(V1));
+        let disk = lab.cluster.dir().join(&lab.other).join("state").join(V1);
         std::fs::remove_dir_all(&disk).map_err(|error| format!("{}: {error}", disk.display()))?;
         other.power_on().await?;
         let volume = lab.volume(&lab.other, "refused", |volume| volume.why_word == "DATA_MISMATCH").await?;

@@ -61,7 +61,7 @@ fn row_11_the_witness_dies_then_the_active_node() {
         lab.event(&lab.holder, "failsafe", fault).await?;
         lab.cluster.machine(&lab.holder)?.power_off().await?;
         lab.event(&lab.other, "peer-silent", fault).await?;
-        let volume = lab.volume(&lab.other, "says why", |volume| volume.why_word == "WITNESS_LOST").await?;
+        let volume = lab.volume(&lab.other, "says why", |volume| volume.why_word == "NO_WITNESS").await?;
         assert_eq!(volume.role, "SECONDARY");
         let other = lab.other.clone();
         lab.judge(&other).await
