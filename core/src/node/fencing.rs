@@ -15,6 +15,7 @@ use crate::evidence::FenceOutcome;
 use crate::ids::{AttemptId, BootId, NodeId, NodeSet, PermitId};
 use crate::message::{FenceReason, Permit, ReportFence, Request, RequestFence};
 use crate::mutant::{self, Mutant};
+use crate::params::with_drift;
 use crate::time::{Duration, Instant};
 use crate::topology::{DeviceKind, DeviceOrder, DeviceVerdict, Fence, FencePlan, Next, OrderId, PowerAction};
 use alloc::vec::Vec;
@@ -63,7 +64,7 @@ impl Node {
         self.counters.attempt += 1;
         let attempt = AttemptId(self.counters.attempt);
         let stage = FenceStage::Asking { asked: None, waiting: None };
-        self.fences.insert(target, FenceCase { attempt, ticket, stage });
+        self.fences.insert(target, FenceCase { attempt, ticket, permit_until: Instant::BOOT, stage });
         if mutant::on(Mutant::M20) {
             let boot = self.holder_boot(target);
             let permit = Permit { permit: PermitId(0), attempt, target, target_boot: boot, keep_off: false };
@@ -125,7 +126,9 @@ impl Node {
     fn request_fence(&mut self, now: Instant, target: NodeId, out: &mut Out) {
         let Some(case) = self.fences.get(&target) else { return };
         let reason = if case.ticket.is_some() { FenceReason::Operator } else { FenceReason::Silent };
-        let (attempt, levels) = (case.attempt, self.plan(target).longest());
+        // The witness counts the permit's time on its own clock.
+        let levels = with_drift(with_drift(self.plan(target).longest()));
+        let attempt = case.attempt;
         if self.say(now, Request::RequestFence(RequestFence { target, attempt, reason, levels }), out) {
             self.set_asked(target);
         }
@@ -197,6 +200,10 @@ impl Node {
             return;
         }
         out.event(Event::Permitted { target, permit: permit.permit });
+        let longest = self.plan(target).longest();
+        if let Some(case) = self.fences.get_mut(&target) {
+            case.permit_until = start_before + longest;
+        }
         let fence = Fence::new(permit.permit, target, permit.target_boot, permit.keep_off, start_before);
         let next = if now < start_before {
             fence.next(&self.plan(target))
@@ -219,6 +226,9 @@ impl Node {
                 let order = OrderId(self.counters.order);
                 out.event(Event::DeviceStarted { target, level: level + 1, device: device + 1 });
                 let action = PowerAction::Off;
+                // After a stall a later run could outlast the permit, and meet another fencer at work.
+                let over = self.fences.get(&target).map_or(Instant::BOOT, |case| case.permit_until);
+                let start_before = start_before.min(over - timeout);
                 let device =
                     DeviceOrder { order, target, level, device, action, start_before, delay, timeout };
                 out.push(Effect::Device(device));

@@ -34,7 +34,9 @@ impl Node {
         let held = volume.phase.held()?;
         let mine =
             register.holder.is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot);
-        let free = volume.updating.is_none() && self.link.registered && volume.refused.is_none();
+        // A driver that has lost sight of its own volume says nothing about others: nobody is removed on its word.
+        let sees = report.role == super::Role::Primary;
+        let free = sees && volume.updating.is_none() && self.link.registered && volume.refused.is_none();
         (mine && free && register.epoch == held.epoch).then(|| (register.clone(), report.clone()))
     }
 

@@ -231,6 +231,8 @@ pub(super) struct Handover {
 pub(super) struct FenceCase {
     pub(super) attempt: AttemptId,
     pub(super) ticket: Option<u64>,
+    /// No agent may be at work under the permit after this.
+    pub(super) permit_until: Instant,
     pub(super) stage: FenceStage,
 }
 
@@ -365,6 +367,7 @@ impl Instants for Node {
         self.peers.values_mut().for_each(|peer| peer.watch.instants(visit));
         self.volumes.values_mut().for_each(|volume| volume.instants(visit));
         for case in self.fences.values_mut() {
+            visit(&mut case.permit_until);
             match &mut case.stage {
                 FenceStage::Running { fence, .. }
                 | FenceStage::AwaitingOperator { fence, .. }

@@ -242,11 +242,10 @@ impl World {
     }
 
     fn stop_daemon(&mut self, node: NodeId) {
-        self.ask(node, NodeRequest::StopHandOver);
-        if let Some(ticket) = self.last_ticket {
-            self.stopping.insert(ticket, node);
-        }
         self.machine_mut(node).daemon_held += 1;
+        // A daemon that holds nothing answers at once.
+        self.stopping.insert(self.tickets + 1, node);
+        self.ask(node, NodeRequest::StopHandOver);
     }
 
     fn swap_disk(&mut self, node: NodeId, volume: VolumeId) {
@@ -282,7 +281,6 @@ impl World {
     pub fn ask(&mut self, node: NodeId, request: NodeRequest) {
         self.tickets += 1;
         let ticket = self.tickets;
-        self.last_ticket = Some(ticket);
         self.daemon_input(node, Input::Operator { ticket, request });
     }
 

@@ -146,3 +146,19 @@ fn a_member_that_is_heard_gets_a_moment_to_follow_after_a_promotion() {
     let effects = bench.live(ms(500));
     assert_eq!(update(&effects).map(|update| update.isr), Some(NodeSet::only(A)), "it did not come");
 }
+
+#[test]
+fn a_driver_that_lost_its_own_volume_strips_nobody() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.live(ms(1000));
+    let mut blind = report(Role::Unknown);
+    blind.connected = NodeSet::EMPTY;
+    blind.complete_peers = NodeSet::EMPTY;
+    blind.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: blind });
+    let effects = bench.live(ms(1000));
+    assert!(
+        update(&effects).is_none(),
+        "the peers are healthy; if this machine dies they must be able to take over"
+    );
+}
