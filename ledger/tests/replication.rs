@@ -253,6 +253,7 @@ async fn two_forced_primaries_are_found_and_their_data_is_never_merged_silently(
     let (one, two) = (cluster.appender("a", &[1], |_| {}), cluster.appender("b", &[2], |_| {}));
     reach(&two, 20).await;
     reach_more(&one, 20).await;
+    reach(&one, 40).await;
     reach_more(&two, 20).await;
     let mut acks = one.stop().await.unwrap();
     acks.extend(two.stop().await.unwrap());

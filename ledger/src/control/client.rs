@@ -4,6 +4,9 @@
 //! every state it learns of comes out of [`Notices`]. A command that was under way when the connection
 //! broke has an unknown outcome, and says so: the caller looks at the status that the next
 //! [`Notice::Connected`] brings.
+//!
+//! Contract: notices only ever go forward. What an answer says is in the notices before the answer is
+//! given, and a status that is older than one already told is not told.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -204,6 +207,9 @@ async fn keep(path: PathBuf, mut commands: mpsc::Receiver<(Command, Answer)>, no
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 #[derive(PartialEq, Eq)]
 enum End {
     /// The client was dropped.
@@ -218,7 +224,8 @@ struct Session {
     notices: mpsc::Sender<Notice>,
     open: HashMap<u64, Answer>,
     next_id: u64,
-    greeted: bool,
+    /// Of the newest status that was told; none was yet on this connection.
+    told: Option<u64>,
 }
 
 /// Of the subscription that each connection starts with.
@@ -228,7 +235,7 @@ impl Session {
     fn new(stream: UnixStream, notices: mpsc::Sender<Notice>) -> Session {
         let (read, writer) = stream.into_split();
         let reader = Lines { from: BufReader::new(read), text: Vec::new() };
-        Session { reader, writer, notices, open: HashMap::new(), next_id: SUBSCRIBE_ID, greeted: false }
+        Session { reader, writer, notices, open: HashMap::new(), next_id: SUBSCRIBE_ID, told: None }
     }
 
     async fn run(&mut self, commands: &mut mpsc::Receiver<(Command, Answer)>) -> End {
@@ -265,15 +272,24 @@ impl Session {
 
     async fn take(&mut self, line: Line) {
         match line {
-            Line::Done { id, status, .. } => self.answer(id, Ok(status)),
-            Line::Refused { id, error, .. } => self.answer(id, Err(error.into())),
-            Line::Event { status, .. } => {
-                let first = !std::mem::replace(&mut self.greeted, true);
-                let notice = if first { Notice::Connected(status) } else { Notice::Changed(status) };
-                // A dropped stream of notices is the caller's choice.
-                let _ = self.notices.send(notice).await;
+            Line::Done { id, status, .. } => {
+                self.tell(&status).await;
+                self.answer(id, Ok(status));
             }
+            Line::Refused { id, error, .. } => self.answer(id, Err(error.into())),
+            Line::Event { status, .. } => self.tell(&status).await,
         }
+    }
+
+    /// Passes on what is news. The server's answers and events may overtake each other.
+    async fn tell(&mut self, status: &Status) {
+        let notice = match self.told.replace(self.told.unwrap_or_default().max(status.revision)) {
+            None => Notice::Connected(Box::new(status.clone())),
+            Some(told) if told < status.revision => Notice::Changed(Box::new(status.clone())),
+            Some(_) => return,
+        };
+        // A dropped stream of notices is the caller's choice.
+        let _ = self.notices.send(notice).await;
     }
 
     fn answer(&mut self, id: u64, outcome: Result<Box<Status>, ControlError>) {

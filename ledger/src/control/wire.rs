@@ -117,6 +117,9 @@ pub enum Role {
 pub struct Status {
     /// This server.
     pub node: NodeId,
+    /// Grows with every change that is told, within one process. Answers and events travel separately:
+    /// of two that came over one connection, the one with the higher number is the newer.
+    pub revision: u64,
     /// Its role.
     #[serde(flatten)]
     pub role: Role,

@@ -149,7 +149,11 @@ pub(crate) struct Engine {
     told_writable: Option<Epoch>,
     answers: Vec<(Answer, Result<(), Refusal>)>,
     subscribers: Vec<mpsc::Sender<Box<Status>>>,
+    /// Not yet subscribers: they are told the state at the end of the batch.
+    newcomers: Vec<mpsc::Sender<Box<Status>>>,
     told: Option<Box<Status>>,
+    /// Of what was told.
+    revision: u64,
     changed: bool,
     ending: bool,
 }
@@ -183,7 +187,9 @@ impl Engine {
             told_writable: None,
             answers: Vec::new(),
             subscribers: Vec::new(),
+            newcomers: Vec::new(),
             told: None,
+            revision: 0,
             changed: true,
             ending: false,
         }
@@ -237,12 +243,7 @@ impl Engine {
             Event::Inbound { conn, message } => return self.inbound_says(conn, message),
             Event::InboundDown { conn, why } => self.inbound_down(conn, &why),
             Event::Command { command, answer } => return self.command(command, answer),
-            Event::Subscribe { out } => {
-                // A full or closed queue at the start is a subscriber that is gone.
-                if out.try_send(self.status()).is_ok() {
-                    self.subscribers.push(out);
-                }
-            }
+            Event::Subscribe { out } => self.newcomers.push(out),
         }
         Ok(())
     }
@@ -332,5 +333,7 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+mod instep_tests;
 #[cfg(test)]
 mod tests;

@@ -213,7 +213,10 @@ impl Engine {
         }
         match message {
             ToPrimary::Hello { .. } | ToPrimary::Pong => {}
-            ToPrimary::AttachAgain => self.attach(peer),
+            ToPrimary::AttachAgain => {
+                self.attach(peer);
+                self.changed = true;
+            }
             ToPrimary::AttachRefused { epoch, max_epoch, is_primary } => {
                 self.learn_epoch(peer, max_epoch)?;
                 if ours == Some(epoch) {

@@ -1,5 +1,7 @@
 //! What the server says about itself, and to whom.
 
+use tokio::sync::mpsc;
+
 use super::Engine;
 use crate::control::wire::{PeerStatus, Status, Upstream};
 use crate::ids::NodeId;
@@ -10,6 +12,7 @@ impl Engine {
         let last_seq = self.store.records.last().seq;
         Box::new(Status {
             node: self.config.node,
+            revision: self.revision,
             role: self.role,
             max_epoch: meta.max_epoch,
             activity: self.activity,
@@ -30,30 +33,41 @@ impl Engine {
         })
     }
 
-    /// Pushes the status if anything but the counters changed since the last push.
+    /// Pushes the status if anything but the counters changed since the last push. Runs before the
+    /// answers leave: what they say has its revision here.
     pub(super) fn tell_subscribers(&mut self) {
-        if !std::mem::take(&mut self.changed) {
+        let asked = !self.answers.is_empty() || !self.newcomers.is_empty();
+        if !std::mem::take(&mut self.changed) && !asked {
             return;
         }
-        let status = self.status();
+        let mut status = self.status();
         let shape = shape_of(&status);
-        if self.told.as_ref() == Some(&shape) {
-            return;
+        if self.told.as_ref() != Some(&shape) {
+            self.told = Some(shape);
+            self.revision += 1;
+            status.revision = self.revision;
+            self.subscribers.retain(|out| told(out, &status));
         }
-        self.told = Some(shape);
-        self.subscribers.retain(|out| match out.try_send(status.clone()) {
-            Ok(()) => true,
-            Err(e) => {
-                tracing::debug!(%e, "subscriber gone or too slow, cut off");
-                false
-            }
-        });
+        self.newcomers.retain(|out| told(out, &status));
+        self.subscribers.append(&mut self.newcomers);
+    }
+}
+
+/// False: the subscriber is gone, or so slow that it is cut off.
+fn told(out: &mpsc::Sender<Box<Status>>, status: &Status) -> bool {
+    match out.try_send(Box::new(status.clone())) {
+        Ok(()) => true,
+        Err(e) => {
+            tracing::debug!(%e, "subscriber gone or too slow, cut off");
+            false
+        }
     }
 }
 
 /// The status without what changes with every record.
 fn shape_of(status: &Status) -> Box<Status> {
     let mut shape = Box::new(status.clone());
+    shape.revision = 0;
     shape.last_seq = 0;
     shape.committed_seq = 0;
     shape.acked = 0;

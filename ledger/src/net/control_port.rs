@@ -60,9 +60,11 @@ async fn connection(shared: &Shared, stream: UnixStream) {
     let (lines, queue) = mpsc::channel(LINES_MAX);
     // The end of the server is no reason to drop an answer: the writer ends when all answers are out.
     let writer = tokio::spawn(write_lines(write, queue));
+    let cut = CancellationToken::new();
     tokio::select! {
         () = shared.end.cancelled() => {}
-        () = read_requests(shared, read, &lines) => {}
+        () = cut.cancelled() => {}
+        () = read_requests(shared, read, &lines, &cut) => {}
     }
     drop(lines);
     let _ = writer.await;
@@ -78,7 +80,12 @@ async fn write_lines(mut to: OwnedWriteHalf, mut queue: mpsc::Receiver<Line>) {
     }
 }
 
-async fn read_requests(shared: &Shared, read: OwnedReadHalf, lines: &mpsc::Sender<Line>) {
+async fn read_requests(
+    shared: &Shared,
+    read: OwnedReadHalf,
+    lines: &mpsc::Sender<Line>,
+    cut: &CancellationToken,
+) {
     let mut reader = BufReader::new(read);
     let mut text = Vec::new();
     loop {
@@ -96,7 +103,7 @@ async fn read_requests(shared: &Shared, read: OwnedReadHalf, lines: &mpsc::Sende
         }
         match serde_json::from_slice::<Request>(&text) {
             Ok(request) if request.schema == SCHEMA => {
-                if !pass_on(shared, request, lines).await {
+                if !pass_on(shared, request, lines, cut).await {
                     return;
                 }
             }
@@ -115,14 +122,20 @@ async fn refuse(lines: &mpsc::Sender<Line>, id: u64, why: String) {
     let _ = lines.send(line).await;
 }
 
-async fn pass_on(shared: &Shared, request: Request, lines: &mpsc::Sender<Line>) -> bool {
+async fn pass_on(
+    shared: &Shared,
+    request: Request,
+    lines: &mpsc::Sender<Line>,
+    cut: &CancellationToken,
+) -> bool {
     let Request { id, command, .. } = request;
     if command == Command::Subscribe {
         let (out, events) = mpsc::channel(SUBSCRIBER_QUEUE);
         if !shared.tell(Event::Subscribe { out }).await {
             return false;
         }
-        shared.connections.spawn(pass_events(events, lines.clone(), shared.end.clone()));
+        let (lines, end, cut) = (lines.clone(), shared.end.clone(), cut.clone());
+        shared.connections.spawn(pass_events(events, lines, end, cut));
     }
     let (answer, answered) = oneshot::channel();
     if !shared.tell(Event::Command { command, answer }).await {
@@ -156,6 +169,7 @@ async fn pass_events(
     mut events: mpsc::Receiver<Box<Status>>,
     lines: mpsc::Sender<Line>,
     end: CancellationToken,
+    cut: CancellationToken,
 ) {
     loop {
         let status = tokio::select! {
@@ -164,7 +178,8 @@ async fn pass_events(
             () = lines.closed() => return,
             () = end.cancelled() => return,
         };
-        let Some(status) = status else { return };
+        // Cut off for being slow: only a new connection brings the subscriber the whole status again.
+        let Some(status) = status else { return cut.cancel() };
         if lines.send(Line::Event { schema: SCHEMA, status }).await.is_err() {
             return;
         }
