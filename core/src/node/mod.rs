@@ -24,6 +24,7 @@
 mod arbitration;
 mod config;
 mod effect;
+mod event;
 mod failsafe;
 mod fencing;
 mod handover;
@@ -45,6 +46,7 @@ mod tests;
 pub use arbitration::WhyNot;
 pub use config::*;
 pub use effect::*;
+pub use event::*;
 pub use record::*;
 pub use state::{Held, Node, Phase, Stopping};
 pub use status::*;

@@ -6,13 +6,17 @@
 //! that is too much, as many as its bound on states allows, and says which of the two it was. Timings are a
 //! hundredth of those of daemons but keep every inequality, so that a run is short.
 
+mod deliver;
+mod effects;
 pub mod explore;
 pub mod families;
 pub mod faults;
 pub mod host;
 pub mod net;
+mod passing;
 pub mod properties;
 pub mod replica;
+mod volumes;
 pub mod world;
 
 use picket_core::mutant::{self, Mutant};

@@ -1,0 +1,213 @@
+//! What daemons and the witness want done, and what faults do to processes and machines.
+
+use super::host::{Agent, BOOT_TIME};
+use super::net::Kind;
+use super::world::{AGENT_TIMEOUT, AgentFault, WitnessDisk, World};
+use picket_core::ids::PathId;
+use picket_core::ids::{NodeId, Nonce};
+use picket_core::message::{FromWitness, OperatorRequest, Reply};
+use picket_core::node::{Effect, Input, Node};
+use picket_core::ready;
+use picket_core::time::{Duration, Instant};
+use picket_core::topology::{DeviceVerdict, PowerAction};
+use picket_core::witness;
+
+impl World {
+    /// Gives a daemon an input and does what it wants.
+    pub fn feed(&mut self, id: NodeId, input: Input) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let effects = host.step(now, input);
+        for effect in effects {
+            self.effect(id, effect);
+        }
+    }
+
+    pub(super) fn effect(&mut self, id: NodeId, effect: Effect) {
+        match effect {
+            Effect::Witness(message) => {
+                if let Some(stream) = self.net.witness.get_mut(&id) {
+                    stream.up.push_back(message);
+                }
+            }
+            Effect::CloseWitness => self.break_stream(id, false),
+            Effect::Beat { to, beat } => {
+                if self.net.passes(id, to, Kind::Beats)
+                    && self.hosts.get(&to).is_some_and(|host| host.daemon.is_some())
+                {
+                    self.inbox.push_back((to, Input::Beat { path: PathId(0), beat }));
+                }
+            }
+            Effect::Peer { to, message } => {
+                if self.hosts.get(&to).is_some_and(|host| host.daemon.is_some()) {
+                    self.net.peers.entry((id, to)).or_default().push_back((self.now, message));
+                }
+            }
+            Effect::Volume { volume, command, action } => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.commands.push_back((volume, command, action.into()));
+                }
+            }
+            Effect::Device(order) => self.start_agent(id, order),
+            Effect::Reset { power_off, reason } => {
+                self.tell(|| format!("n{id}: resets itself: {reason:?}"));
+                super::properties::check_reset(self, id);
+                self.kill(id, !power_off);
+            }
+            Effect::Event(event) => self.tell(|| format!("n{id}: {event:?}")),
+            Effect::Answer { .. } => {}
+        }
+    }
+
+    pub(super) fn start_agent(&mut self, id: NodeId, order: picket_core::topology::DeviceOrder) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.clock(now) >= order.start_before {
+            self.inbox
+                .push_back((id, Input::DeviceDone { order: order.order, verdict: DeviceVerdict::TooLate }));
+            return;
+        }
+        let fault = if order.action == PowerAction::Off { self.agent_faults.pop_front() } else { None };
+        let ms = Duration::from_millis;
+        let (acts, ends, verdict) = match fault {
+            None => (Some(ms(3)), ms(4), DeviceVerdict::ConfirmedOff),
+            Some(AgentFault::UnknownIdle) => (None, AGENT_TIMEOUT, DeviceVerdict::Unknown),
+            Some(AgentFault::UnknownLate) => (Some(ms(25)), AGENT_TIMEOUT, DeviceVerdict::Unknown),
+            Some(AgentFault::Fails) => (None, ms(2), DeviceVerdict::Failed),
+            Some(AgentFault::Slow) => {
+                (Some(AGENT_TIMEOUT - ms(1)), AGENT_TIMEOUT, DeviceVerdict::ConfirmedOff)
+            }
+        };
+        let (target, action) = (order.target, order.action);
+        host.agents.push(Agent {
+            order: order.order,
+            target,
+            action,
+            acts_at: acts.map(|after| now + after),
+            ends_at: now + ends,
+            verdict,
+        });
+        self.tell(|| format!("n{id}: fence agent for n{target}: {action:?}, {fault:?}"));
+    }
+
+    /// The machine loses its power, or its kernel.
+    pub fn kill(&mut self, id: NodeId, reboots: bool) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.dies();
+        host.powered = reboots;
+        host.booted_at = reboots.then(|| now + BOOT_TIME);
+        // No last word is sent: the far end of each stream finds out by itself.
+        if let Some(stream) = self.net.witness.get_mut(&id) {
+            stream.up.clear();
+            stream.down.clear();
+            stream.obstructed.get_or_insert(now);
+        }
+        self.net.peers.retain(|(from, to), _| *from != id && *to != id);
+        self.inbox.retain(|(to, _)| *to != id);
+        self.tell(|| format!("n{id}: dead{}", if reboots { ", reboots" } else { ", off" }));
+    }
+
+    /// Makes a dead machine run.
+    pub fn power_on(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if !host.powered {
+            host.powered = true;
+            host.booted_at = Some(now + BOOT_TIME);
+        }
+    }
+
+    /// The daemon dies; the service manager starts it again.
+    pub fn kill_daemon(&mut self, id: NodeId, back: Duration) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.daemon.take().is_none() {
+            return;
+        }
+        let clock = host.clock(now);
+        host.pet_stop = host.pet_stop.map(|stop| stop.min(clock));
+        host.stalled_until = None;
+        host.daemon_at = Some(now + back);
+        host.commands.clear();
+        host.agents.clear();
+        host.held.clear();
+        host.volumes.values_mut().for_each(|replica| replica.told = None);
+        self.inbox.retain(|(to, _)| *to != id);
+        self.break_stream(id, true);
+    }
+
+    pub(super) fn start_daemon(&mut self, id: NodeId) {
+        let config = self.node_config(id);
+        let now = self.now;
+        let run_id = Nonce(self.fresh().0 & 0xFFFF_FFFF);
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.daemon_at = None;
+        host.runs += 1;
+        let clock = host.clock(now);
+        let disk = Some(host.disk.clone()).filter(|disk| disk.schema != 0);
+        host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
+        host.tick_at = clock;
+        self.tell(|| format!("n{id}: daemon starts"));
+    }
+
+    /// The witness process dies and is started again.
+    pub fn kill_witness(&mut self, back: Duration) {
+        self.witness = None;
+        self.witness_at = Some(self.now + back);
+        let ids: Vec<NodeId> = self.net.witness.keys().copied().collect();
+        for id in ids {
+            self.break_stream(id, false);
+        }
+    }
+
+    /// A stream ends at both ends. With `by_node` the node's end needs no telling.
+    pub(super) fn break_stream(&mut self, id: NodeId, by_node: bool) {
+        let Some(stream) = self.net.witness.remove(&id) else { return };
+        if let Some(session) = stream.session
+            && self.witness.is_some()
+        {
+            self.witness_takes(witness::Input::Disconnected { session });
+        }
+        if !by_node {
+            self.inbox.push_back((id, Input::WitnessGone));
+        }
+    }
+
+    pub(super) fn witness_takes(&mut self, input: witness::Input) {
+        let (now, fresh) = (self.now, self.fresh());
+        let Some(witness) = &mut self.witness else { return };
+        let ready = witness.step(now, input, fresh);
+        let Ok(released) = ready::commit(&mut WitnessDisk(&mut self.record), vec![((), ready)]);
+        self.witness_tick = witness.deadline().unwrap_or(Instant::NEVER);
+        for effect in released.into_iter().flat_map(|(_, effects)| effects) {
+            match effect {
+                witness::Effect::Send { node, message } => self.witness_sends(node, message),
+                witness::Effect::Close { session } => {
+                    let at = self.net.witness.iter().find(|(_, stream)| stream.session == Some(session));
+                    if let Some(id) = at.map(|(id, _)| *id) {
+                        self.break_stream(id, false);
+                    }
+                }
+                witness::Effect::OperatorAnswer { .. } => {}
+                witness::Effect::Event(event) => self.tell(|| format!("witness: {event:?}")),
+                witness::Effect::Alarm(alarm) => self.tell(|| format!("witness: ALARM {alarm:?}")),
+            }
+        }
+    }
+
+    pub(super) fn witness_sends(&mut self, node: NodeId, message: FromWitness) {
+        let Some(stream) = self.net.witness.get_mut(&node) else { return };
+        if matches!(message.body, Reply::Challenge { .. }) {
+            stream.session = Some(message.session);
+        }
+        if stream.session == Some(message.session) {
+            stream.down.push_back(message);
+        }
+    }
+
+    /// An operator asks at the witness.
+    pub fn operator(&mut self, request: OperatorRequest) {
+        self.witness_takes(witness::Input::Operator { ticket: 1, request });
+    }
+}

@@ -1,0 +1,196 @@
+//! Time: what becomes due.
+
+use super::host::Agent;
+use super::net::{BREAKS_AFTER, Kind, WITNESS, WitnessStream};
+use super::world::{World, timings};
+use picket_core::ids::{NodeId, StoreId};
+use picket_core::node::Input;
+use picket_core::time::{Duration, Instant};
+use picket_core::topology::PowerAction;
+use picket_core::witness::{self, Witness};
+
+impl World {
+    pub(super) fn pass_time(&mut self) {
+        let next = self.next_instant();
+        self.now = next.max(self.now);
+        self.due_hosts();
+        self.due_streams();
+        if self.witness_at.is_some_and(|at| at <= self.now) {
+            self.witness_at = None;
+            let store = self.record.as_ref().map_or(StoreId(77), |record| record.store);
+            let config = self.witness_config();
+            self.witness = Some(Box::new(Witness::new(config, self.record.clone(), store, self.now)));
+            self.witness_takes(witness::Input::Tick);
+            self.tell(|| "witness starts".into());
+        }
+        if self.witness.is_some() && self.witness_tick <= self.now {
+            self.witness_takes(witness::Input::Tick);
+        }
+        self.write_everywhere();
+    }
+
+    pub(super) fn next_instant(&self) -> Instant {
+        let effective = timings().watchdog.map(|watchdog| watchdog.effective);
+        let mut next = self.now + timings().heartbeat;
+        let mut consider = |at: Option<Instant>| next = next.min(at.unwrap_or(Instant::NEVER));
+        for host in self.hosts.values() {
+            let world = |at: Instant| at + host.lag;
+            consider(host.booted_at);
+            consider(host.daemon_at);
+            consider(host.stalled_until);
+            consider(host.paused_until);
+            if host.daemon_runs() {
+                consider(Some(world(host.tick_at)));
+            }
+            if host.paused_until.is_none() && self.setup.self_fence.watchdog_counts {
+                consider(host.watchdog_at(effective).map(world));
+            }
+            for agent in &host.agents {
+                consider(agent.acts_at);
+                consider(Some(agent.ends_at));
+            }
+        }
+        consider(self.witness_at);
+        consider(Some(self.witness_tick).filter(|_| self.witness.is_some()));
+        for stream in self.net.witness.values() {
+            consider(stream.obstructed.map(|since| since + BREAKS_AFTER));
+        }
+        next.max(self.now + Duration::from_nanos(1))
+    }
+
+    pub(super) fn due_hosts(&mut self) {
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in ids {
+            self.due_power(id);
+            self.due_agents(id);
+            self.due_daemon(id);
+        }
+    }
+
+    pub(super) fn due_power(&mut self, id: NodeId) {
+        let now = self.now;
+        let counts = self.setup.self_fence.watchdog_counts;
+        let effective = timings().watchdog.map(|watchdog| watchdog.effective).filter(|_| counts);
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.booted_at.is_some_and(|at| at <= now) {
+            host.booted_at = None;
+            host.boots += 1;
+            host.daemon_at = Some(now);
+        }
+        if host.paused_until.is_some_and(|at| at <= now) {
+            host.paused_until = None;
+        }
+        let fires = host.paused_until.is_none()
+            && host.watchdog_at(effective).is_some_and(|at| at <= host.clock(now));
+        if fires {
+            self.tell(|| format!("n{id}: the watchdog fires"));
+            super::properties::check_reset(self, id);
+            self.kill(id, true);
+        }
+    }
+
+    pub(super) fn due_agents(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let mut acts = Vec::new();
+        for agent in &mut host.agents {
+            if agent.acts_at.is_some_and(|at| at <= now) {
+                agent.acts_at = None;
+                acts.push((agent.target, agent.action));
+            }
+        }
+        let ended: Vec<Agent> = host
+            .agents
+            .iter()
+            .copied()
+            .filter(|agent| agent.ends_at <= now && agent.acts_at.is_none())
+            .collect();
+        // One that ended without a verdict may still act: its device has the command.
+        host.agents.retain(|agent| agent.ends_at > now || agent.acts_at.is_some());
+        for (target, action) in acts {
+            match action {
+                PowerAction::Off => self.kill(target, false),
+                PowerAction::On => self.power_on(target),
+            }
+        }
+        for agent in ended {
+            self.inbox.push_back((id, Input::DeviceDone { order: agent.order, verdict: agent.verdict }));
+        }
+    }
+
+    pub(super) fn due_daemon(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if !host.runs() || host.paused_until.is_some() {
+            return;
+        }
+        if host.daemon_at.is_some_and(|at| at <= now) {
+            self.start_daemon(id);
+            return;
+        }
+        if host.stalled_until.is_some_and(|at| at <= now) {
+            self.wakes(id);
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.daemon_runs() && host.tick_at <= host.clock(now) {
+            self.feed(id, Input::Tick);
+        }
+        self.connect(id);
+    }
+
+    /// A stopped daemon runs again. Its petting thread was stopped with it, perhaps between looking at the clock
+    /// and petting: it pets, looks again, is late, and resets.
+    pub(super) fn wakes(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.stalled_until = None;
+        let late =
+            host.pet_stop.is_some_and(|stop| stop < host.clock(now)) && self.setup.self_fence.watchdog_counts;
+        let held: Vec<Input> = host.release_held();
+        if late && !super::late_pet_goes_unnoticed() {
+            self.tell(|| format!("n{id}: a late pet is noticed"));
+            super::properties::check_reset(self, id);
+            self.kill(id, true);
+            return;
+        }
+        if late && let Some(host) = self.hosts.get_mut(&id) {
+            host.pet_stop = Some(host.clock(now));
+        }
+        for input in held {
+            self.inbox.push_back((id, input));
+        }
+        self.feed(id, Input::Tick);
+    }
+
+    pub(super) fn connect(&mut self, id: NodeId) {
+        let may = self.witness.is_some() && self.net.connects(id, WITNESS, Kind::Stream) && self.listens(id);
+        if may && !self.net.witness.contains_key(&id) {
+            let run = self.hosts.get(&id).map_or(0, |host| host.runs);
+            self.net.witness.insert(id, WitnessStream { run, ..WitnessStream::default() });
+            self.witness_takes(witness::Input::Connected { node: id });
+        }
+    }
+
+    pub(super) fn due_streams(&mut self) {
+        let now = self.now;
+        let ids: Vec<NodeId> = self.net.witness.keys().copied().collect();
+        for id in ids {
+            let connects = self.net.connects(id, WITNESS, Kind::Stream);
+            let host = self.hosts.get(&id);
+            let up = host.is_some_and(|host| host.runs() && host.paused_until.is_none());
+            let Some(stream) = self.net.witness.get_mut(&id) else { continue };
+            let same = host.is_some_and(|host| host.daemon.is_some() && host.runs == stream.run);
+            if connects && up && same {
+                stream.obstructed = None;
+                continue;
+            }
+            let since = *stream.obstructed.get_or_insert(now);
+            // A machine that came back has forgotten the stream and says so.
+            if connects && up && !same || now >= since + BREAKS_AFTER {
+                self.break_stream(id, false);
+            }
+        }
+        let old = |at: &Instant| now.since(*at) < BREAKS_AFTER;
+        self.net.peers.values_mut().for_each(|queue| queue.retain(|(at, _)| old(at)));
+    }
+}
