@@ -3,6 +3,9 @@
 //! The ledger's server checks the promotion's deadline again itself, right before it acts. While the connection
 //! is lost nothing is known of the server, so the role is then Unknown: it serves from its own process and goes on
 //! without us.
+//!
+//! Reports come from the notices alone, which only go forward. An answer's own status may be older than what was
+//! reported already; on an idle volume nothing would ever put that right.
 
 use super::{About, Life, Order, Teller, VolumeDriver};
 use crate::time::now;
@@ -61,20 +64,14 @@ async fn drive(
                 None => return,
             },
             notice = notices.next() => match notice {
-                Some(notice) => {
-                    if let Some(report) = report_of(&about, &notice, last.as_ref()) {
-                        last = Some(report.clone());
-                        teller.report(report).await;
-                    }
-                }
+                Some(notice) => news(&about, &notice, &mut last, &teller).await,
                 None => return,
             },
-            Some((command, outcome, status)) = working.next(), if !working.is_empty() => {
-                // The report first: what follows from the outcome may look at it.
-                if let Some(status) = status {
-                    let report = report(&about, &status);
-                    last = Some(report.clone());
-                    teller.report(report).await;
+            Some((command, outcome)) = working.next(), if !working.is_empty() => {
+                // The report first: what follows from the outcome may look at it. The notice of what was done came
+                // before the answer. Ends: at most a full queue of notices is there already.
+                while let Some(notice) = notices.try_next() {
+                    news(&about, &notice, &mut last, &teller).await;
                 }
                 teller.done(command, outcome).await;
             },
@@ -82,9 +79,14 @@ async fn drive(
     }
 }
 
-type Carried = (CommandId, CommandOutcome, Option<Box<Status>>);
+async fn news(about: &About, notice: &Notice, last: &mut Option<VolumeReport>, teller: &Teller) {
+    if let Some(report) = report_of(about, notice, last.as_ref()) {
+        *last = Some(report.clone());
+        teller.report(report).await;
+    }
+}
 
-async fn carry_out(client: Client, order: Order) -> Carried {
+async fn carry_out(client: Client, order: Order) -> (CommandId, CommandOutcome) {
     let Order { command, action } = order;
     let answered = match action {
         VolumeAction::Promote(promotion) => {
@@ -96,7 +98,7 @@ async fn carry_out(client: Client, order: Order) -> Carried {
                 Err(late) => {
                     let text =
                         format!("the promotion was valid until {:?}, it is {:?}", late.valid_until, late.now);
-                    return (command, CommandOutcome::Failed(text), None);
+                    return (command, CommandOutcome::Failed(text));
                 }
             }
         }
@@ -105,7 +107,7 @@ async fn carry_out(client: Client, order: Order) -> Carried {
         VolumeAction::Thaw { valid_until } => {
             if now() >= valid_until {
                 let text = format!("the thaw was valid until {valid_until:?}, it is later");
-                return (command, CommandOutcome::Failed(text), None);
+                return (command, CommandOutcome::Failed(text));
             }
             client.thaw().await
         }
@@ -113,12 +115,12 @@ async fn carry_out(client: Client, order: Order) -> Carried {
         VolumeAction::RequirePeer { peer } => client.require_peer(ledger::NodeId(peer.0)).await,
     };
     match answered {
-        Ok(status) => (command, CommandOutcome::Done, Some(status)),
+        Ok(_) => (command, CommandOutcome::Done),
         Err(error @ (ControlError::Refused(_) | ControlError::NotConnected)) => {
-            (command, CommandOutcome::Failed(error.to_string()), None)
+            (command, CommandOutcome::Failed(error.to_string()))
         }
         Err(error @ (ControlError::OutcomeUnknown | ControlError::Ended)) => {
-            (command, CommandOutcome::Unknown(error.to_string()), None)
+            (command, CommandOutcome::Unknown(error.to_string()))
         }
     }
 }

@@ -12,9 +12,12 @@ use picket_ledger::control::Client;
 use picket_ledger::ids::{Epoch, NodeId as LedgerNode};
 use picket_ledger::server::{Ports, Server};
 use picket_ledger::{Config, PeerConfig};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 async fn server(dir: &Path, node: u8, listen: SocketAddr, peer: Option<(u8, SocketAddr)>) -> Server {
@@ -159,4 +162,47 @@ async fn a_required_replica_that_is_gone_is_told_and_can_be_dropped() {
     driven.report(|report| report.complete_peers == peer).await;
     assert_eq!(driven.order(VolumeAction::RequirePeer { peer: NodeId(2) }).await, CommandOutcome::Done);
     driven.report(|report| report.required == peer).await;
+}
+
+/// Primary, with peer 2 connected.
+fn status(revision: u64, required: &[u8], complete: bool) -> Value {
+    let peer = json!({
+        "node": 2, "connected": true, "complete": complete, "behind": 0, "diverged": false, "max_epoch": 1,
+    });
+    json!({
+        "node": 1, "revision": revision, "role": "primary", "epoch": 1, "max_epoch": 1,
+        "activity": "writable", "frozen": false, "suspended": required, "superseded_by": null,
+        "required": required, "peers": [peer], "upstream": null,
+        "generation": { "current": "1", "history": [] }, "complete": true, "diverged": false, "last_seq": 0,
+        "committed_seq": 0, "acked": 0, "discarded_total": 0, "rejected": {},
+    })
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_by_news_takes_nothing_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("1.sock")).unwrap();
+    let mut driven = drive(dir.path());
+    let (read, mut write) = listener.accept().await.unwrap().0.into_split();
+    let mut requests = BufReader::new(read).lines();
+    let mut say = async |line: Value| write.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    requests.next_line().await.unwrap().unwrap();
+    say(json!({ "type": "event", "schema": 1, "status": status(1, &[2], false) })).await;
+    let peer = NodeSet::only(NodeId(2));
+    driven.report(|report| report.lost == peer).await;
+
+    let action = VolumeAction::DropPeer { peer: NodeId(2) };
+    driven.orders.send(Order { command: CommandId(1), action }).await.unwrap();
+    requests.next_line().await.unwrap().unwrap();
+    say(json!({ "type": "event", "schema": 1, "status": status(3, &[], true) })).await;
+    driven.report(|report| report.complete_peers == peer).await;
+    say(json!({ "type": "done", "schema": 1, "id": 2, "status": status(2, &[], false) })).await;
+    let outcome = loop {
+        if let Some(outcome) = driven.next().await {
+            break outcome;
+        }
+    };
+    assert_eq!(outcome, CommandOutcome::Done);
+    let newest = driven.newest.unwrap();
+    assert_eq!((newest.complete_peers, newest.lost), (peer, NodeSet::EMPTY));
 }
