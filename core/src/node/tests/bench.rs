@@ -234,7 +234,11 @@ impl Bench {
 
     /// Up, connected, past its quarantine, Secondary; B holds with epoch 1 and beats.
     pub(super) fn standby(loss_action: LossAction) -> Self {
-        let mut bench = Self::new(config(loss_action));
+        Self::standby_with(config(loss_action))
+    }
+
+    pub(super) fn standby_with(config: Config) -> Self {
+        let mut bench = Self::new(config);
         bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
         let register = bench.register_view(Some(B), 1, Self::both(), 1);
         bench.connect(register);

@@ -1,6 +1,7 @@
 //! Tests of the node machine: one rule each, and the table of every phase and input.
 
 mod bench;
+mod fences;
 mod grants;
 mod leases;
 mod moves;

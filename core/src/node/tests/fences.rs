@@ -1,0 +1,65 @@
+use super::super::*;
+use super::bench::requests;
+use super::*;
+use crate::ids::{BootId, PermitId};
+use crate::message::*;
+use crate::topology::{Device, DeviceKind, DeviceOrder, DeviceVerdict, FencePlan, Level};
+use alloc::vec;
+use alloc::vec::Vec;
+
+const TIMEOUT_MS: u64 = 1000;
+
+/// Permitted to fence B, with one retry.
+fn permitted() -> (Bench, Vec<Effect>) {
+    let timeout = ms(TIMEOUT_MS);
+    let device = Device { kind: DeviceKind::Power, timeout, retries: 1, delay: ms(0) };
+    let mut config = bench::config(LossAction::Osu);
+    config.fencing = [(B, FencePlan { levels: vec![Level { devices: vec![device] }] })].into();
+    let mut bench = Bench::standby_with(config);
+    let effects = bench.wait(ms(600));
+    let attempt = requests(&effects).into_iter().find_map(|request| match request {
+        Request::RequestFence(request) => Some(request.attempt),
+        _ => None,
+    });
+    let attempt = attempt.expect("B is silent");
+    let (permit, target_boot) = (PermitId(1), BootId(0xB1));
+    let permit = Permit { permit, attempt, target: B, target_boot, keep_off: false };
+    let effects = bench.say(Reply::Permit(permit));
+    (bench, effects)
+}
+
+fn order(effects: &[Effect]) -> &DeviceOrder {
+    let found = effects.iter().find_map(|effect| match effect {
+        Effect::Device(order) => Some(order),
+        _ => None,
+    });
+    found.expect("a device is to run")
+}
+
+#[test]
+fn no_run_of_an_agent_outlasts_the_permit() {
+    let (mut bench, effects) = permitted();
+    let first = order(&effects);
+    let started_at = bench.now;
+    assert!(first.start_before <= started_at + bench.node.config().params.start_within);
+    let input = Input::DeviceDone { order: first.order, verdict: DeviceVerdict::Unknown };
+    bench.now = started_at + ms(7000);
+    let effects = bench.step(input);
+    let retry = order(&effects);
+    assert!(retry.start_before < bench.now, "the daemon was stalled; the witness may have permitted another");
+    let input = Input::DeviceDone { order: retry.order, verdict: DeviceVerdict::TooLate };
+    let effects = bench.step(input);
+    let reported = requests(&effects).into_iter().any(|request| {
+        matches!(request, Request::ReportFence(report) if report.outcome == crate::evidence::FenceOutcome::Unknown)
+    });
+    assert!(reported, "an agent had run: {effects:?}");
+}
+
+#[test]
+fn a_retry_in_time_may_run() {
+    let (mut bench, effects) = permitted();
+    let input = Input::DeviceDone { order: order(&effects).order, verdict: DeviceVerdict::Unknown };
+    bench.now = bench.now + ms(TIMEOUT_MS);
+    let effects = bench.step(input);
+    assert!(order(&effects).start_before > bench.now);
+}
