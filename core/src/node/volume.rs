@@ -223,6 +223,13 @@ impl Node {
                 self.settle_release(now, id, out);
                 self.settle_attempt(now, id, out);
             }
+            Phase::Active(held) if volume.is_seen_frozen() => {
+                // A freeze that was ordered before the promotion was done after it, or the replica was frozen before.
+                if let Some(volume) = self.volumes.get_mut(&id) {
+                    volume.phase = Phase::Frozen(held);
+                }
+                self.settle_frozen(now, id, out);
+            }
             Phase::Active(_) => {
                 self.settle_insync(now, id, out);
                 self.settle_handover(now, id, out);

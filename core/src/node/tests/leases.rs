@@ -134,3 +134,17 @@ fn a_restart_of_the_daemon_adopts_what_runs() {
     assert!(actions(&effects).is_empty(), "{effects:?}");
     assert_eq!((lease_left(&bench), bench.phase().held().map(|held| held.epoch)), (left, Some(Epoch(2))));
 }
+
+#[test]
+fn a_promoted_volume_that_is_still_frozen_is_thawed() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.grant(&effects, 2);
+    let mut frozen = report(Role::Primary);
+    frozen.frozen = true;
+    let mut effects = bench.step(Input::Volume { volume: V, report: frozen });
+    effects.extend(bench.done());
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+    bench.done();
+    assert!(matches!(bench.phase(), Phase::Active(_)));
+}
