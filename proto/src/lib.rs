@@ -2,7 +2,7 @@
 //!
 //! [`v1`] is generated from `picket/v1/*.proto`, checked in, and compared with the schema by a test. Outside of
 //! [`convert`] nobody turns wire messages into the core's or back; what does not fit is refused there, with the
-//! path of the field. [`beat`] is the heartbeats' own compact form. [`digest`] is the fingerprint by which node
+//! path of the field. [`beat`] is the heartbeats' own compact form. [`digest()`] is the fingerprint by which node
 //! and witness see that they were configured alike. [`relay`] is what a node signs when a peer carries its
 //! release to the witness.
 #![forbid(unsafe_code)]

@@ -1,7 +1,7 @@
 //! `process`: the power switch of a lab machine.
 //!
 //! A lab machine is a set of processes under a supervisor, which plays the hardware; its power
-//! switch is a Unix socket (see [`power`](crate::power)). Only the supervisor's own word `off`,
+//! switch is a Unix socket (see [`power`]). Only the supervisor's own word `off`,
 //! said after it has seen every process of the machine gone, is off. A supervisor that does not
 //! answer may be a controller without power, or a cut line: unknown, never off.
 
