@@ -4,7 +4,7 @@
 //! have made before it asks for anything (the quarantine, L+G), and adopts a volume that still runs only with the
 //! grant that `/run` shows for this very boot.
 
-use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Releasing, Stopping, Volume};
+use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Stopping, Volume};
 use super::{Config, Disk, Event, Role, Run, SCHEMA, VolumeAction};
 use crate::detector::PeerWatch;
 use crate::ids::{BootId, Nonce, VolumeId};
@@ -85,15 +85,18 @@ impl Node {
         let kept = self.kept;
         let lease = self.config.params.lease;
         let held = self.run.held.get(&id).copied();
-        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        let (Some(volume), Some(config)) = (self.volumes.get_mut(&id), self.config.volumes.get(&id)) else {
+            return;
+        };
         let Some(report) = volume.report.as_ref() else { return };
         match (report.role, held) {
             (Role::Secondary, Some(held)) => {
-                volume.phase = Phase::Secondary;
-                volume.releasing =
-                    Some(Releasing { epoch: held.epoch, successor: None, asked: None, relay_at: now });
-                self.run.held.remove(&id);
-                out.run = true;
+                // The former daemon may have ordered the promotion and died: the order is still good while the
+                // lease lasts. Until then nobody can say that the volume stays inactive, so it is not released.
+                volume.former_orders_until = held.lease_until.min(now + lease);
+                let held = Some(Held { epoch: held.epoch, lease_until: held.lease_until });
+                let deadline = now + config.demote_timeout;
+                volume.phase = Phase::Stopping(Stopping { held, successor: None, deadline });
             }
             (Role::Secondary, None) => volume.phase = Phase::Secondary,
             (Role::Primary, Some(held)) => {

@@ -115,6 +115,8 @@ pub(super) struct Volume {
     pub(super) promoted_at: Instant,
     /// Peers that have had everything at some time since then.
     pub(super) met: NodeSet,
+    /// A promotion that a former daemon of this boot ordered may be done until then.
+    pub(super) former_orders_until: Instant,
     /// The holder is heard and has not been saying that it holds this, since.
     pub(super) unclaimed_since: Option<Instant>,
     /// Until then a holder is expected to hand over to this node.
@@ -327,6 +329,7 @@ impl Volume {
             cooldown_until: Instant::BOOT,
             promoted_at: Instant::BOOT,
             met: NodeSet::EMPTY,
+            former_orders_until: Instant::BOOT,
             unclaimed_since: None,
             expecting_until: None,
             handover: None,
@@ -411,6 +414,7 @@ impl Instants for Volume {
         visit(&mut self.retry_at);
         visit(&mut self.cooldown_until);
         visit(&mut self.promoted_at);
+        visit(&mut self.former_orders_until);
         self.unclaimed_since.instants(visit);
         self.expecting_until.instants(visit);
         if let Some(handover) = &mut self.handover {

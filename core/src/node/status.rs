@@ -260,6 +260,7 @@ impl Node {
             }
             volume.command.iter().for_each(|command| consider(command.deadline));
             consider(volume.cooldown_until);
+            consider(volume.former_orders_until);
             consider(volume.retry_at);
         }
         self.run.promises.iter().for_each(|promise| consider(promise.until));

@@ -255,10 +255,10 @@ impl Node {
         if volume.command.is_some() {
             return;
         }
-        if volume.is_verified_inactive() {
-            self.stopped(now, id, stopping.held.map(|held| held.epoch), stopping.successor, out);
-        } else {
+        if !volume.is_verified_inactive() {
             self.command(now, id, VolumeAction::Demote { deadline: stopping.deadline }, out);
+        } else if now >= volume.former_orders_until {
+            self.stopped(now, id, stopping.held.map(|held| held.epoch), stopping.successor, out);
         }
     }
 

@@ -191,6 +191,7 @@ impl World {
             }
             Fault::WitnessKill => self.witness_comes_back(),
             Fault::WitnessReplaced { backup } => {
+                self.orphan_permits();
                 let record = if backup { self.backup.clone() } else { None };
                 self.witness.disk.replace(record);
                 self.witness.store = StoreId(self.rng.wide());

@@ -33,6 +33,9 @@ pub struct Oracle {
     holders: BTreeMap<(VolumeId, Epoch), (NodeId, BootId)>,
     durable_epochs: BTreeMap<(NodeId, VolumeId), Epoch>,
     agents: BTreeMap<NodeId, (NodeId, OrderId)>,
+    /// Permits that were live in a store which is gone: target, fencer, until when it would have lived. The store that took its place cannot know
+    /// them, and nothing promises that it does.
+    orphans: BTreeMap<(NodeId, NodeId), Time>,
     granted: BTreeMap<VolumeId, Epoch>,
 }
 
@@ -170,6 +173,7 @@ impl World {
         let target = order.target;
         if let Some((other, id)) = self.oracle.agents.insert(target, (node, order.id))
             && other != node
+            && !self.is_orphan(target, other)
         {
             let text = format!("agents of nodes {other} ({id:?}) and {node} work on node {target}");
             self.violated("one-fence", text);
@@ -192,9 +196,27 @@ impl World {
     }
 
     fn has_permit(&self, target: NodeId, fencer: NodeId, permit: Option<picket_core::ids::PermitId>) -> bool {
+        if self.is_orphan(target, fencer) {
+            return true;
+        }
         let live = |record: &Record| record.nodes.get(&target).and_then(|known| known.permit);
         let live = self.witness.disk.read().and_then(live);
         live.is_some_and(|live| live.fencer == fencer && permit.is_none_or(|id| id == live.id))
+    }
+
+    /// The witness's store is about to be gone, and its live permits with it.
+    pub(super) fn orphan_permits(&mut self) {
+        let Some(record) = self.witness.disk.read() else { return };
+        let ends = |lives| self.now + nanos(lives) + SECOND;
+        let live = record.nodes.iter().filter_map(|(target, known)| {
+            known.permit.map(|live| ((*target, live.fencer), ends(live.lives)))
+        });
+        let orphans: Vec<_> = live.collect();
+        self.oracle.orphans.extend(orphans);
+    }
+
+    fn is_orphan(&self, target: NodeId, fencer: NodeId) -> bool {
+        self.oracle.orphans.get(&(target, fencer)).is_some_and(|until| self.now < *until)
     }
 
     fn is_serving(&self, node: NodeId) -> bool {

@@ -148,3 +148,38 @@ fn a_promoted_volume_that_is_still_frozen_is_thawed() {
     bench.done();
     assert!(matches!(bench.phase(), Phase::Active(_)));
 }
+
+#[test]
+fn what_a_former_daemon_ordered_may_still_be_done() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.grant(&effects, 2);
+    bench.restart_daemon();
+    let mut effects = bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    let register = bench.register_view(Some(A), 2, Bench::both(), 3);
+    effects.extend(bench.connect(register));
+    effects.extend(bench.live(ms(500)));
+    let releases = |effects: &[Effect]| {
+        requests(effects).iter().any(|request| matches!(request, Request::Release { epoch: Epoch(2), .. }))
+    };
+    assert!(!releases(&effects), "the promotion is on its way and still good");
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]), "{effects:?}");
+    assert!(releases(&bench.done()));
+}
+
+#[test]
+fn a_grant_of_a_former_daemon_is_released_when_its_promotion_is_void() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.grant(&effects, 2);
+    let lease = bench.node.config().params.lease;
+    bench.restart_daemon();
+    bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    let register = bench.register_view(Some(A), 2, Bench::both(), 3);
+    bench.connect(register);
+    let effects = bench.live(lease);
+    let released =
+        requests(&effects).iter().any(|request| matches!(request, Request::Release { epoch: Epoch(2), .. }));
+    assert!(released && !resets(&effects), "{effects:?}");
+}
