@@ -5,7 +5,7 @@ use std::path::Path;
 /// Each scenario with some seeds: the times in it must not depend on luck.
 #[test]
 fn every_row_of_the_failure_matrix() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     assert!(names.len() >= 35, "{names:?}");

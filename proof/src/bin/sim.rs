@@ -1,9 +1,9 @@
 //! `sim --seeds 2000 [--start S] [--nodes n]`, `sim replay SEED`, `sim shrink SEED`, `sim scenarios`.
 
-use picket_tests::sim::coverage::Coverage;
-use picket_tests::sim::play::play;
-use picket_tests::sim::run::{Outcome, Plan};
-use picket_tests::sim::shrink::shrink;
+use picket_proof::sim::coverage::Coverage;
+use picket_proof::sim::play::play;
+use picket_proof::sim::run::{Outcome, Plan};
+use picket_proof::sim::shrink::shrink;
 use std::process::ExitCode;
 
 struct Options {
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 
 /// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
 fn scenarios(words: &[&str]) -> ExitCode {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         eprintln!("{}: cannot be read", folder.display());
         return ExitCode::from(2);

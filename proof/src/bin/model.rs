@@ -3,7 +3,7 @@
 //! `model [--states N] [--family TEXT] [--shift K]` explores the families; `model mutants` shows that each
 //! known-wrong rule is found (in a build with `--cfg picket_mutants`).
 
-use picket_tests::model::{explore, families};
+use picket_proof::model::{explore, families};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
