@@ -7,7 +7,7 @@ use crate::multicall::Program;
 use crate::session::Session;
 use crate::verbs;
 use clap::Parser;
-use picket_fence::command::{self, Call};
+use picket_fence::command;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -84,26 +84,14 @@ fn meatclient(rest: &[OsString]) -> ExitCode {
 
 fn fence(words: &[OsString], used: usize) -> ExitCode {
     // Under `run-as` the name is the word before the rest, else that of the link.
-    let name = words.get(used - 1).map(PathBuf::from).unwrap_or_default();
-    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = words.get(used - 1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let rest = words.get(used..).unwrap_or_default();
     let rest: Vec<String> = rest.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     agent(&name, &rest)
 }
 
 fn agent(name: &str, words: &[String]) -> ExitCode {
-    let done = command::run(Call {
-        name,
-        words,
-        stdin: &mut io::stdin(),
-        out: &mut io::stdout(),
-        pcmk_service: std::env::var("PCMK_service").ok(),
-        system_log: true,
-    });
-    match done {
-        Ok(exit) => exit.into(),
-        Err(error) => failed(&format_args!("{name}: {error}")),
-    }
+    command::main_as(name, words).into()
 }
 
 /// The server only: the tools around it are the installed program's.

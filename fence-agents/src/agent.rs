@@ -1,8 +1,10 @@
 //! One agent from its first byte of input to its exit status.
 
 use crate::action::{Action, Run};
+use crate::caller::Caller;
 use crate::device::{DeviceError, State};
 use crate::exit::Exit;
+use crate::gate::{self, OpenGate};
 use crate::input::{InputError, Options};
 use crate::metadata;
 use crate::registry::DeviceKind;
@@ -25,8 +27,8 @@ pub struct Surroundings<'a> {
     pub stdin: &'a mut dyn Read,
     /// Where the answer goes.
     pub out: &'a mut dyn Write,
-    /// The environment variable `PCMK_service`.
-    pub pcmk_service: Option<String>,
+    /// Who started the agent.
+    pub caller: Caller,
     /// Whether messages also go to the system log.
     pub system_log: bool,
 }
@@ -62,9 +64,7 @@ pub fn run(kind: &'static DeviceKind, around: Surroundings<'_>) -> io::Result<Ex
     match parsed {
         Some(Action::Metadata) => metadata::xml(kind, around.out).map(|()| Exit::Success),
         Some(Action::Manpage) => metadata::manual(kind, around.out).map(|()| Exit::Success),
-        Some(action) => {
-            perform(kind, action, options, around.pcmk_service.as_deref(), around.system_log, around.out)
-        }
+        Some(action) => perform(kind, action, options, around.caller, around.system_log, around.out),
         None => {
             let error = InputError::Unusable(format!("Failed: Unrecognised action '{action}'"));
             Ok(refuse(&Reporter::local(&name), &error))
@@ -98,7 +98,7 @@ fn perform(
     kind: &'static DeviceKind,
     action: Action,
     options: Options,
-    pcmk_service: Option<&str>,
+    caller: Caller,
     system_log: bool,
     out: &mut dyn Write,
 ) -> io::Result<Exit> {
@@ -113,7 +113,10 @@ fn perform(
     if !findings.is_empty() {
         return Ok(Exit::Failed);
     }
-    let prepared = Timing::read(&options, pcmk_service).and_then(|timing| {
+    if let Some(open) = kind.gate {
+        return at_gate(open, action, &options, caller, &report, out);
+    }
+    let prepared = Timing::read(&options, caller).and_then(|timing| {
         let plugs = if action.needs_plug() { options.plugs()? } else { Vec::new() };
         let options = Arc::new(options);
         Ok((timing, plugs, Arc::clone(&options), Runner::new(kind, options, timing)?))
@@ -137,6 +140,22 @@ fn perform(
     };
     runner.close();
     exit
+}
+
+fn at_gate(
+    open: OpenGate,
+    action: Action,
+    options: &Options,
+    caller: Caller,
+    report: &Reporter,
+    out: &mut dyn Write,
+) -> io::Result<Exit> {
+    let plugs = if action.needs_plug() { options.plugs() } else { Ok(Vec::new()) };
+    let opened = plugs.and_then(|plugs| Ok((plugs, open(options, caller)?)));
+    match opened {
+        Ok((plugs, mut gate)) => gate::perform(gate.as_mut(), action, &plugs, caller, report, out),
+        Err(error) => Ok(refuse(report, &error)),
+    }
 }
 
 fn monitor(runner: &mut Runner, report: &Reporter) -> Exit {

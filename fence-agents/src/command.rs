@@ -8,11 +8,13 @@
 //! ```
 
 use crate::agent::{self, Surroundings};
+use crate::caller::Caller;
 use crate::devices::meatware::audit::Actor;
 use crate::devices::meatware::confirm::{self, Wish};
 use crate::exit::Exit;
 use crate::metadata;
 use crate::registry::{self, DEVICES, DeviceKind};
+use crate::report::{Reporter, Severity};
 use std::env;
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
@@ -43,8 +45,8 @@ pub struct Call<'a> {
     pub stdin: &'a mut dyn Read,
     /// Standard output.
     pub out: &'a mut dyn Write,
-    /// The environment variable `PCMK_service`.
-    pub pcmk_service: Option<String>,
+    /// Who started the program.
+    pub caller: Caller,
     /// Whether messages also go to the system log.
     pub system_log: bool,
 }
@@ -54,14 +56,25 @@ pub struct Call<'a> {
 pub fn main() -> Exit {
     let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let called = words.next().unwrap_or_default();
-    let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let words: Vec<String> = words.collect();
+    main_as(&called, &words.collect::<Vec<_>>())
+}
+
+/// The same under another name: `called` is what the program was called by, with its path.
+#[must_use]
+pub fn main_as(called: &str, words: &[String]) -> Exit {
+    let name = Path::new(called).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name != CONFIRM_NAME
+        && let Err(error) = picket_host::sys::forbid_core_dumps()
+    {
+        // Only what could be left behind by a crash is at stake; a fence does not wait for it.
+        Reporter::local(&name).say(Severity::Warning, &format!("core dumps cannot be forbidden: {error}"));
+    }
     let result = run(Call {
         name: &name,
-        words: &words,
+        words,
         stdin: &mut io::stdin(),
         out: &mut io::stdout(),
-        pcmk_service: env::var("PCMK_service").ok(),
+        caller: Caller::of_environment(|variable| env::var(variable).ok()),
         system_log: true,
     });
     result.unwrap_or_else(|error| {
@@ -81,7 +94,7 @@ pub fn run(call: Call<'_>) -> io::Result<Exit> {
     // Only the agents' own names: a program called "process" is none of ours.
     if call.name.starts_with(registry::AGENT_PREFIX) {
         return match registry::find(call.name) {
-            Some(kind) => agent(kind, call.words, call.stdin, call.out, call.pcmk_service, call.system_log),
+            Some(kind) => agent(kind, call.words, call.stdin, call.out, call.caller, call.system_log),
             None => unknown_device(call.name),
         };
     }
@@ -106,7 +119,7 @@ pub fn run(call: Call<'_>) -> io::Result<Exit> {
             Ok(Exit::Failed)
         }
         (device, rest) => match registry::find(device) {
-            Some(kind) => agent(kind, rest, call.stdin, call.out, call.pcmk_service, call.system_log),
+            Some(kind) => agent(kind, rest, call.stdin, call.out, call.caller, call.system_log),
             None => unknown_device(device),
         },
     }
@@ -117,10 +130,10 @@ fn agent(
     words: &[String],
     stdin: &mut dyn Read,
     out: &mut dyn Write,
-    pcmk_service: Option<String>,
+    caller: Caller,
     system_log: bool,
 ) -> io::Result<Exit> {
-    agent::run(kind, Surroundings { words, stdin, out, pcmk_service, system_log })
+    agent::run(kind, Surroundings { words, stdin, out, caller, system_log })
 }
 
 fn unknown_device(name: &str) -> io::Result<Exit> {

@@ -12,6 +12,8 @@ pub enum Exit {
     Failed,
     /// 2: only for `status`: the machine is off.
     StatusOff,
+    /// 2, given only to Picket's daemon by a gate: the fence should not happen.
+    GateAbort,
 }
 
 impl Exit {
@@ -21,7 +23,7 @@ impl Exit {
         match self {
             Self::Success => 0,
             Self::Failed => 1,
-            Self::StatusOff => 2,
+            Self::StatusOff | Self::GateAbort => 2,
         }
     }
 }

@@ -19,11 +19,13 @@
 
 pub mod action;
 pub mod agent;
+pub mod caller;
 pub mod command;
 pub mod deadline;
 pub mod device;
 pub mod devices;
 pub mod exit;
+pub mod gate;
 pub mod input;
 pub mod metadata;
 pub mod options;
@@ -31,4 +33,6 @@ pub mod power;
 pub mod registry;
 pub mod report;
 pub mod runner;
+pub mod secret;
 pub mod timing;
+pub mod tool;

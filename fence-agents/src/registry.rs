@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::device::Device;
 use crate::devices::{meatware, process};
+use crate::gate::OpenGate;
 use crate::input::{InputError, Options};
 use crate::options::{FIRST, LAST, OptionSpec};
 
@@ -13,6 +14,9 @@ pub const AGENT_PREFIX: &str = "fence_picket_";
 pub const DEVICES: &[&DeviceKind] = &[&meatware::KIND, &process::KIND];
 
 /// A kind of device: all that is known about it before it is opened.
+///
+/// Written as `DeviceKind { …, ..DeviceKind::BASE }`, so that a field that only some devices need is
+/// no work for the others.
 #[derive(Debug)]
 pub struct DeviceKind {
     /// Its name, as in `fence_picket_<name>`.
@@ -31,9 +35,30 @@ pub struct DeviceKind {
     pub reads_state: bool,
     /// Checks the options and makes the device. Sends nothing yet.
     pub open: fn(&Options) -> Result<Box<dyn Device>, InputError>,
+    /// Makes a gate instead of a device; see [`crate::gate`].
+    pub gate: Option<OpenGate>,
+    /// Names that it also answers to in the older `external/` interface, where its users come from.
+    pub external_names: &'static [&'static str],
+    /// Parameters of the older `external/` interface: `(their name, our option)`.
+    pub external_options: &'static [(&'static str, &'static str)],
 }
 
 impl DeviceKind {
+    /// What most devices are: a power switch with the common options only.
+    pub const BASE: Self = Self {
+        name: "",
+        shortdesc: "",
+        longdesc: "",
+        options: &[],
+        defaults: &[],
+        powers_on: true,
+        reads_state: true,
+        open: |_| Err(InputError::Unusable("this is no power device".to_owned())),
+        gate: None,
+        external_names: &[],
+        external_options: &[],
+    };
+
     /// The name of the agent: `fence_picket_<name>`.
     #[must_use]
     pub fn agent_name(&self) -> String {

@@ -3,6 +3,7 @@
 //! Under Pacemaker, or with `disable_timeout`, the caller's timeout is the only one: the limits
 //! become [`Deadline::NEVER`]. The waits that were asked for (delay, `power_wait`) stay.
 
+use crate::caller::Caller;
 use crate::deadline::Deadline;
 use crate::device::Limits;
 use crate::input::{InputError, Options};
@@ -17,9 +18,6 @@ pub const POLL_PAUSE_LEAST: Duration = Duration::from_millis(10);
 
 /// The most that `retry_on` may ask for: 100 attempts outlast every timeout of a caller.
 pub const RETRY_ON_MAX: u32 = 100;
-
-/// What Pacemaker's fencer puts into `PCMK_service`.
-pub const PACEMAKER_FENCER: &str = "pacemaker-fenced";
 
 /// Waits and limits of one run.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +36,12 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Reads the options. `pcmk_service` is the environment variable of that name.
+    /// Reads the options. Under Pacemaker there are no limits.
     ///
     /// # Errors
     /// A value that is no number of seconds, or a `retry_on` above [`RETRY_ON_MAX`].
-    pub fn read(options: &Options, pcmk_service: Option<&str>) -> Result<Self, InputError> {
-        let unlimited =
-            options.truth("disable_timeout")?.unwrap_or_else(|| pcmk_service == Some(PACEMAKER_FENCER));
+    pub fn read(options: &Options, caller: Caller) -> Result<Self, InputError> {
+        let unlimited = options.truth("disable_timeout")?.unwrap_or_else(|| caller == Caller::Pacemaker);
         let limit = |name| -> Result<Option<Duration>, InputError> {
             let span = options.seconds(name)?;
             // Zero means "no limit" in the agent interface.

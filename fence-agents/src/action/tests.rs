@@ -2,6 +2,7 @@
 //! today are known for is a script here.
 
 use super::*;
+use crate::caller::Caller;
 use crate::deadline::Deadline;
 use crate::device::{Device, Limits, Outlet};
 use crate::input::{InputError, Options};
@@ -68,16 +69,7 @@ fn open(_: &Options) -> Result<Box<dyn Device>, InputError> {
     })))
 }
 
-static KIND: DeviceKind = DeviceKind {
-    name: "scripted",
-    shortdesc: "",
-    longdesc: "",
-    options: &[],
-    defaults: &[],
-    powers_on: true,
-    reads_state: true,
-    open,
-};
+static KIND: DeviceKind = DeviceKind { name: "scripted", open, ..DeviceKind::BASE };
 
 fn scripted(states: &[Step], sets: &[Result<(), DeviceError>]) -> (Scripted, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::default();
@@ -100,7 +92,7 @@ fn run(action: Action, states: &[Step], sets: &[Result<(), DeviceError>], more: 
     NEXT.with(|next| *next.borrow_mut() = Some(device));
     let text = format!("power_timeout=0.05\nlogin_timeout=0.02\nshell_timeout=0.02\nport=n1\n{more}");
     let options = Options::from_lines(&KIND, &text);
-    let (timing, plugs) = (Timing::read(&options, None).unwrap(), options.plugs().unwrap());
+    let (timing, plugs) = (Timing::read(&options, Caller::Anyone).unwrap(), options.plugs().unwrap());
     let mut runner = Runner::new(&KIND, Arc::new(options), timing).unwrap();
     let report = Reporter::local("test");
     let mut out = Vec::new();

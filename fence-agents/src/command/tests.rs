@@ -8,7 +8,7 @@ fn run_as(name: &str, words: &[&str], stdin: &str) -> (Exit, String) {
         words: &words,
         stdin: &mut stdin.as_bytes(),
         out: &mut out,
-        pcmk_service: None,
+        caller: Caller::Anyone,
         system_log: false,
     };
     (run(call).unwrap(), String::from_utf8(out).unwrap())

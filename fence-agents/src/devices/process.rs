@@ -27,6 +27,7 @@ For demonstrations and tests only. It fences no real machine.",
     powers_on: true,
     reads_state: true,
     open,
+    ..DeviceKind::BASE
 };
 
 fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {

@@ -1,6 +1,7 @@
 use super::*;
+use crate::caller::{Caller, PACEMAKER_FENCER, ROLE_GATE};
 use crate::devices::process::KIND;
-use crate::timing::{PACEMAKER_FENCER, Timing};
+use crate::timing::Timing;
 
 fn lines(text: &str) -> Options {
     Options::from_lines(&KIND, text)
@@ -92,19 +93,34 @@ fn seconds_have_bounds() {
 
 #[test]
 fn under_pacemaker_its_timeout_is_the_only_one() {
-    let limited = |text: &str, service| {
-        let timing = Timing::read(&lines(text), service).unwrap();
-        let calls = timing.call();
-        let all = [timing.power(), calls.login, calls.call].map(|deadline| deadline.remaining().is_some());
-        assert!(all.iter().all(|one| *one == all[0]), "{text}: {all:?}");
-        all[0]
-    };
+    let limited =
+        |text: &str, service: Option<&str>| {
+            let caller = Caller::of_environment(|name| {
+                if name == "PCMK_service" { service.map(str::to_owned) } else { None }
+            });
+            let timing = Timing::read(&lines(text), caller).unwrap();
+            let calls = timing.call();
+            let all =
+                [timing.power(), calls.login, calls.call].map(|deadline| deadline.remaining().is_some());
+            assert!(all.iter().all(|one| *one == all[0]), "{text}: {all:?}");
+            all[0]
+        };
     assert!(limited("", None));
     assert!(limited("", Some("crm_resource")));
     assert!(!limited("", Some(PACEMAKER_FENCER)));
     assert!(limited("disable_timeout=0", Some(PACEMAKER_FENCER)));
     assert!(!limited("disable_timeout=true", None));
     assert!(!limited("power_timeout=0\nlogin_timeout=0\nshell_timeout=0", None));
+}
+
+#[test]
+fn only_the_exact_role_opens_a_gate() {
+    let of =
+        |role: &str| Caller::of_environment(|name| (name == "PICKET_FENCE_ROLE").then(|| role.to_owned()));
+    assert_eq!(of(ROLE_GATE), Caller::PicketGate);
+    for other in ["", "Gate", "power", "gate "] {
+        assert_eq!(of(other), Caller::Anyone, "{other:?}");
+    }
 }
 
 #[test]

@@ -315,7 +315,7 @@ async fn fence(spec: &MachineSpec, action: &str, more: &str) -> (Exit, String) {
             words: &[],
             stdin: &mut text.as_bytes(),
             out: &mut out,
-            pcmk_service: None,
+            caller: picket_fence::caller::Caller::Anyone,
             system_log: false,
         };
         let exit = agent::run(kind, around).unwrap();

@@ -64,6 +64,7 @@ that a person may need.",
     powers_on: false,
     reads_state: false,
     open,
+    ..DeviceKind::BASE
 };
 
 fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {

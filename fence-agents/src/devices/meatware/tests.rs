@@ -3,6 +3,7 @@
 use super::confirm::{ConfirmError, Wish, confirm};
 use super::*;
 use crate::agent::{self, Surroundings};
+use crate::caller::Caller;
 use crate::exit::Exit;
 use std::fs;
 use std::path::Path;
@@ -65,7 +66,7 @@ impl Site {
                 words: &[],
                 stdin: &mut text.as_bytes(),
                 out: &mut out,
-                pcmk_service: None,
+                caller: Caller::Anyone,
                 system_log: false,
             };
             let exit = agent::run(&KIND, around).unwrap();
