@@ -67,6 +67,9 @@ fn show(status: &Status, pending: &StatusPending, deny: bool, session: &mut Sess
         member.map(|member| member.boot.as_str()).filter(|boot| !boot.is_empty()).unwrap_or("not known");
     let holds = member.map(|member| list(&member.holds)).unwrap_or_default();
     session.tell(&format!("Machine:   {node} of cluster {}", status.cluster))?;
+    let site =
+        member.map(|member| member.site.as_str()).filter(|site| !site.is_empty()).unwrap_or("not given");
+    session.tell(&format!("Site:      {site}"))?;
     session.tell(&format!("Boot:      {boot}"))?;
     session.tell(&format!("Holds:     {holds}"))?;
     let paths = status.paths.iter().filter(|path| path.machine == *node);

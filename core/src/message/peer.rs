@@ -67,6 +67,15 @@ pub enum PeerBody {
         /// Where to.
         to: NodeId,
     },
+    /// The answer to [`PeerBody::MoveRequest`] when the move does not take place.
+    MoveRefused {
+        /// The volume.
+        volume: VolumeId,
+        /// Where it should have gone.
+        to: NodeId,
+        /// Why not.
+        refusal: Refusal,
+    },
     /// Pass this release on to the witness: I cannot reach it. The sender is verified inactive.
     RelayRelease {
         /// What is released.

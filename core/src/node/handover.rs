@@ -19,6 +19,7 @@ impl Node {
         now: Instant,
         id: VolumeId,
         to: NodeId,
+        asked_by: Option<NodeId>,
         out: &mut Out,
     ) -> Result<(), Refusal> {
         if to == self.config.me {
@@ -37,7 +38,7 @@ impl Node {
         if !self.link.registered {
             return Err(Refusal::NotRegistered);
         }
-        volume.handover = Some(Handover { to, request, give_up_at });
+        volume.handover = Some(Handover { to, asked_by, request, give_up_at });
         self.tell(to, PeerBody::HandoverOffer { request, volume: id, epoch: held.epoch }, out);
         Ok(())
     }
@@ -119,8 +120,10 @@ impl Node {
 
     fn handover_refused(&mut self, id: VolumeId, refusal: Refusal, out: &mut Out) {
         let handover = self.volumes.get_mut(&id).and_then(|volume| volume.handover.take());
-        if let Some(handover) = handover {
-            self.move_refused(id, handover.to, &refusal, out);
+        let Some(handover) = handover else { return };
+        self.move_refused(id, handover.to, &refusal, out);
+        if let Some(asker) = handover.asked_by {
+            self.tell(asker, PeerBody::MoveRefused { volume: id, to: handover.to, refusal }, out);
         }
     }
 
@@ -180,7 +183,7 @@ impl Node {
                 if let Some(stop) = &mut self.stop {
                     stop.tried = stop.tried.with(to);
                 }
-                if self.offer(now, id, to, out).is_err() {
+                if self.offer(now, id, to, None, out).is_err() {
                     self.stop_volume(now, id, held, None, out);
                 }
             }

@@ -63,7 +63,7 @@ impl Node {
         let holder = self.holder_of(id).map(|holder| holder.node);
         match holder {
             Some(node) if node == to => return Err(Refusal::AlreadyThere),
-            Some(node) if node == self.config.me => self.offer(now, id, to, out)?,
+            Some(node) if node == self.config.me => self.offer(now, id, to, None, out)?,
             Some(node) if self.is_heard(now, node) => {
                 self.tell(node, PeerBody::MoveRequest { volume: id, to }, out)
             }

@@ -163,8 +163,15 @@ impl Node {
                 self.handover_answered(now, from, request, volume, ready, out);
             }
             PeerBody::MoveRequest { volume, to } => {
-                if let Err(refusal) = self.offer(now, volume, to, out) {
-                    out.event(Event::NotGranted { volume, refusal });
+                if let Err(refusal) = self.offer(now, volume, to, Some(from), out) {
+                    out.event(Event::NotGranted { volume, refusal: refusal.clone() });
+                    self.tell(from, PeerBody::MoveRefused { volume, to, refusal }, out);
+                }
+            }
+            PeerBody::MoveRefused { volume, to, refusal } => {
+                // Only the holder's word ends a move that was asked for here.
+                if self.holder_of(volume).is_some_and(|holder| holder.node == from) {
+                    self.move_refused(volume, to, &refusal, out);
                 }
             }
             PeerBody::RelayRelease { release } => self.relay(now, from, release, out),

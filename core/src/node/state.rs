@@ -225,6 +225,8 @@ pub(super) struct Round {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Handover {
     pub(super) to: NodeId,
+    /// The node whose operator asked for it, if another than this one.
+    pub(super) asked_by: Option<NodeId>,
     pub(super) request: RequestId,
     pub(super) give_up_at: Instant,
 }

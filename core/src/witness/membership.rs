@@ -8,14 +8,27 @@ use crate::ids::{NodeId, NodeSet, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest};
 use crate::time::Duration;
 
-/// Takes an operator's request; who may ask what was checked by the transport.
-pub(super) fn operator(witness: &mut Witness, turn: &mut Turn, request: OperatorRequest) -> OperatorAnswer {
+/// Takes an operator's request and passes the answer to `tell`; who may ask what was checked by the transport.
+pub(super) fn operator(
+    witness: &mut Witness,
+    turn: &mut Turn,
+    request: OperatorRequest,
+    tell: impl FnOnce(&mut Witness, &mut Turn, OperatorAnswer),
+) {
+    let ends = match request {
+        OperatorRequest::Maintenance { node, length } if length.is_zero() => Some(node),
+        _ => None,
+    };
     let done = if witness.record.retired {
         Err(wrong_state("a witness in service: this store was retired"))
     } else {
         carry_out(witness, turn, request)
     };
-    done.unwrap_or_else(OperatorAnswer::Refused)
+    tell(witness, turn, done.unwrap_or_else(OperatorAnswer::Refused));
+    // Last, because the session that ends with the maintenance may be the one that carries the answer.
+    if let Some(node) = ends {
+        end_maintenance(witness, turn, node);
+    }
 }
 
 fn carry_out(
@@ -102,7 +115,6 @@ fn maintain(
 ) -> Result<OperatorAnswer, Refusal> {
     let known = witness.record.nodes.get_mut(&node).ok_or(Refusal::NotMember)?;
     if length.is_zero() {
-        end_maintenance(witness, turn, node);
         return Ok(OperatorAnswer::Done);
     }
     if let Some(live) = known.permit {

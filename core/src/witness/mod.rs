@@ -87,8 +87,9 @@ impl Witness {
             Input::Disconnected { session } => session::disconnected(self, session),
             Input::Message { node, message } => session::message(self, &mut turn, node, message),
             Input::Operator { ticket, request } => {
-                let answer = membership::operator(self, &mut turn, request);
-                turn.effects.push(Effect::OperatorAnswer { ticket, answer });
+                membership::operator(self, &mut turn, request, |_, turn, answer| {
+                    turn.effects.push(Effect::OperatorAnswer { ticket, answer });
+                });
             }
         }
         self.settle(&mut turn);
@@ -229,6 +230,13 @@ impl Witness {
     #[must_use]
     pub fn hears(&self) -> NodeSet {
         self.timers.heard.keys().copied().collect()
+    }
+
+    /// The peers that a node says it hears; empty if it says nothing about now.
+    #[must_use]
+    pub fn hears_of(&self, node: NodeId, now: Instant) -> NodeSet {
+        let beat = self.sessions.get(&node).and_then(|session| session.beat.as_ref());
+        beat.filter(|beat| beat.until > now).map_or(NodeSet::EMPTY, |beat| beat.hears)
     }
 
     /// What is left of the lease on a volume, guard included; none: nobody has one.

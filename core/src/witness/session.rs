@@ -202,8 +202,9 @@ fn request(witness: &mut Witness, turn: &mut Turn, node: NodeId, body: Request) 
         Request::AskOperator { permit } => meatware::ask(witness, turn, node, permit),
         Request::Check(check) => view::answer_check(witness, turn, node, check),
         Request::Operator { ticket, request } => {
-            let answer = membership::operator(witness, turn, request);
-            witness.send(turn, node, Reply::Operator { ticket, answer });
+            membership::operator(witness, turn, request, |witness, turn, answer| {
+                witness.send(turn, node, Reply::Operator { ticket, answer });
+            });
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) const MESSAGE_BYTES: usize = 8;
 /// may have arrived after the last look.
 const LOOK_AGAIN_MS: c_int = 10;
 
+/// Signals from here on are real-time ones; the first of those are the C library's own business.
+const LAST_STANDARD_SIGNAL: c_int = 31;
+
 /// What happens to descendants that outlive the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leftovers {
@@ -74,6 +77,11 @@ fn become_supervised(control: RawFd, leftovers: Leftovers) -> io::Result<()> {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         if libc::getppid() != supervisor || libc::setsid() < 0 {
             return Err(io::Error::from_raw_os_error(libc::ECHILD));
+        }
+        // A signal that whoever started us ignores stays ignored across an exec: `nohup` and a shell's background
+        // jobs ignore some. Two of the signals cannot be set, and are default anyway.
+        for signal in 1..=LAST_STANDARD_SIGNAL {
+            libc::signal(signal, libc::SIG_DFL);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut());
         // What we inherited ourselves is not the program's either. Marked, not closed: the

@@ -2,7 +2,7 @@
 
 use super::{HeartbeatPath, Member};
 use picket_core::ids::{NodeId, NodeSet};
-use picket_host::config::{Table, Unique, host_port, integer, name, socket_address};
+use picket_host::config::{Table, Unique, host_port, integer, name, socket_address, string};
 use std::collections::BTreeMap;
 
 /// Paths to one peer: more would only send the same heartbeat more often.
@@ -25,18 +25,22 @@ pub(super) fn read(
         let member_name = table.required("name", name());
         let id = table.required("id", integer(1..=NodeSet::MAX_NODES));
         let peer_address = table.required("peer_address", host_port());
+        let site = table.or("site", string(), String::new());
         names.add(table, "name", member_name.as_ref());
         ids.add(table, "id", id.as_ref());
-        read.push((table, member_name, id, peer_address));
+        read.push((table, member_name, id, peer_address, site));
     }
     // Without this node among them nobody knows which of them needs no paths; that is told elsewhere.
     let is_here = read.iter().any(|(_, name, ..)| name.as_deref() == me);
     let mut members = BTreeMap::new();
-    for (table, member_name, id, peer_address) in read {
+    for (table, member_name, id, peer_address, site) in read {
         let is_me = member_name.as_deref() == me || !is_here && !table.has("paths");
         let paths = paths(table, is_me, member_name.as_deref(), warnings);
         let member = (|| {
-            Some((NodeId(id?), Member { name: member_name?, peer_address: peer_address?, paths: paths? }))
+            Some((
+                NodeId(id?),
+                Member { name: member_name?, site, peer_address: peer_address?, paths: paths? },
+            ))
         })();
         members.extend(member);
     }

@@ -143,6 +143,8 @@ pub struct Config {
 pub struct Member {
     /// Its name, as its certificate has it.
     pub name: String,
+    /// Where it stands, for people who have to go there; may be empty.
+    pub site: String,
     /// Where it listens for its peers.
     pub peer_address: HostPort,
     /// The heartbeat paths from this node to it; none for this node itself.

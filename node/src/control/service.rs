@@ -231,7 +231,7 @@ impl Control for Service {
     }
 
     async fn version(&self, _: Request<v1::VersionRequest>) -> Result<Response<v1::Versions>, Status> {
-        Ok(Response::new(status::versions()))
+        Ok(Response::new(status::versions(&self.desk.witness)))
     }
 
     async fn fence_history(

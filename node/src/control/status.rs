@@ -4,6 +4,7 @@ use super::words::{self, ms};
 use super::{Desk, WatchdogStatus};
 use crate::config::{Volume, VolumeDriver};
 use crate::driver::Snapshot;
+use crate::witness_client::Link;
 use core::sync::atomic::Ordering;
 use picket_core::ids::{NodeSet, VolumeId};
 use picket_core::node::{Barrier, PeerStatus, VolumeStatus};
@@ -16,10 +17,10 @@ use picket_proto::{PROTOCOL, SCHEMA, v1};
 const EVENTS_MAX: usize = 1000;
 
 /// The software's versions, as this node knows them.
-pub(super) fn versions() -> v1::Versions {
+pub(super) fn versions(witness: &Link) -> v1::Versions {
     v1::Versions {
         node: crate::VERSION.to_owned(),
-        witness: String::new(),
+        witness: witness.status().version,
         protocol: PROTOCOL,
         schema: SCHEMA,
     }
@@ -40,7 +41,7 @@ impl Desk {
             node_id: u32::from(config.me.0),
             boot: status.boot.to_string(),
             profile: config.profile.name().to_owned(),
-            versions: Some(versions()),
+            versions: Some(versions(&self.witness)),
             unprotected: self.unprotected(snapshot),
             volumes: status.volumes.iter().filter_map(|volume| self.volume_line(snapshot, volume)).collect(),
             paths: status.peers.iter().flat_map(|peer| self.paths(snapshot, peer)).collect(),
@@ -179,6 +180,7 @@ impl Desk {
                 maintenance: status.witness.maintenance.contains(*id),
                 held_off: status.witness.held_off.contains(*id),
                 failed: status.witness.failed.contains(*id) || local && status.failed,
+                site: config.members.get(id).map(|member| member.site.clone()).unwrap_or_default(),
                 holds: if local { own } else { said.map(|said| tags(&said.holds)).unwrap_or_default() },
             }
         };

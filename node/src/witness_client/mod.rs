@@ -33,8 +33,11 @@ use tonic::transport::{Channel, Endpoint};
 /// Messages that wait for the connection. The core gives a connection up at 256 unanswered requests.
 const OUTGOING_MAX: usize = 256;
 
-/// The metadata key under which a node tells its software's version.
+/// The metadata key under which both sides tell their software's version.
 const VERSION_KEY: &str = "picket-version";
+
+/// What a person may call a version; longer is cut.
+const VERSION_CHARS_MAX: usize = 64;
 
 /// A connection that is not made within this is tried elsewhere.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -46,6 +49,8 @@ pub struct LinkStatus {
     pub address: String,
     /// A stream is open.
     pub connected: bool,
+    /// The version of the witness's software, as it says; empty: not connected.
+    pub version: String,
     /// Why not.
     pub error: String,
 }
@@ -187,6 +192,9 @@ impl Keeper {
                 request.metadata_mut().insert(VERSION_KEY, version);
             }
             let answer = client.session(request).await.map_err(|status| status.message().to_owned())?;
+            let version = answer.metadata().get(VERSION_KEY).and_then(|value| value.to_str().ok());
+            let version: String = version.unwrap_or_default().chars().take(VERSION_CHARS_MAX).collect();
+            self.tell(|status| status.version = version);
             Ok((answer.into_inner(), outgoing))
         };
         // The stream has headers only when a witness's loop has taken it.
@@ -213,6 +221,7 @@ impl Keeper {
         *self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.tell(|status| {
             status.connected = false;
+            status.version.clear();
             status.error = why;
         });
         // In the same queue as the messages: nothing of this connection comes after it.

@@ -12,6 +12,7 @@ choice!(PeerBody => PeerBody in peer_body {
         HandoverOffer { request, volume, epoch },
         HandoverAnswer { request, volume, ready },
         MoveRequest { volume, to },
+        MoveRefused { volume, to, refusal },
         RelayRelease { release },
     }
 });

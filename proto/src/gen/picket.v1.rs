@@ -440,7 +440,7 @@ pub struct PeerEnvelope {
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeerBody {
-    #[prost(oneof = "peer_body::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "peer_body::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: ::core::option::Option<peer_body::Kind>,
 }
 /// Nested message and enum types in `PeerBody`.
@@ -499,6 +499,16 @@ pub mod peer_body {
     }
     #[derive(serde::Serialize)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct MoveRefused {
+        #[prost(uint32, optional, tag = "1")]
+        pub volume: ::core::option::Option<u32>,
+        #[prost(uint32, optional, tag = "2")]
+        pub to: ::core::option::Option<u32>,
+        #[prost(message, optional, tag = "3")]
+        pub refusal: ::core::option::Option<super::Refusal>,
+    }
+    #[derive(serde::Serialize)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct RelayRelease {
         #[prost(message, optional, tag = "1")]
         pub release: ::core::option::Option<super::SignedRelease>,
@@ -518,6 +528,8 @@ pub mod peer_body {
         MoveRequest(MoveRequest),
         #[prost(message, tag = "6")]
         RelayRelease(RelayRelease),
+        #[prost(message, tag = "7")]
+        MoveRefused(MoveRefused),
     }
 }
 /// A release that somebody else may carry to the witness.
@@ -2526,6 +2538,9 @@ pub struct StatusMember {
     /// Volumes that it holds, by tag.
     #[prost(string, repeated, tag = "11")]
     pub holds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where it stands, as configured; may be empty.
+    #[prost(string, tag = "12")]
+    pub site: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

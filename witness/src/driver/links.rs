@@ -3,6 +3,7 @@
 use super::command::{Connection, LinkId};
 use picket_core::ids::{NodeId, SessionId};
 use picket_core::message::{FromWitness, Reply};
+use picket_core::time::Instant;
 use picket_proto::to_wire;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::error::TrySendError;
@@ -14,6 +15,8 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     /// Learnt from the challenge, the machine's first message on it.
     pub(super) session: Option<SessionId>,
+    /// When the node's newest message came.
+    pub(super) heard_at: Option<Instant>,
 }
 
 /// Why a connection did not take a message.
@@ -34,12 +37,18 @@ pub(super) struct Links {
 impl Links {
     /// Takes a new connection. The node's former one, which ends with that, is given back.
     pub(super) fn open(&mut self, connection: Connection) -> Option<Link> {
-        self.by_node.insert(connection.node, Link { connection, session: None })
+        self.by_node.insert(connection.node, Link { connection, session: None, heard_at: None })
     }
 
     /// The node's connection, if it is still the one of that number.
     pub(super) fn current(&self, node: NodeId, link: LinkId) -> Option<&Link> {
         self.by_node.get(&node).filter(|current| current.connection.link == link)
+    }
+
+    /// A message came. Whether it counts: not if the connection is no longer the node's newest.
+    pub(super) fn heard(&mut self, node: NodeId, link: LinkId, now: Instant) -> bool {
+        let current = self.by_node.get_mut(&node).filter(|current| current.connection.link == link);
+        current.map(|current| current.heard_at = Some(now)).is_some()
     }
 
     /// The node's connection.

@@ -80,8 +80,8 @@ impl Machine {
     }
 
     /// Whether the node's messages on that connection count.
-    pub(super) fn hears(&self, node: NodeId, link: LinkId) -> bool {
-        self.links.current(node, link).is_some()
+    pub(super) fn hears(&mut self, node: NodeId, link: LinkId, now: Instant) -> bool {
+        self.links.heard(node, link, now)
     }
 
     /// A connection ended; its session, if it was the node's newest.

@@ -238,7 +238,7 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
                 self.commit()?;
             }
             Command::Message { link, cluster, node, message } => {
-                if self.machine(cluster).is_some_and(|machine| machine.hears(node, link)) {
+                if self.machine(cluster).is_some_and(|machine| machine.hears(node, link, now())) {
                     self.step(cluster, Input::Message { node, message: *message })?;
                 }
             }

@@ -30,7 +30,7 @@ pub(super) fn of(machine: &Machine, now: Instant, started: Instant) -> WitnessSt
         unprotected: unprotected(machine, &view),
         recovering: recovering.is_some(),
         missing: cluster.node_names(recovering.unwrap_or(NodeSet::EMPTY)),
-        nodes: cluster.nodes.iter().map(|node| node_line(machine, node.id, &view)).collect(),
+        nodes: cluster.nodes.iter().map(|node| node_line(machine, now, node.id, &view)).collect(),
         volumes: volumes(machine, now),
         permits: view.permits.iter().map(|permit| permit_line(machine, permit)).collect(),
         pending: view.pending.iter().map(|pending| pending_line(machine, pending)).collect(),
@@ -69,7 +69,7 @@ fn unprotected(machine: &Machine, view: &View) -> Vec<String> {
     lines
 }
 
-fn node_line(machine: &Machine, id: NodeId, view: &View) -> WitnessNode {
+fn node_line(machine: &Machine, now: Instant, id: NodeId, view: &View) -> WitnessNode {
     let witness = &machine.witness;
     let record = witness.record().nodes.get(&id);
     let session = witness.sessions().get(&id);
@@ -84,8 +84,8 @@ fn node_line(machine: &Machine, id: NodeId, view: &View) -> WitnessNode {
         session: session.map_or(0, |session| session.id.0),
         address: link.map_or_else(String::new, |link| link.connection.address.to_string()),
         version: link.map_or_else(String::new, |link| link.connection.version.clone()),
-        heard_ms: None,
-        hears: Vec::new(),
+        heard_ms: link.and_then(|link| link.heard_at).map(|at| millis(now.since(at))),
+        hears: machine.cluster.node_names(witness.hears_of(id, now)),
         maintenance: view.maintenance.contains(id),
         held_off: view.held_off.contains(id),
         failed: view.failed.contains(id),

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// The metadata key under which a node tells its software's version.
+/// The metadata key under which both sides tell their software's version.
 pub(super) const VERSION_KEY: &str = "picket-version";
 
 /// What a person may call a version; longer is cut.
@@ -48,7 +48,11 @@ pub(super) async fn open(
     };
     tell(door, Command::Connect(Connection { link, cluster, node, address, version, outbox, alive })).await?;
     tokio::spawn(reader.run(request.into_inner(), ended));
-    Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+    let mut answer: Response<SessionStream> = Response::new(Box::pin(ReceiverStream::new(outgoing)));
+    if let Ok(version) = crate::VERSION.parse() {
+        answer.metadata_mut().insert(VERSION_KEY, version);
+    }
+    Ok(answer)
 }
 
 /// Reads what a node sends until either side ends.

@@ -33,6 +33,45 @@ fn who_asked_at_the_target_is_told_why_it_cannot_take_the_volume() {
     assert!(matches!(answer(&effects), Some(NodeAnswer::Refused(Refusal::Incomplete))), "{effects:?}");
 }
 
+fn told_refused(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| {
+        matches!(effect, Effect::Peer { to: B, message } if matches!(message.body, PeerBody::MoveRefused { .. }))
+    })
+}
+
+#[test]
+fn who_asked_another_node_than_the_holder_is_told_that_the_target_refused() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let effects = bench.peer_says(PeerBody::MoveRequest { volume: V, to: B });
+    let offered = effects.iter().find_map(|effect| match effect {
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::HandoverOffer { request, .. }, .. }, ..
+        } => Some(*request),
+        _ => None,
+    });
+    let request = offered.expect("the holder asks the target");
+    let ready = Err(Refusal::Incomplete);
+    let effects = bench.peer_says(PeerBody::HandoverAnswer { request, volume: V, ready });
+    assert!(told_refused(&effects), "{effects:?}");
+}
+
+#[test]
+fn a_move_that_the_holder_cannot_begin_is_refused_to_whoever_asked() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    assert!(told_refused(&bench.peer_says(PeerBody::MoveRequest { volume: V, to: A })));
+}
+
+#[test]
+fn the_holders_refusal_ends_a_move_that_was_asked_for_here() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    ask_for_it(&mut bench);
+    let other = PeerBody::MoveRefused { volume: V, to: B, refusal: Refusal::Incomplete };
+    assert!(answer(&bench.peer_says(other)).is_none(), "another move");
+    let refusal = Refusal::Incomplete;
+    let effects = bench.peer_says(PeerBody::MoveRefused { volume: V, to: A, refusal });
+    assert!(matches!(answer(&effects), Some(NodeAnswer::Refused(Refusal::Incomplete))), "{effects:?}");
+}
+
 #[test]
 fn a_target_that_can_take_it_leaves_the_question_open() {
     let mut bench = Bench::standby(LossAction::Osu);

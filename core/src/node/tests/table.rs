@@ -121,6 +121,7 @@ fn inputs(bench: &Bench) -> Vec<(&'static str, Input)> {
         ("failsafe?", peer(PeerBody::FailsafeLease { request: RequestId(5), volume: V, epoch: Epoch(1) })),
         ("handover?", peer(PeerBody::HandoverOffer { request: RequestId(5), volume: V, epoch: Epoch(1) })),
         ("move!", peer(PeerBody::MoveRequest { volume: V, to: B })),
+        ("no move", peer(PeerBody::MoveRefused { volume: V, to: B, refusal: Refusal::Incomplete })),
         ("Secondary", volume(Role::Secondary)),
         ("Primary", volume(Role::Primary)),
         ("Unknown", volume(Role::Unknown)),

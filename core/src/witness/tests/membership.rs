@@ -91,6 +91,19 @@ fn a_maintenance_lasts_its_full_length_after_a_restart_and_can_be_ended() {
 }
 
 #[test]
+fn who_ends_his_own_nodes_maintenance_is_answered_before_the_session_ends() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    maintenance(&mut bench, ms(4000));
+    let request = OperatorRequest::Maintenance { node: A, length: Duration::ZERO };
+    bench.say(A, Request::Operator { ticket: 7, request });
+    let answered = bench
+        .replies(A)
+        .any(|reply| matches!(reply, Reply::Operator { ticket: 7, answer: OperatorAnswer::Done }));
+    assert!(answered);
+    assert!(!bench.witness.sessions().contains_key(&A), "its watchdog is to be told anew");
+}
+
+#[test]
 fn no_maintenance_for_the_target_of_a_permit() {
     let mut bench = Bench::held(&[A, B], &[V]);
     bench.permit(B, A);

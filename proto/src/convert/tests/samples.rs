@@ -307,7 +307,8 @@ pub(super) fn every_peer_body() -> Vec<PeerBody> {
     for refusal in every_refusal() {
         let promise = Err(refusal.clone());
         all.push(PeerBody::FailsafeAnswer { request, run: Nonce(1), volume, epoch, promise });
-        all.push(PeerBody::HandoverAnswer { request, volume, ready: Err(refusal) });
+        all.push(PeerBody::HandoverAnswer { request, volume, ready: Err(refusal.clone()) });
+        all.push(PeerBody::MoveRefused { volume, to: NODE, refusal });
     }
     all
 }
