@@ -74,6 +74,10 @@ mutants! {
     M41 = 41, "override at the maximum plus one";
     M42 = 42, "takeover that strips healthy members";
     M43 = 43, "a fenced reporter strips others";
+    M44 = 44, "an agent's run that may outlast its permit";
+    M45 = 45, "a daemon that has said it stops asks again";
+    M46 = 46, "left running counted at every start";
+    M47 = 47, "a registration before the volumes have reported";
 }
 
 #[cfg(not(picket_mutants))]
@@ -109,3 +113,13 @@ mod switch {
 }
 
 pub use switch::*;
+
+/// Unit tests can be run with one known-wrong rule put in, to see that they notice: `PICKET_MUTANT` is its number.
+#[cfg(all(test, picket_mutants))]
+pub(crate) fn switch_by_environment() {
+    extern crate std;
+    let number = std::env::var("PICKET_MUTANT").ok().and_then(|text| text.parse::<u8>().ok());
+    let chosen: alloc::vec::Vec<Mutant> =
+        Mutant::ALL.iter().copied().filter(|mutant| Some(mutant.number()) == number).collect();
+    switch(&chosen);
+}

@@ -106,7 +106,9 @@ impl Node {
         if now < self.quarantine_until() {
             return Err(WhyNot::Quarantined { until: self.quarantine_until() });
         }
-        if let Some(promise) = self.promise_about(now, id) {
+        // With the mutant a promise binds later attempts only.
+        let spares = mutant::on(Mutant::M7) && volume.attempt.is_some();
+        if let Some(promise) = self.promise_about(now, id).filter(|_| !spares) {
             return Err(WhyNot::Promised { to: promise.to, until: promise.until });
         }
         if self.view.held_off.contains(self.config.me) {
@@ -310,14 +312,16 @@ impl Node {
         sent_at: Option<Instant>,
     ) -> Option<Instant> {
         let volume = self.volumes.get(&id)?;
-        let open = volume.attempt.as_ref()?;
+        // With M22 a grant counts by itself, as if nothing were known of the grants before it.
+        let alone = mutant::on(Mutant::M22);
+        let answers = volume.attempt.as_ref().is_some_and(|open| open.id == attempt);
         let newest = self.disk.volumes.get(&id)?.max_epoch;
-        let base = if mutant::on(Mutant::M1) { Some(now) } else { sent_at };
+        let base = if mutant::on(Mutant::M1) || alone { Some(now) } else { sent_at };
         let lease_until = base? + self.config.params.lease;
         let enough = now + self.config.params.freeze_before + self.config.params.heartbeat < lease_until;
-        let new = epoch > newest || mutant::on(Mutant::M22);
-        let may =
-            open.id == attempt && self.is_able(now, volume).is_ok() && self.promise_about(now, id).is_none();
+        let free = self.promise_about(now, id).is_none() || mutant::on(Mutant::M7);
+        let may = self.is_able(now, volume).is_ok() && free;
+        let new = answers && epoch > newest || alone;
         (may && new && enough).then_some(lease_until)
     }
 

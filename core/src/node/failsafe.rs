@@ -42,7 +42,7 @@ impl Node {
         let request = self.next_request();
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         let (Phase::Active(held) | Phase::Frozen(held)) = volume.phase else { return };
-        let refused = volume.refused.is_some() && !mutant::on(Mutant::M37);
+        let refused = volume.refused.is_some();
         if solo || refused || missing.is_empty() || now >= held.lease_until {
             return;
         }
@@ -87,7 +87,7 @@ impl Node {
         let asked_at = round.sent_at;
         volume.rounds.drain(..=index);
         let late = volume.phase.held().is_none_or(|held| now >= held.lease_until);
-        if late || volume.refused.is_some() && !mutant::on(Mutant::M37) {
+        if late || volume.refused.is_some() {
             return;
         }
         if !volume.failsafe {

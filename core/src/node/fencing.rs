@@ -228,7 +228,8 @@ impl Node {
                 let action = PowerAction::Off;
                 // After a stall a later run could outlast the permit, and meet another fencer at work.
                 let over = self.fences.get(&target).map_or(Instant::BOOT, |case| case.permit_until);
-                let start_before = start_before.min(over - timeout);
+                let latest = if mutant::on(Mutant::M44) { start_before } else { over - timeout };
+                let start_before = start_before.min(latest);
                 let device =
                     DeviceOrder { order, target, level, device, action, start_before, delay, timeout };
                 out.push(Effect::Device(device));

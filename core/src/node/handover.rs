@@ -9,6 +9,7 @@ use super::{Effect, NodeAnswer};
 use crate::error::Refusal;
 use crate::ids::{Epoch, NodeId, NodeSet, RequestId, VolumeId};
 use crate::message::PeerBody;
+use crate::mutant::{self, Mutant};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
@@ -158,7 +159,7 @@ impl Node {
         });
         if !stop.answered && (idle || now >= stop.give_up_at) {
             // From here on nothing is asked for any more: the daemon is about to end.
-            self.stop = Some(Stop { answered: true, ..stop });
+            self.stop = (!mutant::on(Mutant::M45)).then_some(Stop { answered: true, ..stop });
             let answer = if idle {
                 NodeAnswer::Done
             } else {

@@ -74,7 +74,8 @@ impl Node {
             self.link.challenge = Some(nonce);
             return;
         }
-        if self.link.session != Some(message.session) {
+        let former = mutant::on(Mutant::M22) && matches!(message.body, Reply::Granted(_));
+        if self.link.session != Some(message.session) && !former {
             return;
         }
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
@@ -186,7 +187,10 @@ impl Node {
         refused: Vec<(VolumeId, Refusal)>,
         out: &mut Out,
     ) {
-        self.link.answered_at = Some(now);
+        // With M37 a refusal is taken for no answer.
+        if !mutant::on(Mutant::M37) || refused.is_empty() {
+            self.link.answered_at = Some(now);
+        }
         if !self.link.told_up {
             self.link.told_up = true;
             out.event(Event::WitnessUp);
@@ -220,7 +224,7 @@ impl Node {
     }
 
     fn renewal_refused(&mut self, now: Instant, id: VolumeId, refusal: Refusal, out: &mut Out) {
-        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        let Some(volume) = self.volumes.get_mut(&id).filter(|_| !mutant::on(Mutant::M37)) else { return };
         volume.refused = Some(refusal);
         volume.rounds.clear();
         // Authority is gone for good: surrender at once instead of waiting for the lease to run out.
@@ -335,7 +339,7 @@ impl Node {
         // A registration tells what the node has; a driver that says nothing is not waited for without end.
         let read = self.volumes.values().all(|volume| volume.phase != super::Phase::Unread);
         let waited = now.since(self.started) >= self.config.params.suspect_after() * FIRST_REPORTS_WITHIN;
-        if let Some(nonce) = self.link.challenge.filter(|_| read || waited) {
+        if let Some(nonce) = self.link.challenge.filter(|_| read || waited || mutant::on(Mutant::M47)) {
             self.register(now, nonce, out);
         }
     }

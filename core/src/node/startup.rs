@@ -107,7 +107,7 @@ impl Node {
                 volume.phase = if frozen { Phase::Frozen(held) } else { Phase::Active(held) };
                 volume.promoted_at = now;
                 // That it was left running counts once: a crash from now on finds the record without it.
-                out.run |= kept;
+                out.run |= kept && !mutant::on(Mutant::M46);
             }
             (Role::Primary, None) => {
                 out.event(Event::Alarm(format!(

@@ -99,6 +99,8 @@ pub(super) fn report(role: Role) -> VolumeReport {
 
 impl Bench {
     pub(super) fn new(config: Config) -> Self {
+        #[cfg(picket_mutants)]
+        crate::mutant::switch_by_environment();
         let now = Instant::BOOT + ms(60_000);
         let node = Node::new(config, None, None, BOOT, Nonce(0x55), now);
         Self {
@@ -114,11 +116,11 @@ impl Bench {
         }
     }
 
-    /// The daemon dies and starts again in the same boot.
+    /// The daemon dies and starts again in the same boot, with what its stores hold.
     pub(super) fn restart_daemon(&mut self) {
-        let (disk, run) = self.node.records();
         let config = self.node.config().clone();
-        self.node = Node::new(config, Some(disk.clone()), Some(run.clone()), BOOT, Nonce(0x66), self.now);
+        let (disk, run) = (self.disk.clone(), self.run.clone());
+        self.node = Node::new(config, Some(disk), Some(run), BOOT, Nonce(0x66), self.now);
     }
 
     pub(super) fn step(&mut self, input: Input) -> Vec<Effect> {
@@ -183,9 +185,13 @@ impl Bench {
         }
     }
 
-    pub(super) fn connect(&mut self, register: RegisterView) -> Vec<Effect> {
+    pub(super) fn challenged(&mut self) -> Vec<Effect> {
         self.session += 1;
-        self.say(Reply::Challenge { nonce: Nonce(3) });
+        self.say(Reply::Challenge { nonce: Nonce(3) })
+    }
+
+    pub(super) fn connect(&mut self, register: RegisterView) -> Vec<Effect> {
+        self.challenged();
         self.say(Reply::Registered { registers: vec![register], recovering: None })
     }
 

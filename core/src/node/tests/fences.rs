@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 const TIMEOUT_MS: u64 = 1000;
 
-/// Permitted to fence B, with one retry.
-fn permitted() -> (Bench, Vec<Effect>) {
+/// Permitted to fence B, with one retry; the permit takes so long to arrive.
+fn permitted_after(late: crate::time::Duration) -> (Bench, Vec<Effect>) {
     let timeout = ms(TIMEOUT_MS);
     let device = Device { kind: DeviceKind::Power, timeout, retries: 1, delay: ms(0) };
     let mut config = bench::config(LossAction::Osu);
@@ -24,8 +24,13 @@ fn permitted() -> (Bench, Vec<Effect>) {
     let attempt = attempt.expect("B is silent");
     let (permit, target_boot) = (PermitId(1), BootId(0xB1));
     let permit = Permit { permit, attempt, target: B, target_boot, keep_off: false };
+    bench.now = bench.now + late;
     let effects = bench.say(Reply::Permit(permit));
     (bench, effects)
+}
+
+fn permitted() -> (Bench, Vec<Effect>) {
+    permitted_after(ms(0))
 }
 
 fn order(effects: &[Effect]) -> &DeviceOrder {
@@ -62,4 +67,15 @@ fn a_retry_in_time_may_run() {
     bench.now = bench.now + ms(TIMEOUT_MS);
     let effects = bench.step(input);
     assert!(order(&effects).start_before > bench.now);
+}
+
+#[test]
+fn a_permit_that_arrives_after_its_time_starts_no_agent() {
+    let start_within = bench::config(LossAction::Osu).params.start_within;
+    let (_, effects) = permitted_after(start_within);
+    let started = effects.iter().any(|effect| matches!(effect, Effect::Device(_)));
+    let given_back = requests(&effects).into_iter().any(|request| {
+        matches!(request, Request::ReportFence(report) if report.outcome == crate::evidence::FenceOutcome::NotStarted)
+    });
+    assert!(!started && given_back, "{effects:?}");
 }

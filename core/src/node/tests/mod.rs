@@ -6,6 +6,7 @@ mod grants;
 mod leases;
 mod moves;
 mod replicas;
+mod restarts;
 mod table;
 mod without_witness;
 

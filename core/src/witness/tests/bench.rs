@@ -110,7 +110,8 @@ pub(super) fn report(volume: VolumeId) -> ReplicaReport {
 impl Bench {
     /// A new store, with machines that have not connected.
     pub(super) fn empty(members: &[NodeId], volumes: &[VolumeId]) -> Self {
-        switch_mutant();
+        #[cfg(picket_mutants)]
+        crate::mutant::switch_by_environment();
         let config = config(members, volumes);
         let now = Instant::since_boot(Duration::from_secs(100));
         let machine = |node: &NodeId| {
@@ -370,17 +371,4 @@ impl Bench {
 pub(super) fn wish(volume: VolumeId, attempt: u64) -> Acquire {
     let generation = Generation::first(DATA);
     Acquire { volume, attempt: AttemptId(attempt), generation, complete: true }
-}
-
-/// The tests can be run with one known-wrong rule put in, to see that they notice.
-fn switch_mutant() {
-    #[cfg(picket_mutants)]
-    {
-        extern crate std;
-        use crate::mutant::{Mutant, switch};
-        let number = std::env::var("PICKET_MUTANT").ok().and_then(|text| text.parse::<u8>().ok());
-        let chosen: Vec<Mutant> =
-            Mutant::ALL.iter().copied().filter(|mutant| Some(mutant.number()) == number).collect();
-        switch(&chosen);
-    }
 }

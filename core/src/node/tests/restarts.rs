@@ -1,0 +1,58 @@
+//! What a stop and a start of the daemon leave, and what a start says.
+
+use super::super::*;
+use super::bench::{actions, asked, report, requests, resets};
+use super::*;
+use crate::message::*;
+
+#[test]
+fn a_daemon_that_has_said_it_stops_asks_for_nothing() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.step(Input::Operator { ticket: 7, request: NodeRequest::StopHandOver });
+    let done = Effect::Answer { ticket: 7, answer: NodeAnswer::Done };
+    assert!(effects.contains(&done), "{effects:?}");
+    let mut effects = bench.say_free(2);
+    effects.extend(bench.live(ms(1000)));
+    assert_eq!(asked(&effects), None, "its process is about to end");
+}
+
+#[test]
+fn that_volumes_were_left_running_counts_once() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let request = NodeRequest::StopKeepRunning { length: ms(60_000) };
+    bench.step(Input::Operator { ticket: 7, request });
+    bench.say(Reply::Operator { ticket: 7, answer: OperatorAnswer::Done });
+    assert!(bench.run.keeps_running, "the maintenance is recorded");
+    bench.restart_daemon();
+    let primary = || Input::Volume { volume: V, report: report(Role::Primary) };
+    let effects = bench.step(primary());
+    assert!(actions(&effects).is_empty() && !resets(&effects), "left running: adopted with a fresh lease");
+    bench.restart_daemon();
+    bench.now = bench.now + bench.node.config().params.lease + ms(1000);
+    bench.step(Input::Tick);
+    let resetting = bench.node.pet_until(bench.now) == crate::time::Instant::BOOT;
+    assert!(resetting, "this daemon crashed, and what it held is over");
+}
+
+#[test]
+fn a_registration_waits_for_the_volumes_first_reports() {
+    let mut bench = Bench::new(bench::config(LossAction::Osu));
+    let registers = |effects: &[Effect]| {
+        requests(effects).into_iter().find_map(|request| match request {
+            Request::Register(register) => Some(register.replicas[0].complete),
+            _ => None,
+        })
+    };
+    let effects = bench.challenged();
+    assert_eq!(registers(&effects), None, "nobody knows yet what this node has");
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    assert_eq!(registers(&effects), Some(true));
+}
+
+#[test]
+fn a_driver_that_says_nothing_is_not_waited_for_without_end() {
+    let mut bench = Bench::new(bench::config(LossAction::Osu));
+    bench.challenged();
+    let effects = bench.wait(ms(2100));
+    assert!(requests(&effects).iter().any(|request| matches!(request, Request::Register(_))), "{effects:?}");
+}
