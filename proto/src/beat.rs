@@ -11,7 +11,7 @@
 //! Contract: [`open`] reads nothing before the tag is verified, accepts exactly what [`seal`] writes, and never
 //! panics.
 
-use crate::VOLUMES_MAX;
+use crate::{COUNT_MAX, VOLUMES_MAX};
 use core::fmt;
 use picket_core::ids::{BootId, Epoch, NodeId, NodeSet, Nonce, VolumeId};
 use picket_core::message::Beat;
@@ -165,7 +165,11 @@ fn parse(mut rest: &[u8]) -> Result<Beat, BeatError> {
     let mut holds = Vec::with_capacity(count.into());
     for _ in 0..count {
         let volume = VolumeId(u16::from_be_bytes(cut(&mut rest, "holds.volume")?));
-        holds.push((volume, Epoch(u64::from_be_bytes(cut(&mut rest, "holds.epoch")?))));
+        let epoch = u64::from_be_bytes(cut(&mut rest, "holds.epoch")?);
+        if epoch > COUNT_MAX {
+            return Err(BeatError::Malformed { field: "holds.epoch" });
+        }
+        holds.push((volume, Epoch(epoch)));
     }
     if rest.is_empty() {
         Ok(Beat { from, boot, run, seq, echo, hears, holds })

@@ -16,7 +16,7 @@ pub mod relay;
 #[rustfmt::skip]
 pub mod v1;
 
-pub use convert::{WireError, from_wire, to_wire};
+pub use convert::{COUNT_MAX, WireError, from_wire, to_wire};
 pub use digest::{Volume, digest};
 
 /// The version of the protocol between node and witness and between nodes. Every message states the version that

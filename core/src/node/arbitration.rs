@@ -201,8 +201,10 @@ impl Node {
 
     /// Starts, keeps or drops the attempt to hold a volume that is inactive here.
     pub(super) fn settle_attempt(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
-        if self.wants(now, id).is_err() {
-            self.drop_attempt(now, id, out);
+        if let Err(why) = self.wants(now, id) {
+            if !mutant::on(Mutant::M7) || !matches!(why, WhyNot::Promised { .. }) {
+                self.drop_attempt(now, id, out);
+            }
             return;
         }
         let holder = self.holder_of(id);

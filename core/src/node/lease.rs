@@ -22,7 +22,7 @@ impl Node {
         if self.run.failed {
             return false;
         }
-        if mutant::on(Mutant::M11) && self.link.answered_at.is_none_or(|at| held.lease_until < at) {
+        if mutant::on(Mutant::M11) && self.has_heard_nobody() {
             return true;
         }
         let confirmed = volume.register.as_ref().is_some_and(|register| {
@@ -33,6 +33,12 @@ impl Node {
                 && register.epoch == held.epoch
         });
         confirmed && disk.is_settled()
+    }
+
+    /// Neither the witness nor any peer was heard for as long as makes a sender suspected. For the mutant.
+    fn has_heard_nobody(&self) -> bool {
+        let now = self.beat_at;
+        self.is_witness_lost(now) && self.peers.keys().all(|peer| self.is_silent(now, *peer))
     }
 
     /// Whether the volume may be written here at `now`: solo, or within the lease.

@@ -76,6 +76,9 @@ impl Node {
         }
         let former = mutant::on(Mutant::M22) && matches!(message.body, Reply::Granted(_));
         if self.link.session != Some(message.session) && !former {
+            if let (Reply::InSync { register }, true) = (message.body, mutant::on(Mutant::M14)) {
+                self.in_sync(register, out);
+            }
             return;
         }
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
@@ -224,8 +227,11 @@ impl Node {
     }
 
     fn renewal_refused(&mut self, now: Instant, id: VolumeId, refusal: Refusal, out: &mut Out) {
-        let Some(volume) = self.volumes.get_mut(&id).filter(|_| !mutant::on(Mutant::M37)) else { return };
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
         volume.refused = Some(refusal);
+        if mutant::on(Mutant::M37) {
+            return;
+        }
         volume.rounds.clear();
         // Authority is gone for good: surrender at once instead of waiting for the lease to run out.
         if let super::Phase::Active(held) | super::Phase::Frozen(held) = volume.phase
@@ -279,7 +285,7 @@ impl Node {
             if disk.overridden.is_some_and(|over| register.epoch >= over.epoch) {
                 disk.overridden = None;
             }
-            out.disk = true;
+            out.disk |= !mutant::on(Mutant::M40);
             self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         }
         if volume.register.as_ref() != Some(&register) {

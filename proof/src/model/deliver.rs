@@ -1,40 +1,22 @@
 //! Deliveries: one message, command or report at a time.
 
 use super::host::{Host, VolumeAction2};
-use super::net::{Kind, WITNESS};
+use super::net::{Ghost, Kind, WITNESS};
 use super::volumes::act;
 use super::world::World;
 use picket_core::ids::NodeId;
+use picket_core::message::FromWitness;
 use picket_core::node::Input;
 use picket_core::witness;
 use std::collections::VecDeque;
 
 impl World {
-    /// Whether the next step delivers something.
-    #[must_use]
-    pub fn has_deliveries(&self) -> bool {
-        !self.inbox.is_empty()
-            || self
-                .hosts
-                .values()
-                .any(|host| !host.commands.is_empty() && host.runs() && host.paused_until.is_none())
-            || self.hosts.keys().any(|id| self.stream_ready(*id))
-    }
-
-    pub(super) fn stream_ready(&self, id: NodeId) -> bool {
-        let Some(stream) = self.net.witness.get(&id) else { return false };
-        let up =
-            self.net.passes(id, WITNESS, Kind::Stream) && !stream.up.is_empty() && self.witness.is_some();
-        let down = self.net.passes(WITNESS, id, Kind::Stream) && !stream.down.is_empty() && self.listens(id);
-        up || down
-    }
-
     pub(super) fn listens(&self, id: NodeId) -> bool {
         self.hosts.get(&id).is_some_and(Host::daemon_runs)
     }
 
+    /// Delivers one thing. False: nothing can arrive before time passes.
     pub(super) fn deliver(&mut self) -> bool {
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         if let Some((id, input)) = self.inbox.pop_front() {
             if self.listens(id) {
                 self.feed(id, input);
@@ -43,6 +25,10 @@ impl World {
                 self.inbox_later(id, input);
             }
             return true;
+        }
+        let mut ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        if self.reversed {
+            ids.reverse();
         }
         ids.iter().any(|id| self.deliver_witness(*id) || self.deliver_peer(*id) || self.carry_out(*id))
     }
@@ -55,21 +41,26 @@ impl World {
     }
 
     pub(super) fn deliver_witness(&mut self, id: NodeId) -> bool {
-        if self.witness.is_some() && self.net.passes(id, WITNESS, Kind::Stream) {
+        if self.witness.is_some() && self.net.flows(id, WITNESS) {
             let message = self.net.witness.get_mut(&id).and_then(|stream| stream.up.pop_front());
             if let Some(message) = message {
                 self.witness_takes(witness::Input::Message { node: id, message });
                 return true;
             }
         }
-        if self.listens(id) && self.net.passes(WITNESS, id, Kind::Stream) {
+        if self.listens(id) && self.net.flows(WITNESS, id) {
             let message = self.net.witness.get_mut(&id).and_then(|stream| stream.down.pop_front());
             if let Some(message) = message {
-                self.feed(id, Input::Witness(message));
+                self.witness_says(id, message);
                 return true;
             }
         }
         false
+    }
+
+    fn witness_says(&mut self, id: NodeId, message: FromWitness) {
+        self.watch.refusals(self.now, id, &message);
+        self.feed(id, Input::Witness(message));
     }
 
     pub(super) fn deliver_peer(&mut self, to: NodeId) -> bool {
@@ -80,9 +71,7 @@ impl World {
             .net
             .peers
             .iter()
-            .find(|((from, at), queue)| {
-                *at == to && !queue.is_empty() && self.net.passes(*from, to, Kind::Stream)
-            })
+            .find(|((from, at), queue)| *at == to && !queue.is_empty() && self.net.flows(*from, to))
             .map(|((from, _), _)| *from);
         let Some(from) = from else { return false };
         let message = self.net.peers.get_mut(&(from, to)).and_then(VecDeque::pop_front);
@@ -92,19 +81,38 @@ impl World {
         true
     }
 
+    /// What arrives although its stream ended.
+    pub(super) fn deliver_ghost(&mut self, ghost: Ghost) {
+        match ghost {
+            Ghost::Up(id, message) => self.witness_takes(witness::Input::Message { node: id, message }),
+            Ghost::Down(id, message) if self.listens(id) => self.witness_says(id, message),
+            Ghost::Peer(from, to, message) if self.listens(to) && self.net.passes(from, to, Kind::Stream) => {
+                self.feed(to, Input::Peer { from, message });
+            }
+            Ghost::Down(..) | Ghost::Peer(..) => {}
+        }
+    }
+
     /// A driver carries out its next command.
     pub(super) fn carry_out(&mut self, id: NodeId) -> bool {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&id) else { return false };
-        if !host.runs() || host.paused_until.is_some() {
+        if !host.runs() || host.paused_until.is_some() || host.driver_until.is_some() {
             return false;
         }
         let Some((volume, command, action)) = host.commands.pop_front() else { return false };
         let hangs = action == VolumeAction2::Demote && core::mem::take(&mut host.stop_hangs);
         let done = if hangs { None } else { Some(act(host, volume, action, now)) };
         self.tell(|| format!("n{id}: volume {volume} {action:?}: {done:?}"));
-        if let VolumeAction2::Require(peer) = action {
-            self.catch_up(volume, id, peer);
+        match action {
+            VolumeAction2::Require(peer) => self.catch_up(volume, id, peer),
+            VolumeAction2::Promote { epoch, .. } => {
+                super::properties::check_promoted(self, volume, id, epoch)
+            }
+            VolumeAction2::Demote
+            | VolumeAction2::Freeze
+            | VolumeAction2::Thaw { .. }
+            | VolumeAction2::Drop(_) => {}
         }
         if let Some(outcome) = done {
             self.report_one(id, volume);

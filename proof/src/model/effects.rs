@@ -1,10 +1,9 @@
 //! What daemons and the witness want done, and what faults do to processes and machines.
 
-use super::host::{Agent, BOOT_TIME};
+use super::host::Agent;
 use super::net::Kind;
-use super::world::{AGENT_TIMEOUT, AgentFault, WitnessDisk, World};
-use picket_core::ids::PathId;
-use picket_core::ids::{NodeId, Nonce};
+use super::world::{AgentFault, WitnessDisk, World};
+use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
 use picket_core::message::{FromWitness, OperatorRequest, Reply};
 use picket_core::node::{Effect, Input, Node};
 use picket_core::ready;
@@ -52,7 +51,8 @@ impl World {
             Effect::Reset { power_off, reason } => {
                 self.tell(|| format!("n{id}: resets itself: {reason:?}"));
                 super::properties::check_reset(self, id);
-                self.kill(id, !power_off);
+                super::properties::check_loss(self, id, &reason);
+                self.reset(id, power_off);
             }
             Effect::Event(event) => self.tell(|| format!("n{id}: {event:?}")),
             Effect::Answer { .. } => {}
@@ -61,22 +61,26 @@ impl World {
 
     pub(super) fn start_agent(&mut self, id: NodeId, order: picket_core::topology::DeviceOrder) {
         let now = self.now;
+        let (limit, slow) = (self.setup.agent, self.setup.slow_agents);
+        let permit = self.permit_for(id, order.target);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if host.clock(now) >= order.start_before {
             self.inbox
                 .push_back((id, Input::DeviceDone { order: order.order, verdict: DeviceVerdict::TooLate }));
             return;
         }
-        let fault = if order.action == PowerAction::Off { self.agent_faults.pop_front() } else { None };
+        let off = order.action == PowerAction::Off;
+        let fault = if off { self.agent_faults.pop_front() } else { None };
         let ms = Duration::from_millis;
+        let slowly = (Some(limit - ms(1)), limit, DeviceVerdict::ConfirmedOff);
         let (acts, ends, verdict) = match fault {
+            None if off && slow => slowly,
             None => (Some(ms(3)), ms(4), DeviceVerdict::ConfirmedOff),
-            Some(AgentFault::UnknownIdle) => (None, AGENT_TIMEOUT, DeviceVerdict::Unknown),
-            Some(AgentFault::UnknownLate) => (Some(ms(25)), AGENT_TIMEOUT, DeviceVerdict::Unknown),
+            Some(AgentFault::UnknownIdle) => (None, limit, DeviceVerdict::Unknown),
+            Some(AgentFault::UnknownLate) => (Some(limit + ms(17)), limit, DeviceVerdict::Unknown),
             Some(AgentFault::Fails) => (None, ms(2), DeviceVerdict::Failed),
-            Some(AgentFault::Slow) => {
-                (Some(AGENT_TIMEOUT - ms(1)), AGENT_TIMEOUT, DeviceVerdict::ConfirmedOff)
-            }
+            Some(AgentFault::Slow) => slowly,
+            Some(AgentFault::TellsLate) => (Some(ms(1)), limit - ms(1), DeviceVerdict::ConfirmedOff),
         };
         let (target, action) = (order.target, order.action);
         host.agents.push(Agent {
@@ -86,20 +90,30 @@ impl World {
             acts_at: acts.map(|after| now + after),
             ends_at: now + ends,
             verdict,
+            reported: false,
+            permit,
         });
         self.tell(|| format!("n{id}: fence agent for n{target}: {action:?}, {fault:?}"));
+        if off {
+            super::properties::check_fence_start(self, id, target);
+        }
+    }
+
+    /// The live permit of the fencer over the target, by the witness's record.
+    pub(super) fn permit_for(&self, fencer: NodeId, target: NodeId) -> Option<(PermitId, BootId)> {
+        let live = self.record.as_ref()?.nodes.get(&target)?.permit?;
+        (live.fencer == fencer).then_some((live.id, live.target_boot))
     }
 
     /// The machine loses its power, or its kernel.
     pub fn kill(&mut self, id: NodeId, reboots: bool) {
-        let now = self.now;
+        let (now, boot) = (self.now, self.setup.boot);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.dies();
         host.powered = reboots;
-        host.booted_at = reboots.then(|| now + BOOT_TIME);
-        // No last word is sent: the far end of each stream finds out by itself.
+        host.booted_at = reboots.then(|| now + boot);
+        // What it had sent arrives; no last word is sent: the far end of each stream finds out by itself.
         if let Some(stream) = self.net.witness.get_mut(&id) {
-            stream.up.clear();
             stream.down.clear();
             stream.obstructed.get_or_insert(now);
         }
@@ -108,13 +122,25 @@ impl World {
         self.tell(|| format!("n{id}: dead{}", if reboots { ", reboots" } else { ", off" }));
     }
 
+    /// The daemon ends its machine. Where that hangs, it has at least stopped petting.
+    fn reset(&mut self, id: NodeId, power_off: bool) {
+        let now = self.now;
+        match self.hosts.get_mut(&id) {
+            Some(host) if host.reset_hangs => {
+                let clock = host.clock(now);
+                host.pet_stop = Some(host.pet_stop.map_or(clock, |stop| stop.min(clock)));
+            }
+            Some(_) | None => self.kill(id, !power_off),
+        }
+    }
+
     /// Makes a dead machine run.
     pub fn power_on(&mut self, id: NodeId) {
-        let now = self.now;
+        let (now, boot) = (self.now, self.setup.boot);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if !host.powered {
             host.powered = true;
-            host.booted_at = Some(now + BOOT_TIME);
+            host.booted_at = Some(now + boot);
         }
     }
 
@@ -138,7 +164,7 @@ impl World {
     }
 
     pub(super) fn start_daemon(&mut self, id: NodeId) {
-        let config = self.node_config(id);
+        let config = self.setup.node_config(id);
         let now = self.now;
         let run_id = Nonce(self.fresh().0 & 0xFFFF_FFFF);
         let Some(host) = self.hosts.get_mut(&id) else { return };
@@ -177,8 +203,11 @@ impl World {
     pub(super) fn witness_takes(&mut self, input: witness::Input) {
         let (now, fresh) = (self.now, self.fresh());
         let Some(witness) = &mut self.witness else { return };
+        let speaker = super::properties::Speaker::of(&input);
         let ready = witness.step(now, input, fresh);
-        let Ok(released) = ready::commit(&mut WitnessDisk(&mut self.record), vec![((), ready)]);
+        let mut written = None;
+        let Ok(released) = ready::commit(&mut WitnessDisk(&mut written), vec![((), ready)]);
+        let before = written.is_some().then(|| core::mem::replace(&mut self.record, written)).flatten();
         self.witness_tick = witness.deadline().unwrap_or(Instant::NEVER);
         for effect in released.into_iter().flat_map(|(_, effects)| effects) {
             match effect {
@@ -194,6 +223,9 @@ impl World {
                 witness::Effect::Alarm(alarm) => self.tell(|| format!("witness: ALARM {alarm:?}")),
             }
         }
+        if let Some(before) = before {
+            super::properties::check_record(self, &before, speaker);
+        }
     }
 
     pub(super) fn witness_sends(&mut self, node: NodeId, message: FromWitness) {
@@ -204,6 +236,13 @@ impl World {
         if stream.session == Some(message.session) {
             stream.down.push_back(message);
         }
+    }
+
+    /// What an operator has to type to attest that the node is off.
+    #[must_use]
+    pub fn challenge(&self, node: NodeId) -> Option<u32> {
+        let permit = self.record.as_ref()?.nodes.get(&node)?.permit?;
+        permit.asked.map(|asked| asked.challenge)
     }
 
     /// An operator asks at the witness.

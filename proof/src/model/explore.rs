@@ -1,9 +1,11 @@
 //! Tries faults at every place, as deep as a family goes.
 
+use super::ending::End;
 use super::families::Family;
 use super::faults::Fault;
-use super::properties;
 use super::world::World;
+use picket_core::ids::{NodeId, VolumeId};
+use picket_core::node::{Input, NodeRequest};
 use picket_core::time::{Duration, Instant};
 
 /// What a search found.
@@ -25,38 +27,34 @@ pub struct Violation {
     /// What must not be.
     pub text: String,
     /// The faults, each with the number of the step before which it came.
-    pub schedule: Vec<(u64, Fault)>,
+    pub schedule: Schedule,
 }
 
+/// Faults, each with the number of the step before which it comes.
+pub type Schedule = Vec<(u64, Fault)>;
+
 /// How long a cluster takes to come up and settle.
-const SETTLES: Duration = Duration::from_millis(400);
+const SETTLES: Duration = Duration::from_millis(500);
 
-/// Faults come in within so long after that.
-const WINDOW: Duration = Duration::from_millis(60);
+/// How long it takes to settle after a fault that a family starts with, or a move.
+const SETTLES_AGAIN: Duration = Duration::from_millis(250);
 
-/// A later fault comes in within so long after the one before it.
-const LATER: Duration = Duration::from_millis(160);
-
-/// After the last fault; then everything is healed.
+/// After the last fault; then the family's end is brought about.
 const GOES_ON: Duration = Duration::from_millis(250);
-
-/// After the healing; then everything must be well.
-const RECOVERS: Duration = Duration::from_millis(1200);
 
 /// A search over one family.
 pub struct Search<'a> {
     family: &'a Family,
+    depth: usize,
     bound: u64,
     found: Found,
-    /// Every place is shifted by this much, so that several searches try different places.
-    shift: u32,
 }
 
 impl<'a> Search<'a> {
-    /// A search that visits at most so many states.
+    /// A search with so many faults at most, over so many states at most.
     #[must_use]
-    pub fn new(family: &'a Family, bound: u64, shift: u32) -> Self {
-        Self { family, bound, found: Found::default(), shift }
+    pub fn new(family: &'a Family, depth: usize, bound: u64) -> Self {
+        Self { family, depth, bound, found: Found::default() }
     }
 
     /// Tries everything.
@@ -67,8 +65,7 @@ impl<'a> Search<'a> {
             self.found.violation = Some(Violation { text: text.clone(), schedule: Vec::new() });
             return self.found;
         }
-        let until = world.now + WINDOW;
-        self.descend(world, until, &mut Vec::new(), 0);
+        self.descend(world, &mut Vec::new(), 0);
         self.found
     }
 
@@ -76,29 +73,39 @@ impl<'a> Search<'a> {
         self.found.violation.is_some() || self.found.cut_off
     }
 
-    /// Runs on, and at each place tries each fault.
-    fn descend(&mut self, mut world: World, until: Instant, schedule: &mut Vec<(u64, Fault)>, mut step: u64) {
-        let left = self.family.depth - u32::try_from(schedule.len()).unwrap_or(u32::MAX);
-        while world.now < until && left > 0 && !self.over() {
-            if (step + u64::from(self.shift)).is_multiple_of(u64::from(self.family.stride)) {
-                for fault in self.family.faults.clone() {
-                    let mut next = world.clone();
-                    fault.inject(&mut next);
-                    schedule.push((step, fault));
-                    let later = next.now + LATER;
-                    self.descend(next, later, schedule, step);
-                    schedule.pop();
-                    if self.over() {
-                        return;
+    /// Runs on, and at each place tries each fault of the stage.
+    fn descend(&mut self, mut world: World, schedule: &mut Schedule, mut step: u64) {
+        let stage = self.family.stages.get(schedule.len()).filter(|_| schedule.len() < self.depth);
+        if let Some(stage) = stage {
+            let (from, until) = (world.now + stage.after, world.now + stage.after + stage.within);
+            let mut place = 0;
+            while world.now < until && !self.over() {
+                if world.now >= from {
+                    if place % stage.stride == 0 {
+                        self.branch(&world, &stage.faults, schedule, step);
                     }
+                    place += 1;
                 }
+                world.step();
+                step += 1;
+                self.visited(&world, schedule);
             }
-            world.step();
-            step += 1;
-            self.visited(&world, schedule);
         }
         if !self.over() {
             self.finish(world, schedule);
+        }
+    }
+
+    fn branch(&mut self, world: &World, faults: &[Fault], schedule: &mut Schedule, step: u64) {
+        for fault in faults.iter().filter(|fault| fault.can(world)) {
+            let mut next = world.clone();
+            fault.inject(&mut next);
+            schedule.push((step, *fault));
+            self.descend(next, schedule, step);
+            schedule.pop();
+            if self.over() {
+                return;
+            }
         }
     }
 
@@ -114,43 +121,65 @@ impl<'a> Search<'a> {
 
     fn finish(&mut self, mut world: World, schedule: &[(u64, Fault)]) {
         self.found.runs += 1;
-        let until = world.now + GOES_ON;
-        while world.now < until && !self.over() {
-            world.step();
-            self.visited(&world, schedule);
-        }
-        heal(&mut world);
-        let until = world.now + RECOVERS;
-        while world.now < until && !self.over() && properties::inactive(&world).is_some() {
-            world.step();
-            self.visited(&world, schedule);
-        }
-        if !self.over() {
-            properties::check_end(&mut world);
+        let over = bring_to_end(self.family.end, &mut world, &mut |world| {
+            self.visited(world, schedule);
+            self.over()
+        });
+        if !over {
             self.visited(&world, schedule);
         }
     }
 }
 
-/// The cluster after its start, with every volume active.
-fn settled(family: &Family) -> World {
-    let mut world = World::new(family.setup.clone());
-    let until = world.now + SETTLES;
-    world.run_until(until);
-    properties::check_end(&mut world);
+/// Goes on after the last fault, heals, and waits for what must be in the end; `seen` stops it. What is missing in
+/// the end is a violation. True: it was stopped.
+pub fn bring_to_end(end: End, world: &mut World, seen: &mut dyn FnMut(&World) -> bool) -> bool {
+    let until = world.now + GOES_ON;
+    while world.now < until {
+        world.step();
+        if seen(world) {
+            return true;
+        }
+    }
+    end.heal(world);
+    let until = world.now + end.within();
+    while world.now < until && end.missing(world).is_some() {
+        world.step();
+        if seen(world) {
+            return true;
+        }
+    }
+    world.violations.extend(end.missing(world));
+    false
+}
+
+/// The cluster after its start, with every volume active where it belongs.
+#[must_use]
+pub fn settled(family: &Family) -> World {
+    let mut world = World::new(family.setup);
+    settle(&mut world, SETTLES);
+    if family.setup.spread {
+        for volume in (2..=family.setup.volumes).map(VolumeId) {
+            let to = NodeId(((volume.0 - 1) % u16::from(family.setup.nodes)) as u8 + 1);
+            let request = NodeRequest::Move { volume, to };
+            world.inbox.push_back((to, Input::Operator { ticket: u64::from(volume.0), request }));
+        }
+        settle(&mut world, SETTLES_AGAIN);
+    }
+    world.violations.extend(End::Redundant.missing(&world));
+    for fault in &family.start {
+        fault.inject(&mut world);
+        settle(&mut world, SETTLES_AGAIN);
+    }
     world
 }
 
-fn heal(world: &mut World) {
-    Fault::Heal.inject(world);
-    world.agent_faults.clear();
-    let ids: Vec<_> = world.hosts.keys().copied().collect();
-    for id in ids {
-        world.power_on(id);
-    }
+fn settle(world: &mut World, length: Duration) {
+    let until: Instant = world.now + length;
+    world.run_until(until);
 }
 
-/// Runs a schedule again and tells what happens.
+/// Runs a schedule again and tells what happens: every event, or the faults alone.
 #[must_use]
 pub fn replay(family: &Family, schedule: &[(u64, Fault)]) -> Vec<String> {
     let mut world = settled(family);
@@ -163,15 +192,13 @@ pub fn replay(family: &Family, schedule: &[(u64, Fault)]) -> Vec<String> {
         }
         fault.inject(&mut world);
     }
-    let until = world.now + LATER + GOES_ON;
-    world.run_until(until);
-    if world.violations.is_empty() {
-        heal(&mut world);
-        let until = world.now + RECOVERS;
-        world.run_until(until);
-        properties::check_end(&mut world);
-    }
+    let mut at = world.now;
+    bring_to_end(family.end, &mut world, &mut |world| {
+        at = world.now;
+        !world.violations.is_empty()
+    });
     let mut told = world.told.take().unwrap_or_default();
-    told.extend(world.violations.iter().map(|text| format!("VIOLATION {text}")));
+    let at = at.since(super::world::start()).as_secs_f64() * 1000.0;
+    told.extend(world.violations.iter().map(|text| format!("{at:>8.1} ms  VIOLATION: {text}")));
     told
 }

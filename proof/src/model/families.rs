@@ -1,65 +1,86 @@
-//! Families of runs: a kind of cluster and the faults that it may have.
+//! Families of runs: a kind of cluster and the faults that it may have, stage by stage.
+//!
+//! A family is built around rules of the protocol: its cluster lacks what would hide a broken rule, and its faults
+//! are those that lead to where the rule is the last one. The explorer finds the places.
 
+mod broad;
+mod rules;
+
+use super::ending::End;
 use super::faults::Fault;
-use super::world::Setup;
-use picket_core::evidence::SelfFence;
-use picket_core::node::LossAction;
+use super::setup::Setup;
+use picket_core::time::Duration;
 
 /// A family.
 #[derive(Clone, Debug)]
 pub struct Family {
     /// Its name.
     pub name: &'static str,
+    /// The known-wrong rules that it was built to find.
+    pub finds: &'static [u8],
     /// The cluster.
     pub setup: Setup,
-    /// The faults that it may have.
-    pub faults: Vec<Fault>,
-    /// How many of them in one run.
-    pub depth: u32,
-    /// How many steps lie between two places where a fault may come in.
-    pub stride: u32,
+    /// What is done to the settled cluster before the first stage.
+    pub start: Vec<Fault>,
+    /// The faults, one from each stage.
+    pub stages: Vec<Stage>,
+    /// What is done, and must be, in the end.
+    pub end: End,
 }
 
-const WATCHED: SelfFence = SelfFence { watchdog_counts: true, pause_visible: true };
-const GUEST: SelfFence = SelfFence { watchdog_counts: true, pause_visible: false };
-const BARE: SelfFence = SelfFence { watchdog_counts: false, pause_visible: true };
+/// One fault of a run: which, and where.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The faults to choose from.
+    pub faults: Vec<Fault>,
+    /// It comes so long after the one before it, at the earliest.
+    pub after: Duration,
+    /// The window of its places.
+    pub within: Duration,
+    /// Every so many steps there is a place.
+    pub stride: u64,
+}
 
-fn setup(nodes: u8, volumes: u16, self_fence: SelfFence, loss_action: LossAction, devices: bool) -> Setup {
-    Setup { nodes, volumes, self_fence, loss_action, devices }
+/// The first fault meets a cluster at rest: one heartbeat interval has all its places.
+const FIRST: Duration = Duration::from_millis(12);
+
+impl Family {
+    pub(super) fn new(name: &'static str, setup: Setup) -> Self {
+        Self { name, finds: &[], setup, start: Vec::new(), stages: Vec::new(), end: End::Active }
+    }
+
+    pub(super) const fn finds(mut self, mutants: &'static [u8]) -> Self {
+        self.finds = mutants;
+        self
+    }
+
+    pub(super) fn start(mut self, faults: &[Fault]) -> Self {
+        self.start = faults.to_vec();
+        self
+    }
+
+    pub(super) const fn end(mut self, end: End) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// A fault at any place of the first heartbeat interval after the one before.
+    pub(super) fn then(self, faults: &[Fault]) -> Self {
+        self.within(faults, 0, FIRST.as_millis() as u64, 1)
+    }
+
+    /// A fault between so many and so many milliseconds after the one before it, at every so many steps.
+    pub(super) fn within(mut self, faults: &[Fault], after: u64, until: u64, stride: u64) -> Self {
+        let (after, within) = (Duration::from_millis(after), Duration::from_millis(until - after));
+        self.stages.push(Stage { faults: faults.to_vec(), after, within, stride });
+        self
+    }
 }
 
 /// Every family of the standard run.
 #[must_use]
 pub fn standard() -> Vec<Family> {
-    let two = Fault::all(2);
-    let mut guests = two.clone();
-    guests.extend([Fault::Pause(picket_core::ids::NodeId(1)), Fault::Pause(picket_core::ids::NodeId(2))]);
-    let family = |name, setup, faults: &[Fault], depth, stride| Family {
-        name,
-        setup,
-        faults: faults.to_vec(),
-        depth,
-        stride,
-    };
-    vec![
-        family("two nodes, one fault anywhere", setup(2, 1, WATCHED, LossAction::Osu, true), &two, 1, 1),
-        family("two nodes, fastboot", setup(2, 1, WATCHED, LossAction::Fastboot, true), &two, 1, 1),
-        family("two nodes, freeze", setup(2, 1, WATCHED, LossAction::Freeze, true), &two, 1, 1),
-        family("two nodes, lease alone", setup(2, 1, WATCHED, LossAction::Osu, false), &two, 1, 1),
-        family("two nodes, no watchdog", setup(2, 1, BARE, LossAction::Osu, true), &two, 1, 1),
-        family("guests that may be paused", setup(2, 1, GUEST, LossAction::Osu, true), &guests, 1, 1),
-        family("two volumes, two holders", setup(2, 2, WATCHED, LossAction::Fastboot, true), &two, 1, 1),
-        family("three nodes", setup(3, 1, WATCHED, LossAction::Osu, true), &Fault::all(3), 1, 2),
-        family("two nodes, two faults", setup(2, 1, WATCHED, LossAction::Osu, true), &two, 2, 3),
-        family(
-            "two nodes, lease alone, two faults",
-            setup(2, 1, WATCHED, LossAction::Fastboot, false),
-            &two,
-            2,
-            5,
-        ),
-        family("guests, two faults", setup(2, 1, GUEST, LossAction::Osu, true), &guests, 2, 7),
-        family("two volumes, two faults", setup(2, 2, WATCHED, LossAction::Fastboot, true), &two, 2, 9),
-        family("two nodes, three faults", setup(2, 1, WATCHED, LossAction::Osu, true), &two, 3, 23),
-    ]
+    let mut all = broad::families();
+    all.extend(rules::families());
+    all
 }

@@ -1,18 +1,24 @@
 //! What the adversary can do.
 
-use super::net::{Kind, WITNESS};
+use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
-use picket_core::ids::{NodeId, VolumeId};
+use picket_core::ids::{NodeId, StoreId, VolumeId};
+use picket_core::message::OperatorRequest;
 use picket_core::node::{Input, NodeRequest};
 use picket_core::time::Duration;
+use std::fmt;
 
-/// A fault.
+/// A fault, or something that a person does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// The machine loses its power and is switched on again when everything is healed, or by a fence.
     Crash(NodeId),
     /// The machine reboots.
     Reboot(NodeId),
+    /// Every machine reboots.
+    PowerFailure,
+    /// Somebody switches the machine on.
+    PowerOn(NodeId),
     /// The daemon dies and is started again at once, well within the watchdog's time.
     RestartDaemon(NodeId),
     /// The daemon dies and is started again when the watchdog must have fired.
@@ -21,43 +27,92 @@ pub enum Fault {
     StallShort(NodeId),
     /// The daemon is stopped for longer than a lease.
     StallLong(NodeId),
+    /// The same, and its petting thread pets once more, in the middle.
+    StallTorn(NodeId),
     /// The whole machine is paused, its clock too, for longer than a lease.
     Pause(NodeId),
+    /// The drivers of a node carry nothing out for a while.
+    SlowDriver(NodeId),
     /// One direction of everything between two nodes.
     Cut(NodeId, NodeId),
+    /// Heartbeats from one node to another.
+    CutBeats(NodeId, NodeId),
     /// Both directions of replication between two nodes.
     CutData(NodeId, NodeId),
+    /// Both directions of replication of one volume between two nodes.
+    CutVolume(VolumeId, NodeId, NodeId),
     /// Both directions between a node and the witness.
     CutWitness(NodeId),
     /// What the witness sends to a node.
     CutFromWitness(NodeId),
+    /// A node's links to the witness and all of its replication: one switch for both.
+    CutSwitch(NodeId),
+    /// Everything that a node sends.
+    Mute(NodeId),
     /// Both directions between a node and everybody.
     Isolate(NodeId),
     /// Everything that is cut works again.
     Heal,
+    /// What the witness sends to a node arrives much later.
+    HoldFromWitness(NodeId),
+    /// What a node sends to the witness arrives much later.
+    HoldToWitness(NodeId),
+    /// What a node's daemon sends to another's arrives much later.
+    HoldPeer(NodeId, NodeId),
+    /// The node's stream to the witness breaks; what was on the way arrives long after, when another is open.
+    Ghosts(NodeId),
+    /// What is on the way between two daemons arrives a second time, long after.
+    Duplicate(NodeId, NodeId),
+    /// Whoever came last is served first, from now on.
+    Reorder,
     /// The witness restarts at once.
     RestartWitness,
     /// The witness is away for long.
     KillWitness,
+    /// The witness's store is put back to the backup, and nobody says so.
+    RollBackWitness,
+    /// The witness is restored from the backup as the rules say: as another store.
+    RestoreWitness,
+    /// The witness's store is copied.
+    BackUpWitness,
     /// The next fence agent.
     Agent(AgentFault),
     /// The next stop on the node hangs.
     StopHangs(NodeId),
     /// An operator moves the first volume to the node.
     Move(NodeId),
+    /// An operator takes the node out of the first volume's in-sync set.
+    Evict(NodeId),
+    /// An operator has the first node fence the second.
+    FenceByHand(NodeId, NodeId),
+    /// An operator attests that the node is off, rightly or not.
+    Attest(NodeId),
+    /// An operator activates the first volume on the node without a witness; all others are off.
+    Override(NodeId),
 }
 
 /// How long a short absence is.
 const SHORT: Duration = Duration::from_millis(4);
 /// How long a long one is: lease, guard and detection are over.
 const LONG: Duration = Duration::from_millis(130);
+/// How long a message is held up: longer than detection takes, shorter than a stream takes to break.
+const HELD: Duration = Duration::from_millis(44);
+/// When a ghost appears: machines have booted again meanwhile.
+const GHOST: Duration = Duration::from_millis(150);
 
 impl Fault {
-    /// Every fault that a cluster of so many nodes can have.
+    /// Every fault that a cluster of so many nodes can have, apart from those of persons and stores, and pauses.
     #[must_use]
     pub fn all(nodes: u8) -> Vec<Self> {
-        let mut all = vec![Self::Heal, Self::RestartWitness, Self::KillWitness];
-        let agents = [AgentFault::UnknownIdle, AgentFault::UnknownLate, AgentFault::Fails, AgentFault::Slow];
+        let mut all = vec![Self::Heal, Self::RestartWitness, Self::KillWitness, Self::Reorder];
+        all.push(Self::PowerFailure);
+        let agents = [
+            AgentFault::UnknownIdle,
+            AgentFault::UnknownLate,
+            AgentFault::Fails,
+            AgentFault::Slow,
+            AgentFault::TellsLate,
+        ];
         all.extend(agents.map(Self::Agent));
         for node in (1..=nodes).map(NodeId) {
             all.extend([
@@ -67,14 +122,26 @@ impl Fault {
                 Self::KillDaemon(node),
                 Self::StallShort(node),
                 Self::StallLong(node),
+                Self::StallTorn(node),
+                Self::SlowDriver(node),
                 Self::CutWitness(node),
                 Self::CutFromWitness(node),
+                Self::CutSwitch(node),
+                Self::Mute(node),
                 Self::Isolate(node),
+                Self::HoldFromWitness(node),
+                Self::HoldToWitness(node),
+                Self::Ghosts(node),
                 Self::StopHangs(node),
                 Self::Move(node),
             ]);
             for other in (1..=nodes).map(NodeId).filter(|other| *other != node) {
-                all.push(Self::Cut(node, other));
+                all.extend([
+                    Self::Cut(node, other),
+                    Self::CutBeats(node, other),
+                    Self::HoldPeer(node, other),
+                    Self::Duplicate(node, other),
+                ]);
                 if node < other {
                     all.push(Self::CutData(node, other));
                 }
@@ -83,49 +150,129 @@ impl Fault {
         all
     }
 
+    /// Whether it can happen now.
+    #[must_use]
+    pub fn can(self, world: &World) -> bool {
+        match self {
+            // The operator has seen to it that every other node is off.
+            Self::Override(node) => world.hosts.values().all(|host| host.id == node || !host.powered),
+            Self::RollBackWitness | Self::RestoreWitness => world.backup.is_some(),
+            Self::Attest(node) => world.challenge(node).is_some(),
+            _ => true,
+        }
+    }
+
     /// Makes it happen.
     pub fn inject(self, world: &mut World) {
-        let now = world.now;
-        world.tell(|| format!("FAULT {self:?}"));
-        let all = [Kind::Beats, Kind::Stream, Kind::Data];
+        world.tell(|| format!("FAULT: {self}"));
         match self {
             Self::Crash(node) => world.kill(node, false),
             Self::Reboot(node) => world.kill(node, true),
+            Self::PowerFailure => world.members().iter().for_each(|node| world.kill(node, true)),
+            Self::PowerOn(node) => world.power_on(node),
             Self::RestartDaemon(node) => world.kill_daemon(node, SHORT),
             Self::KillDaemon(node) => world.kill_daemon(node, LONG),
-            Self::StallShort(node) => stall(world, node, LONG / 4),
-            Self::StallLong(node) => stall(world, node, LONG),
+            Self::StallShort(node) => stall(world, node, LONG / 4, false),
+            Self::StallLong(node) => stall(world, node, LONG, false),
+            Self::StallTorn(node) => stall(world, node, LONG, true),
             Self::Pause(node) => {
+                let until = world.now + LONG;
                 if let Some(host) = world.hosts.get_mut(&node).filter(|host| host.runs()) {
-                    host.paused_until = Some(now + LONG);
+                    host.paused_until = Some(until);
                     host.lag += LONG;
                 }
             }
-            Self::Cut(from, to) => all.into_iter().for_each(|kind| world.net.cut.push((from, to, kind))),
-            Self::CutData(a, b) => both(world, a, b, Kind::Data),
-            Self::CutWitness(node) => both(world, node, WITNESS, Kind::Stream),
-            Self::CutFromWitness(node) => world.net.cut.push((WITNESS, node, Kind::Stream)),
-            Self::Isolate(node) => {
-                both(world, node, WITNESS, Kind::Stream);
-                for other in world.members().without(node).iter() {
-                    all.into_iter().for_each(|kind| both(world, node, other, kind));
+            Self::SlowDriver(node) => {
+                let until = world.now + HELD / 2;
+                if let Some(host) = world.hosts.get_mut(&node) {
+                    host.driver_until = Some(until);
                 }
             }
-            Self::Heal => world.net.cut.clear(),
             Self::RestartWitness => world.kill_witness(SHORT),
             Self::KillWitness => world.kill_witness(LONG * 2),
+            Self::RollBackWitness => put_back(world, false),
+            Self::RestoreWitness => put_back(world, true),
+            Self::BackUpWitness => world.backup.clone_from(&world.record),
             Self::Agent(fault) => world.agent_faults.push_back(fault),
             Self::StopHangs(node) => {
                 if let Some(host) = world.hosts.get_mut(&node) {
                     host.stop_hangs = true;
                 }
             }
-            Self::Move(node) => {
-                let request = NodeRequest::Move { volume: VolumeId(1), to: node };
-                world.inbox.push_back((node, Input::Operator { ticket: 9, request }));
+            Self::Reorder => world.reversed = !world.reversed,
+            Self::Move(_) | Self::Evict(_) | Self::FenceByHand(..) | Self::Attest(_) | Self::Override(_) => {
+                self.ask(world);
             }
+            _ => self.link(world),
         }
     }
+
+    /// What a person does.
+    fn ask(self, world: &mut World) {
+        let volume = VolumeId(1);
+        let (node, request) = match self {
+            Self::Move(node) => (node, NodeRequest::Move { volume, to: node }),
+            Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target }),
+            Self::Override(node) => {
+                world.watch.overridden = true;
+                let dead = world.members().without(node);
+                (node, NodeRequest::Override { volume, dead, length: Duration::from_secs(10) })
+            }
+            Self::Evict(node) => return world.operator(OperatorRequest::Evict { node, volume }),
+            Self::Attest(node) => {
+                let Some(challenge) = world.challenge(node) else { return };
+                return world.operator(OperatorRequest::ConfirmMeatware { node, challenge });
+            }
+            _ => return,
+        };
+        world.inbox.push_back((node, Input::Operator { ticket: 9, request }));
+    }
+
+    /// What happens to links and to what is on them.
+    fn link(self, world: &mut World) {
+        let others = |world: &World, node| world.members().without(node);
+        match self {
+            Self::Cut(from, to) => one(world, from, to, &[Kind::Beats, Kind::Stream, Kind::Data]),
+            Self::CutBeats(from, to) => one(world, from, to, &[Kind::Beats]),
+            Self::CutData(a, b) => both(world, a, b, Kind::Data),
+            Self::CutVolume(volume, a, b) => both(world, a, b, Kind::Volume(volume)),
+            Self::CutWitness(node) => both(world, node, WITNESS, Kind::Stream),
+            Self::CutFromWitness(node) => one(world, WITNESS, node, &[Kind::Stream]),
+            Self::CutSwitch(node) => {
+                both(world, node, WITNESS, Kind::Stream);
+                others(world, node).iter().for_each(|other| both(world, node, other, Kind::Data));
+            }
+            Self::Mute(node) => {
+                one(world, node, WITNESS, &[Kind::Stream]);
+                for other in others(world, node).iter() {
+                    one(world, node, other, &[Kind::Beats, Kind::Stream, Kind::Data]);
+                }
+            }
+            Self::Isolate(node) => {
+                both(world, node, WITNESS, Kind::Stream);
+                for other in others(world, node).iter() {
+                    let kinds = [Kind::Beats, Kind::Stream, Kind::Data];
+                    kinds.into_iter().for_each(|kind| both(world, node, other, kind));
+                }
+            }
+            Self::Heal => world.net.cut.clear(),
+            Self::HoldFromWitness(node) => hold(world, WITNESS, node),
+            Self::HoldToWitness(node) => hold(world, node, WITNESS),
+            Self::HoldPeer(from, to) => hold(world, from, to),
+            Self::Ghosts(node) => ghosts(world, node),
+            Self::Duplicate(from, to) => {
+                let at = world.now + GHOST;
+                let again = world.net.peers.get(&(from, to)).cloned().unwrap_or_default();
+                let again = again.into_iter().map(|(_, message)| (at, Ghost::Peer(from, to, message)));
+                world.net.ghosts.extend(again);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn one(world: &mut World, from: NodeId, to: NodeId, kinds: &[Kind]) {
+    world.net.cut.extend(kinds.iter().map(|kind| (from, to, *kind)));
 }
 
 fn both(world: &mut World, a: NodeId, b: NodeId, kind: Kind) {
@@ -133,11 +280,91 @@ fn both(world: &mut World, a: NodeId, b: NodeId, kind: Kind) {
     world.net.cut.push((b, a, kind));
 }
 
-fn stall(world: &mut World, node: NodeId, length: Duration) {
-    let until = world.now + length;
+fn hold(world: &mut World, from: NodeId, to: NodeId) {
+    let until = world.now + HELD;
+    world.net.held.push((from, to, until));
+}
+
+fn ghosts(world: &mut World, node: NodeId) {
+    let at = world.now + GHOST;
+    if let Some(stream) = world.net.witness.get(&node) {
+        let up = stream.up.iter().map(|message| (at, Ghost::Up(node, message.clone())));
+        let down = stream.down.iter().map(|message| (at, Ghost::Down(node, message.clone())));
+        let all: Vec<_> = up.chain(down).collect();
+        world.net.ghosts.extend(all);
+    }
+    world.break_stream(node, false);
+}
+
+fn put_back(world: &mut World, declared: bool) {
+    world.record.clone_from(&world.backup);
+    // Permits of the lost history are in no record: agents that run under them are not measured by it.
+    world.hosts.values_mut().flat_map(|host| &mut host.agents).for_each(|agent| agent.permit = None);
+    if declared {
+        world.store = StoreId(world.store.0 + 1);
+    }
+    world.kill_witness(SHORT);
+}
+
+fn stall(world: &mut World, node: NodeId, length: Duration, torn: bool) {
+    let (now, dog) = (world.now, world.setup.watchdog());
     if let Some(host) = world.hosts.get_mut(&node).filter(|host| host.daemon_runs()) {
-        host.stalled_until = Some(until);
-        let clock = host.clock(world.now);
+        host.stalled_until = Some(now + length);
+        let clock = host.clock(now);
         host.pet_stop = host.pet_stop.map(|stop| stop.min(clock));
+        // Just before the watchdog would fire.
+        host.torn_at = dog.filter(|_| torn).map(|dog| now + dog * 9 / 10);
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(n) => write!(f, "n{n} loses its power"),
+            Self::Reboot(n) => write!(f, "n{n} reboots"),
+            Self::PowerFailure => f.write_str("every node loses its power for a moment"),
+            Self::PowerOn(n) => write!(f, "somebody switches n{n} on"),
+            Self::RestartDaemon(n) => write!(f, "the daemon of n{n} dies and is started again"),
+            Self::KillDaemon(n) => write!(f, "the daemon of n{n} dies for long"),
+            Self::StallShort(n) => write!(f, "the daemon of n{n} is stopped for a moment"),
+            Self::StallLong(n) => write!(f, "the daemon of n{n} is stopped for longer than a lease"),
+            Self::StallTorn(n) => {
+                write!(f, "the daemon of n{n} is stopped between a look at the clock and a pet")
+            }
+            Self::Pause(n) => write!(f, "n{n} is paused with its clock"),
+            Self::SlowDriver(n) => write!(f, "the drivers of n{n} are slow"),
+            Self::Cut(a, b) => write!(f, "nothing of n{a} arrives at n{b}"),
+            Self::CutBeats(a, b) => write!(f, "no heartbeat of n{a} arrives at n{b}"),
+            Self::CutData(a, b) => write!(f, "the replication between n{a} and n{b} is cut"),
+            Self::CutVolume(v, a, b) => {
+                write!(f, "the replication of volume {v} between n{a} and n{b} is cut")
+            }
+            Self::CutWitness(n) => write!(f, "n{n} is cut from the witness"),
+            Self::CutFromWitness(n) => write!(f, "n{n} does not hear the witness"),
+            Self::CutSwitch(n) => write!(f, "n{n} is cut from the witness and from all replication"),
+            Self::Mute(n) => write!(f, "nothing that n{n} sends arrives"),
+            Self::Isolate(n) => write!(f, "n{n} is cut from everybody"),
+            Self::Heal => f.write_str("every link works again"),
+            Self::HoldFromWitness(n) => write!(f, "what the witness sends to n{n} is held up"),
+            Self::HoldToWitness(n) => write!(f, "what n{n} sends to the witness is held up"),
+            Self::HoldPeer(a, b) => write!(f, "what n{a} says to n{b} is held up"),
+            Self::Ghosts(n) => {
+                write!(f, "n{n}'s stream to the witness breaks, and what was on it arrives later")
+            }
+            Self::Duplicate(a, b) => write!(f, "what n{a} said to n{b} arrives again later"),
+            Self::Reorder => f.write_str("messages arrive in another order"),
+            Self::RestartWitness => f.write_str("the witness restarts"),
+            Self::KillWitness => f.write_str("the witness is away for long"),
+            Self::RollBackWitness => f.write_str("the witness's store is put back, and nobody says so"),
+            Self::RestoreWitness => f.write_str("the witness is restored from its backup"),
+            Self::BackUpWitness => f.write_str("the witness's store is copied"),
+            Self::Agent(fault) => write!(f, "the next fence agent: {fault}"),
+            Self::StopHangs(n) => write!(f, "the next stop on n{n} hangs"),
+            Self::Move(n) => write!(f, "an operator moves volume 1 to n{n}"),
+            Self::Evict(n) => write!(f, "an operator takes n{n} out of the in-sync set"),
+            Self::FenceByHand(a, b) => write!(f, "an operator has n{a} fence n{b}"),
+            Self::Attest(n) => write!(f, "an operator attests that n{n} is off"),
+            Self::Override(n) => write!(f, "an operator activates volume 1 on n{n} without a witness"),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A machine of the model: power, boot, daemon, watchdog.
 
 use super::replica::Replica;
-use picket_core::ids::{BootId, NodeId, VolumeId};
+use super::world::start;
+use picket_core::ids::{BootId, NodeId, PermitId, VolumeId};
 use picket_core::node::{CommandId, Disk, Effect, Node, NodeRecord, Run, VolumeAction};
 use picket_core::ready::{self, Store};
 use picket_core::time::{Duration, Instant};
@@ -9,8 +10,15 @@ use picket_core::topology::{DeviceVerdict, OrderId, PowerAction};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 
-/// From power-on to a kernel that runs.
-pub const BOOT_TIME: Duration = Duration::from_millis(30);
+const MILLION: u32 = 1_000_000;
+
+/// A length times a fraction, rounded to the side that keeps a clock's reading of an instant and the instant of a
+/// reading consistent.
+fn scaled(length: Duration, times: u32, by: u32) -> Duration {
+    let product = length.as_nanos() * u128::from(times);
+    let nanos = if times > by { product.div_ceil(u128::from(by)) } else { product / u128::from(by) };
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
 
 /// The main loop of a daemon must have come round within this for its watchdog to be petted.
 pub const PROGRESS: Duration = Duration::from_millis(20);
@@ -38,8 +46,18 @@ pub struct Host {
     pub paused_until: Option<Instant>,
     /// How far its clock is behind, because of pauses.
     pub lag: Duration,
+    /// By how many millionths its clock runs slower than the witness's.
+    pub slow_ppm: u32,
+    /// It cannot reset itself; only its watchdog ends it.
+    pub reset_hangs: bool,
+    /// The stopped daemon's petting thread gets to pet once at this instant, and to nothing else.
+    pub torn_at: Option<Instant>,
+    /// Its drivers carry nothing out until then.
+    pub driver_until: Option<Instant>,
     /// What survives a crash.
     pub disk: Disk,
+    /// A durable epoch became smaller.
+    pub epochs_fell: bool,
     /// What survives a restart of the daemon.
     pub run: Option<Run>,
     /// The replicas.
@@ -73,6 +91,10 @@ pub struct Agent {
     pub ends_at: Instant,
     /// What it says then.
     pub verdict: DeviceVerdict,
+    /// It has said it.
+    pub reported: bool,
+    /// Under which permit it was started, by the witness's record then.
+    pub permit: Option<(PermitId, BootId)>,
 }
 
 /// A driver's command in a form that a state can be copied with. A promotion is redeemed when it is carried out.
@@ -119,17 +141,24 @@ impl From<VolumeAction> for VolumeAction2 {
     }
 }
 
-struct Disks<'a>(&'a mut Disk, &'a mut Option<Run>);
+struct Disks<'a> {
+    disk: &'a mut Disk,
+    run: &'a mut Option<Run>,
+    fell: bool,
+}
 
 impl Store<(), NodeRecord> for Disks<'_> {
     type Error = Infallible;
 
     fn persist(&mut self, (): &(), record: &NodeRecord) -> Result<(), Infallible> {
         if let Some(disk) = &record.disk {
-            self.0.clone_from(disk);
+            self.fell |= self.disk.volumes.iter().any(|(volume, old)| {
+                disk.volumes.get(volume).is_none_or(|new| new.max_epoch < old.max_epoch)
+            });
+            self.disk.clone_from(disk);
         }
         if let Some(run) = &record.run {
-            *self.1 = Some(run.clone());
+            *self.run = Some(run.clone());
         }
         Ok(())
     }
@@ -149,7 +178,16 @@ impl Host {
     /// The machine's own clock.
     #[must_use]
     pub fn clock(&self, now: Instant) -> Instant {
-        now - self.lag
+        start() + scaled(now.since(start()), MILLION - self.slow_ppm, MILLION) - self.lag
+    }
+
+    /// When the machine's own clock shows `at`.
+    #[must_use]
+    pub fn world(&self, at: Instant) -> Instant {
+        if at == Instant::NEVER {
+            return at;
+        }
+        start() + scaled((at + self.lag).since(start()), MILLION, MILLION - self.slow_ppm)
     }
 
     /// The kernel runs.
@@ -169,7 +207,9 @@ impl Host {
         let clock = self.clock(now);
         let Some(daemon) = &mut self.daemon else { return Vec::new() };
         let ready = daemon.step(clock, input);
-        let Ok(released) = ready::commit(&mut Disks(&mut self.disk, &mut self.run), vec![((), ready)]);
+        let mut disks = Disks { disk: &mut self.disk, run: &mut self.run, fell: false };
+        let Ok(released) = ready::commit(&mut disks, vec![((), ready)]);
+        self.epochs_fell |= disks.fell;
         self.tick_at = daemon.deadline(clock);
         let allowed = daemon.pet_until(clock).min(clock + PROGRESS);
         // When petting must have stopped before now, the last pet was when it did, or now at the latest.
@@ -196,6 +236,8 @@ impl Host {
         self.daemon = None;
         self.daemon_at = None;
         self.stalled_until = None;
+        self.torn_at = None;
+        self.driver_until = None;
         self.paused_until = None;
         self.booted_at = None;
         self.run = None;

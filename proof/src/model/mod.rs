@@ -8,6 +8,7 @@
 
 mod deliver;
 mod effects;
+pub mod ending;
 pub mod explore;
 pub mod families;
 pub mod faults;
@@ -16,7 +17,9 @@ pub mod net;
 mod passing;
 pub mod properties;
 pub mod replica;
+pub mod setup;
 mod volumes;
+pub mod watch;
 pub mod world;
 
 use picket_core::mutant::{self, Mutant};

@@ -1,6 +1,6 @@
-//! Links and streams: what is cut, and what is on its way.
+//! Links and streams: what is cut, what is held up, and what is on its way.
 
-use picket_core::ids::{NodeId, SessionId};
+use picket_core::ids::{NodeId, SessionId, VolumeId};
 use picket_core::message::{FromWitness, PeerMessage, ToWitness};
 use picket_core::time::{Duration, Instant};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,8 +18,10 @@ pub enum Kind {
     Beats,
     /// Messages between daemons, or between a daemon and the witness.
     Stream,
-    /// Replication.
+    /// Replication of all volumes.
     Data,
+    /// Replication of one volume.
+    Volume(VolumeId),
 }
 
 /// A stream between a daemon and the witness.
@@ -37,11 +39,26 @@ pub struct WitnessStream {
     pub obstructed: Option<Instant>,
 }
 
+/// A message of a stream that ended, which arrives although it did.
+#[derive(Clone, Debug)]
+pub enum Ghost {
+    /// At the witness.
+    Up(NodeId, ToWitness),
+    /// At the node.
+    Down(NodeId, FromWitness),
+    /// At the second node, from the first.
+    Peer(NodeId, NodeId, PeerMessage),
+}
+
 /// The network.
 #[derive(Clone, Debug, Default)]
 pub struct Net {
     /// Directed links that are cut.
     pub cut: Vec<(NodeId, NodeId, Kind)>,
+    /// Directed links of streams on which nothing arrives before then, and all of it then.
+    pub held: Vec<(NodeId, NodeId, Instant)>,
+    /// What arrives when nobody expects it any more.
+    pub ghosts: Vec<(Instant, Ghost)>,
     /// Streams between daemons and the witness, by node.
     pub witness: BTreeMap<NodeId, WitnessStream>,
     /// Messages between daemons, and when each was sent.
@@ -55,9 +72,22 @@ impl Net {
         !self.cut.contains(&(from, to, kind))
     }
 
+    /// Whether what is on the way of a stream arrives now.
+    #[must_use]
+    pub fn flows(&self, from: NodeId, to: NodeId) -> bool {
+        let held = self.held.iter().any(|(a, b, _)| (*a, *b) == (from, to));
+        !held && self.passes(from, to, Kind::Stream)
+    }
+
     /// Whether both directions work.
     #[must_use]
     pub fn connects(&self, a: NodeId, b: NodeId, kind: Kind) -> bool {
         self.passes(a, b, kind) && self.passes(b, a, kind)
+    }
+
+    /// Whether replication of the volume works between two nodes.
+    #[must_use]
+    pub fn replicates(&self, volume: VolumeId, a: NodeId, b: NodeId) -> bool {
+        self.cut.is_empty() || self.connects(a, b, Kind::Data) && self.connects(a, b, Kind::Volume(volume))
     }
 }

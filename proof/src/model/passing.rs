@@ -2,8 +2,8 @@
 
 use super::host::Agent;
 use super::net::{BREAKS_AFTER, Kind, WITNESS, WitnessStream};
-use super::world::{World, timings};
-use picket_core::ids::{NodeId, StoreId};
+use super::world::World;
+use picket_core::ids::NodeId;
 use picket_core::node::Input;
 use picket_core::time::{Duration, Instant};
 use picket_core::topology::PowerAction;
@@ -17,9 +17,9 @@ impl World {
         self.due_streams();
         if self.witness_at.is_some_and(|at| at <= self.now) {
             self.witness_at = None;
-            let store = self.record.as_ref().map_or(StoreId(77), |record| record.store);
-            let config = self.witness_config();
-            self.witness = Some(Box::new(Witness::new(config, self.record.clone(), store, self.now)));
+            let config = self.setup.witness_config();
+            self.witness = Some(Box::new(Witness::new(config, self.record.clone(), self.store, self.now)));
+            self.watch.witness_started(self.now, self.record.as_ref());
             self.witness_takes(witness::Input::Tick);
             self.tell(|| "witness starts".into());
         }
@@ -30,24 +30,25 @@ impl World {
     }
 
     pub(super) fn next_instant(&self) -> Instant {
-        let effective = timings().watchdog.map(|watchdog| watchdog.effective);
-        let mut next = self.now + timings().heartbeat;
+        let dog = self.setup.watchdog();
+        let mut next = self.now + self.setup.params.heartbeat;
         let mut consider = |at: Option<Instant>| next = next.min(at.unwrap_or(Instant::NEVER));
         for host in self.hosts.values() {
-            let world = |at: Instant| at + host.lag;
             consider(host.booted_at);
             consider(host.daemon_at);
             consider(host.stalled_until);
             consider(host.paused_until);
+            consider(host.torn_at);
+            consider(host.driver_until);
             if host.daemon_runs() {
-                consider(Some(world(host.tick_at)));
+                consider(Some(host.world(host.tick_at)));
             }
-            if host.paused_until.is_none() && self.setup.self_fence.watchdog_counts {
-                consider(host.watchdog_at(effective).map(world));
+            if host.paused_until.is_none() {
+                consider(host.watchdog_at(dog).map(|at| host.world(at)));
             }
             for agent in &host.agents {
                 consider(agent.acts_at);
-                consider(Some(agent.ends_at));
+                consider(Some(agent.ends_at).filter(|_| !agent.reported));
             }
         }
         consider(self.witness_at);
@@ -55,11 +56,16 @@ impl World {
         for stream in self.net.witness.values() {
             consider(stream.obstructed.map(|since| since + BREAKS_AFTER));
         }
+        self.net.held.iter().for_each(|(_, _, until)| consider(Some(*until)));
+        self.net.ghosts.iter().for_each(|(at, _)| consider(Some(*at)));
         next.max(self.now + Duration::from_nanos(1))
     }
 
     pub(super) fn due_hosts(&mut self) {
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let mut ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        if self.reversed {
+            ids.reverse();
+        }
         for id in ids {
             self.due_power(id);
             self.due_agents(id);
@@ -69,23 +75,43 @@ impl World {
 
     pub(super) fn due_power(&mut self, id: NodeId) {
         let now = self.now;
-        let counts = self.setup.self_fence.watchdog_counts;
-        let effective = timings().watchdog.map(|watchdog| watchdog.effective).filter(|_| counts);
+        let dog = self.setup.watchdog();
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if host.booted_at.is_some_and(|at| at <= now) {
             host.booted_at = None;
             host.boots += 1;
             host.daemon_at = Some(now);
         }
-        if host.paused_until.is_some_and(|at| at <= now) {
-            host.paused_until = None;
+        host.paused_until.take_if(|at| *at <= now);
+        host.driver_until.take_if(|at| *at <= now);
+        if host.torn_at.is_some_and(|at| at <= now) {
+            self.torn_pet(id);
         }
-        let fires = host.paused_until.is_none()
-            && host.watchdog_at(effective).is_some_and(|at| at <= host.clock(now));
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let fires =
+            host.paused_until.is_none() && host.watchdog_at(dog).is_some_and(|at| at <= host.clock(now));
         if fires {
             self.tell(|| format!("n{id}: the watchdog fires"));
             super::properties::check_reset(self, id);
             self.kill(id, true);
+        }
+    }
+
+    /// A petting thread that was stopped between its look at the clock and its pet pets now, looks at the clock
+    /// again, and is stopped again with all of the daemon.
+    fn torn_pet(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        host.torn_at = None;
+        let clock = host.clock(now);
+        let allowed = host.daemon.as_ref().map_or(Instant::BOOT, |daemon| daemon.pet_until(clock));
+        if clock > allowed && !super::late_pet_goes_unnoticed() {
+            self.tell(|| format!("n{id}: a late pet is noticed"));
+            super::properties::check_reset(self, id);
+            self.kill(id, true);
+        } else {
+            host.pet_stop = Some(clock);
+            self.tell(|| format!("n{id}: pets once and is stopped again"));
         }
     }
 
@@ -96,21 +122,21 @@ impl World {
         for agent in &mut host.agents {
             if agent.acts_at.is_some_and(|at| at <= now) {
                 agent.acts_at = None;
-                acts.push((agent.target, agent.action));
+                acts.push(*agent);
             }
         }
-        let ended: Vec<Agent> = host
-            .agents
-            .iter()
-            .copied()
-            .filter(|agent| agent.ends_at <= now && agent.acts_at.is_none())
-            .collect();
+        let (ended, left): (Vec<Agent>, Vec<Agent>) =
+            host.agents.iter().copied().partition(|agent| agent.ends_at <= now && !agent.reported);
+        let told = ended.iter().map(|agent| Agent { reported: true, ..*agent });
         // One that ended without a verdict may still act: its device has the command.
-        host.agents.retain(|agent| agent.ends_at > now || agent.acts_at.is_some());
-        for (target, action) in acts {
-            match action {
-                PowerAction::Off => self.kill(target, false),
-                PowerAction::On => self.power_on(target),
+        host.agents = left.into_iter().chain(told).filter(|a| !a.reported || a.acts_at.is_some()).collect();
+        for agent in acts {
+            match agent.action {
+                PowerAction::Off => {
+                    super::properties::check_fence(self, id, &agent);
+                    self.kill(agent.target, false);
+                }
+                PowerAction::On => self.power_on(agent.target),
             }
         }
         for agent in ended {
@@ -142,10 +168,12 @@ impl World {
     /// and petting: it pets, looks again, is late, and resets.
     pub(super) fn wakes(&mut self, id: NodeId) {
         let now = self.now;
+        let watched = self.setup.watchdog().is_some();
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.stalled_until = None;
-        let late =
-            host.pet_stop.is_some_and(|stop| stop < host.clock(now)) && self.setup.self_fence.watchdog_counts;
+        host.torn_at = None;
+        let clock = host.clock(now);
+        let late = host.pet_stop.is_some_and(|stop| stop < clock) && watched;
         let held: Vec<Input> = host.release_held();
         if late && !super::late_pet_goes_unnoticed() {
             self.tell(|| format!("n{id}: a late pet is noticed"));
@@ -154,7 +182,7 @@ impl World {
             return;
         }
         if late && let Some(host) = self.hosts.get_mut(&id) {
-            host.pet_stop = Some(host.clock(now));
+            host.pet_stop = Some(clock);
         }
         for input in held {
             self.inbox.push_back((id, input));
@@ -192,5 +220,10 @@ impl World {
         }
         let old = |at: &Instant| now.since(*at) < BREAKS_AFTER;
         self.net.peers.values_mut().for_each(|queue| queue.retain(|(at, _)| old(at)));
+        self.net.held.retain(|(_, _, until)| *until > now);
+        let (due, later) = core::mem::take(&mut self.net.ghosts).into_iter().partition(|(at, _)| *at <= now);
+        self.net.ghosts = later;
+        let due: Vec<_> = due;
+        due.into_iter().for_each(|(_, ghost)| self.deliver_ghost(ghost));
     }
 }

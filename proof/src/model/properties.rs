@@ -1,50 +1,79 @@
-//! What must never be, and what must be in the end. One function each.
+//! What must never be. One function each.
 
-use super::host::Host;
+use super::host::{Agent, Host};
+use super::replica::Replica;
 use super::world::World;
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
-use picket_core::node::Role;
+use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
+use picket_core::message::{FenceReason, Request};
+use picket_core::node::{ResetReason, Role};
+use picket_core::witness::{Input, Record};
 
 /// Checks everything that is a matter of one moment.
 pub fn check(world: &mut World) {
-    let mut found = Vec::new();
-    found.extend(two_writers(world));
-    found.extend(two_holders_of_an_epoch(world));
+    let found = two_active(world).or_else(|| two_writers(world)).or_else(|| two_holders_of_an_epoch(world));
+    let found = found.or_else(|| refused_and_active(world)).or_else(|| node_epochs_grow(world));
     world.violations.extend(found);
 }
 
-/// The replica on this machine would acknowledge a write now, if its required peers took it.
-fn is_writable(host: &Host, volume: VolumeId) -> bool {
-    let replica = host.volumes.get(&volume);
-    host.runs() && host.paused_until.is_none() && replica.is_some_and(super::replica::Replica::takes_writes)
+fn replicas(world: &World, volume: VolumeId) -> impl Iterator<Item = (&Host, &Replica)> {
+    world.hosts.values().filter_map(move |host| Some((host, host.volumes.get(&volume)?)))
 }
 
-/// Invariant 1: a volume is never writable on two nodes at once. A primary whose barrier holds writes back, because
-/// the other has cut it off, is not writable.
+/// The machine runs, and a client that talks to it can read the volume and have writes accepted.
+fn is_open(host: &Host, replica: &Replica) -> bool {
+    host.runs() && host.paused_until.is_none() && replica.takes_writes()
+}
+
+/// The replica on this machine would acknowledge a write now, if its required peers took it.
+#[must_use]
+pub fn is_writable(host: &Host, volume: VolumeId) -> bool {
+    host.volumes.get(&volume).is_some_and(|replica| is_open(host, replica))
+}
+
+/// Exclusivity by itself, whatever the barrier holds back: a volume is not in service on two nodes at once.
+fn two_active(world: &World) -> Option<String> {
+    world.acknowledged.keys().find_map(|volume| {
+        let active: Vec<NodeId> =
+            replicas(world, *volume).filter(|(host, r)| is_open(host, r)).map(|(host, _)| host.id).collect();
+        (active.len() > 1).then(|| format!("volume {volume} is active on {} at once", names(&active)))
+    })
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(|node| format!("n{node}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// The barrier by itself: no two nodes could each acknowledge a write. A primary whose barrier holds writes back,
+/// because the other has cut it off, is not writable.
 fn two_writers(world: &World) -> Option<String> {
     for volume in world.acknowledged.keys() {
-        let open = |host: &&Host| {
-            let replica = host.volumes.get(volume);
-            is_writable(host, *volume) && replica.is_some_and(|replica| replica.lost.is_empty())
-        };
-        let can = |host: &&Host| {
-            let required = host.volumes.get(volume).map_or(NodeSet::EMPTY, |replica| replica.required);
-            required.iter().all(|peer| world.takes(*volume, host.id, peer))
+        let can = |host: &Host, replica: &Replica| {
+            is_open(host, replica)
+                && replica.lost.is_empty()
+                && replica.required.iter().all(|peer| world.takes(*volume, host.id, peer))
         };
         let writers: Vec<NodeId> =
-            world.hosts.values().filter(open).filter(can).map(|host| host.id).collect();
+            replicas(world, *volume).filter(|(host, r)| can(host, r)).map(|(host, _)| host.id).collect();
         if writers.len() > 1 {
-            return Some(format!("volume {volume} is writable on {writers:?} at once"));
+            return Some(format!(
+                "writes to volume {volume} are acknowledged on {} at once",
+                names(&writers)
+            ));
         }
     }
     None
 }
 
-/// Invariant 2: what is active has every acknowledged write.
+/// What is active has every acknowledged write: looked at before each acknowledgement.
 pub fn check_acknowledged(world: &mut World, volume: VolumeId, id: NodeId) {
-    let Some(replica) = world.hosts.get(&id).and_then(|host| host.volumes.get(&volume)) else { return };
+    if world.watch.overridden {
+        return;
+    }
+    let Some(replica) = world.replica(id, volume) else { return };
     let Some(acknowledged) = world.acknowledged.get(&volume) else { return };
-    let missing = acknowledged.iter().find(|write| !replica.log.contains(write)).copied();
+    // Both are in growing order of the writes' numbers.
+    let mut log = replica.log.iter();
+    let missing = acknowledged.iter().find(|write| !log.any(|has| has == *write)).copied();
     if let Some(write) = missing {
         world
             .violations
@@ -52,27 +81,54 @@ pub fn check_acknowledged(world: &mut World, volume: VolumeId, id: NodeId) {
     }
 }
 
-/// Invariant 3: one holder of an epoch.
+/// What is promoted has every acknowledged write, and its epoch was never another node's.
+pub fn check_promoted(world: &mut World, volume: VolumeId, id: NodeId, epoch: Epoch) {
+    let promoted = |replica: &Replica| replica.role == Role::Primary && replica.epoch == epoch;
+    if !world.replica(id, volume).is_some_and(promoted) {
+        return;
+    }
+    check_acknowledged(world, volume, id);
+    let before = world.watch.promoted.insert((volume, epoch), id).filter(|before| *before != id);
+    if let Some(before) = before {
+        world
+            .violations
+            .push(format!("epoch {epoch} of volume {volume} was n{before}'s and is now n{id}'s too"));
+    }
+}
+
+/// One holder of an epoch.
 fn two_holders_of_an_epoch(world: &World) -> Option<String> {
-    for volume in world.acknowledged.keys() {
-        let mut epochs: Vec<_> = world
-            .hosts
-            .values()
-            .filter_map(|host| host.volumes.get(volume))
-            .filter(|replica| replica.role == Role::Primary)
-            .map(|replica| replica.epoch)
-            .collect();
+    world.acknowledged.keys().find_map(|volume| {
+        let primary = |r: &Replica| r.role == Role::Primary;
+        let mut epochs: Vec<_> =
+            replicas(world, *volume).filter(|(_, r)| primary(r)).map(|(_, r)| r.epoch).collect();
         let all = epochs.len();
         epochs.sort_unstable();
         epochs.dedup();
-        if epochs.len() != all {
-            return Some(format!("two primaries of volume {volume} with the same epoch"));
-        }
-    }
-    None
+        (epochs.len() != all).then(|| format!("two primaries of volume {volume} with the same epoch"))
+    })
 }
 
-/// Invariant 6: a machine all of whose volumes are verified inactive is not reset by its own watchdog.
+/// A refused renewal is final: a lease later, the holder that was told is not active any more, unless nobody else
+/// can have the volume.
+fn refused_and_active(world: &World) -> Option<String> {
+    let lease = picket_core::params::with_drift(world.setup.params.lease);
+    world.watch.refused.iter().find_map(|((node, volume), (epoch, at))| {
+        let host = world.hosts.get(node)?;
+        let replica = host.volumes.get(volume)?;
+        let solo = isr(world.record.as_ref(), *volume) == NodeSet::only(*node);
+        let late = is_open(host, replica) && replica.epoch == *epoch && !solo && world.now > *at + lease;
+        late.then(|| format!("n{node} is active on volume {volume} a lease after its renewal was refused"))
+    })
+}
+
+/// The in-sync set of a volume, as recorded.
+#[must_use]
+pub fn isr(record: Option<&Record>, volume: VolumeId) -> NodeSet {
+    record.and_then(|record| record.volumes.get(&volume)).map_or(NodeSet::EMPTY, |register| register.isr)
+}
+
+/// A machine all of whose volumes are verified inactive is not reset by its own watchdog.
 pub fn check_reset(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
@@ -83,19 +139,180 @@ pub fn check_reset(world: &mut World, id: NodeId) {
     }
 }
 
-/// In the end: some healthy node is active, for each volume.
-pub fn check_end(world: &mut World) {
-    if let Some(volume) = inactive(world) {
-        world.violations.push(format!("volume {volume} is active nowhere, long after everything was healed"));
+/// A volume that lost its authority does not take a machine down on which another one is alone in its in-sync set.
+pub fn check_loss(world: &mut World, id: NodeId, reason: &ResetReason) {
+    let ResetReason::AuthorityLost { volume: lost } = reason else { return };
+    let solo = solo_volume(world, id).filter(|volume| volume != lost);
+    if let Some(volume) = solo {
+        world.violations.push(format!("n{id} resets itself, although volume {volume} is nowhere else"));
     }
 }
 
-/// A volume that nobody serves.
-#[must_use]
-pub fn inactive(world: &World) -> Option<VolumeId> {
-    world
-        .acknowledged
-        .keys()
-        .copied()
-        .find(|volume| !world.hosts.values().any(|host| is_writable(host, *volume)))
+/// A volume that is active on the node and that nobody else could take.
+fn solo_volume(world: &World, id: NodeId) -> Option<VolumeId> {
+    let host = world.hosts.get(&id)?;
+    world.acknowledged.keys().copied().find(|volume| {
+        let register = world.record.as_ref().and_then(|record| record.volumes.get(volume));
+        let alone = register.is_some_and(|r| {
+            r.isr == NodeSet::only(id) && r.holder.is_some_and(|h| (h.node, h.boot) == (id, host.boot()))
+        });
+        alone && is_writable(host, *volume)
+    })
+}
+
+/// A node switches another off only under a live permit, never against its own promise, and never while another
+/// node's agent is at work on the same target.
+pub fn check_fence_start(world: &mut World, fencer: NodeId, target: NodeId) {
+    if world.permit_for(fencer, target).is_none() {
+        world.violations.push(format!("n{fencer} starts to fence n{target} without a permit"));
+    }
+    let works = |host: &&Host| {
+        let at_work = host.agents.iter().any(|agent| agent.target == target && is_under_way(agent));
+        host.id != fencer && at_work
+    };
+    if let Some(other) = world.hosts.values().find(works) {
+        let text = format!("n{fencer} starts to fence n{target} while n{} is at it", other.id);
+        world.violations.push(text);
+    }
+    check_promise(world, fencer, target);
+}
+
+fn is_under_way(agent: &Agent) -> bool {
+    !agent.reported && agent.action == picket_core::topology::PowerAction::Off
+}
+
+fn check_promise(world: &mut World, fencer: NodeId, target: NodeId) {
+    let Some(host) = world.hosts.get(&fencer) else { return };
+    let clock = host.clock(world.now);
+    let live = |run: &picket_core::node::Run| run.promises.iter().any(|p| p.to == target && clock < p.until);
+    if host.run.as_ref().is_some_and(live) {
+        world.violations.push(format!("n{fencer} fences n{target}, to which it gave a promise"));
+    }
+}
+
+/// A machine is about to be switched off by an agent: the permit lives, no later boot that holds something is hit,
+/// and no volume goes down that is nowhere else. An agent that nobody knew the outcome of may act late; that it
+/// does is no fault of the protocol.
+pub fn check_fence(world: &mut World, fencer: NodeId, agent: &Agent) {
+    if agent.reported {
+        return;
+    }
+    let target = agent.target;
+    check_promise(world, fencer, target);
+    let live = world.record.as_ref().and_then(|record| record.nodes.get(&target)).and_then(|n| n.permit);
+    if agent.permit.is_some() && live.map(|live| (live.id, live.target_boot)) != agent.permit {
+        world.violations.push(format!("n{target} is fenced after the permit for it has ended"));
+    }
+    let Some(host) = world.hosts.get(&target) else { return };
+    let later = agent.permit.is_some_and(|(_, boot)| boot != host.boot());
+    let holds = world.acknowledged.keys().any(|volume| is_writable(host, *volume));
+    if later && holds {
+        world.violations.push(format!("n{target} is fenced in a later boot than the permit's"));
+    }
+    let asked = live.is_some_and(|live| live.reason == FenceReason::Operator);
+    let failed = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);
+    if let Some(volume) = solo_volume(world, target).filter(|_| !asked && !failed) {
+        world.violations.push(format!("n{target} is fenced, although volume {volume} is nowhere else"));
+    }
+}
+
+/// Who speaks to the witness, if it speaks for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker(Option<NodeId>);
+
+impl Speaker {
+    /// Of an input.
+    #[must_use]
+    pub fn of(input: &Input) -> Self {
+        match input {
+            Input::Message { node, message } if !matches!(message.body, Request::Operator { .. }) => {
+                Self(Some(*node))
+            }
+            Input::Message { .. }
+            | Input::Tick
+            | Input::Connected { .. }
+            | Input::Disconnected { .. }
+            | Input::Operator { .. } => Self(None),
+        }
+    }
+}
+
+/// The epochs that a node keeps only grow.
+fn node_epochs_grow(world: &World) -> Option<String> {
+    let host = world.hosts.values().find(|host| host.epochs_fell)?;
+    Some(format!("the durable epoch of n{} fell", host.id))
+}
+
+/// Checks one change of the witness's record.
+pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
+    let Some(after) = &world.record else { return };
+    let found: Vec<String> = [
+        epochs_grow(before, after),
+        one_grant_for_an_attempt(before, after),
+        a_target_has_no_say(before, after, speaker),
+        permits_are_due(world, before, after),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    world.watch.permits = after.permits;
+    world.violations.extend(found);
+}
+
+/// Durable epochs only grow.
+fn epochs_grow(before: &Record, after: &Record) -> Option<String> {
+    let fell = |(volume, old): (&VolumeId, &picket_core::witness::Register)| {
+        after
+            .volumes
+            .get(volume)
+            .is_some_and(|new| new.epoch < old.epoch || new.isr_version < old.isr_version)
+    };
+    before.volumes.iter().any(fell).then(|| "the witness's epoch or version fell".into())
+}
+
+/// The same attempt gets the same grant.
+fn one_grant_for_an_attempt(before: &Record, after: &Record) -> Option<String> {
+    before.volumes.iter().find_map(|(volume, old)| {
+        let new = after.volumes.get(volume)?;
+        let same = old.attempt.is_some() && (old.attempt, old.holder) == (new.attempt, new.holder);
+        let twice = same && old.epoch != new.epoch && !before.recovery;
+        twice.then(|| format!("one attempt at volume {volume} got epochs {} and {}", old.epoch, new.epoch))
+    })
+}
+
+/// From its permit on, a target changes no in-sync set.
+fn a_target_has_no_say(before: &Record, after: &Record, speaker: Speaker) -> Option<String> {
+    let node = speaker.0?;
+    before.nodes.get(&node)?.permit?;
+    before.volumes.iter().find_map(|(volume, old)| {
+        let new = after.volumes.get(volume)?;
+        let changed = old.isr != new.isr && old.epoch == new.epoch && !before.recovery;
+        changed.then(|| format!("n{node} is to be fenced and changed who is in sync on volume {volume}"))
+    })
+}
+
+/// A permit goes to a node that has something of what the target holds, and for silence only when the witness has
+/// run for long enough to have missed anybody.
+fn permits_are_due(world: &World, before: &Record, after: &Record) -> Option<String> {
+    if after.permits == world.watch.permits {
+        return None;
+    }
+    after.nodes.iter().find_map(|(target, known)| {
+        let permit = known.permit.filter(|permit| permit.id > world.watch.permits)?;
+        let shares = |record: &Record| {
+            record.volumes.values().any(|register| {
+                let holds =
+                    |h: picket_core::message::Holder| (h.node, h.boot) == (*target, permit.target_boot);
+                register.isr.contains(permit.fencer) && register.holder.is_some_and(holds)
+            })
+        };
+        if permit.fencer == *target || !shares(before) && !shares(after) {
+            let fencer = permit.fencer;
+            return Some(format!("n{fencer} may fence n{target}, which holds nothing that n{fencer} has"));
+        }
+        let started = world.watch.started?;
+        let soon = world.now.since(started) < world.setup.params.lease_and_guard();
+        let silent = permit.reason == FenceReason::Silent && known.failed.is_none();
+        (soon && silent).then(|| format!("n{target} may be fenced right after a start of the witness"))
+    })
 }

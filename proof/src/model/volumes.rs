@@ -1,7 +1,6 @@
 //! Volumes: replication, the writes of clients, and what drivers see and do.
 
 use super::host::{Host, VolumeAction2};
-use super::net::Kind;
 use super::replica::Replica;
 use super::world::World;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
@@ -11,10 +10,10 @@ use picket_core::time::Instant;
 impl World {
     /// Whether two replicas reach each other.
     #[must_use]
-    pub fn replicates(&self, a: NodeId, b: NodeId) -> bool {
+    pub fn replicates(&self, volume: VolumeId, a: NodeId, b: NodeId) -> bool {
         let up =
             |id: NodeId| self.hosts.get(&id).is_some_and(|host| host.runs() && host.paused_until.is_none());
-        up(a) && up(b) && self.net.connects(a, b, Kind::Data)
+        up(a) && up(b) && self.net.replicates(volume, a, b)
     }
 
     pub(super) fn replica(&self, id: NodeId, volume: VolumeId) -> Option<&Replica> {
@@ -31,7 +30,7 @@ impl World {
         let (Some(from), Some(to)) = (self.replica(primary, volume), self.replica(peer, volume)) else {
             return false;
         };
-        self.replicates(primary, peer) && to.role == Role::Secondary && to.max_epoch <= from.epoch
+        self.replicates(volume, primary, peer) && to.role == Role::Secondary && to.max_epoch <= from.epoch
     }
 
     /// A connected secondary gets all that the primary has.
@@ -95,7 +94,7 @@ impl World {
     pub(super) fn report(&self, id: NodeId, volume: VolumeId) -> Option<VolumeReport> {
         let replica = self.replica(id, volume)?;
         let others = || self.hosts.keys().copied().filter(|peer| *peer != id);
-        let connected = others().filter(|peer| self.replicates(id, *peer)).collect();
+        let connected = others().filter(|peer| self.replicates(volume, id, *peer)).collect();
         let same = |peer: &NodeId| {
             self.replica(*peer, volume)
                 .is_some_and(|p| p.complete && p.generation.current == replica.generation.current)

@@ -3,48 +3,20 @@
 use super::host::Host;
 use super::net::Net;
 use super::replica::Replica;
-use picket_core::evidence::SelfFence;
-use picket_core::ids::{ConfigDigest, NodeId, NodeSet, Nonce, SessionId, VolumeId};
-use picket_core::node::{self, Barrier, Input, LossAction, VolumeConfig};
-use picket_core::params::{Params, Watchdog};
-use picket_core::quorum::QuorumMode;
+use super::setup::Setup;
+use super::watch::Watch;
+use picket_core::ids::{NodeId, NodeSet, Nonce, StoreId, VolumeId};
+use picket_core::node::{self, Input};
 use picket_core::ready::Store;
 use picket_core::time::{Duration, Instant};
-use picket_core::topology::{Device, DeviceKind, FencePlan, Level};
 use picket_core::witness::{self, Witness};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 
-/// What a family of runs has in common.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// How many nodes.
-    pub nodes: u8,
-    /// How many volumes; volume v is first held by node v, counted round.
-    pub volumes: u16,
-    /// What machines promise of their own end.
-    pub self_fence: SelfFence,
-    /// What is done when authority is lost.
-    pub loss_action: LossAction,
-    /// Each node has a power device for each other.
-    pub devices: bool,
-}
-
-/// A hundredth of the profile `fast`, and shorter leases; every inequality holds.
+/// When every run begins: far enough from the boot for nothing to be cut off at it.
 #[must_use]
-pub fn timings() -> Params {
-    let micros = Duration::from_micros;
-    Params {
-        heartbeat: micros(10_000),
-        misses: 2,
-        watchdog: Some(Watchdog { effective: micros(10_000), pet: micros(1000) }),
-        lease: micros(50_000),
-        freeze_before: micros(8000),
-        guard: micros(2000),
-        lateness: micros(400),
-        freeze_time: micros(3000),
-        start_within: micros(20_000),
-    }
+pub fn start() -> Instant {
+    Instant::BOOT + Duration::from_secs(100)
 }
 
 /// A state of the cluster.
@@ -60,6 +32,10 @@ pub struct World {
     pub witness: Option<Box<Witness>>,
     /// Its durable record.
     pub record: Option<witness::Record>,
+    /// An older copy of that record.
+    pub backup: Option<witness::Record>,
+    /// The store that the next witness runs on.
+    pub store: StoreId,
     /// It is started at this instant.
     pub witness_at: Option<Instant>,
     pub(super) witness_tick: Instant,
@@ -73,6 +49,10 @@ pub struct World {
     pub acknowledged: BTreeMap<VolumeId, Vec<u16>>,
     pub(super) next_write: u16,
     fresh: u128,
+    /// Hosts are served in the other order.
+    pub reversed: bool,
+    /// What the properties remember.
+    pub watch: Watch,
     /// Something that must not be.
     pub violations: Vec<String>,
     /// What happened, for people; kept only where it is asked for.
@@ -90,6 +70,20 @@ pub enum AgentFault {
     Fails,
     /// It takes as long as it may.
     Slow,
+    /// It acts at once and tells as late as it may.
+    TellsLate,
+}
+
+impl std::fmt::Display for AgentFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIdle => "does nothing and cannot tell",
+            Self::UnknownLate => "cannot tell, and acts later",
+            Self::Fails => "fails",
+            Self::Slow => "acts as late as it may",
+            Self::TellsLate => "acts at once and tells late",
+        })
+    }
 }
 
 pub(super) struct WitnessDisk<'a>(pub(super) &'a mut Option<witness::Record>);
@@ -107,16 +101,12 @@ impl Store<(), witness::Record> for WitnessDisk<'_> {
     }
 }
 
-/// How long a fence agent may run, in the plan.
-pub(super) const AGENT_TIMEOUT: Duration = Duration::from_millis(8);
-
 impl World {
     /// All machines have just booted, the witness is new.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let now = Instant::BOOT + Duration::from_secs(100);
+        let now = start();
         let ids = 1..=setup.nodes;
-        let volumes = || (1..=setup.volumes).map(VolumeId);
         let host = |id: u8| Host {
             id: NodeId(id),
             powered: true,
@@ -128,9 +118,14 @@ impl World {
             stalled_until: None,
             paused_until: None,
             lag: Duration::ZERO,
+            slow_ppm: if id == 1 { setup.slow_clock } else { 0 },
+            reset_hangs: setup.reset_hangs,
+            torn_at: None,
+            driver_until: None,
             disk: node::Disk::default(),
+            epochs_fell: false,
             run: None,
-            volumes: volumes().map(|volume| (volume, Replica::new())).collect(),
+            volumes: setup.volume_ids().map(|volume| (volume, Replica::new())).collect(),
             commands: VecDeque::new(),
             agents: Vec::new(),
             pet_stop: None,
@@ -142,14 +137,18 @@ impl World {
             hosts: ids.map(|id| (NodeId(id), host(id))).collect(),
             witness: None,
             record: None,
+            backup: None,
+            store: StoreId(77),
             witness_at: Some(now),
             witness_tick: now,
             net: Net::default(),
             inbox: VecDeque::new(),
             agent_faults: VecDeque::new(),
-            acknowledged: volumes().map(|volume| (volume, Vec::new())).collect(),
+            acknowledged: setup.volume_ids().map(|volume| (volume, Vec::new())).collect(),
             next_write: 0,
             fresh: 1,
+            reversed: false,
+            watch: Watch::default(),
             violations: Vec::new(),
             told: None,
             now,
@@ -160,40 +159,7 @@ impl World {
     /// Every node.
     #[must_use]
     pub fn members(&self) -> NodeSet {
-        (1..=self.setup.nodes).map(NodeId).collect()
-    }
-
-    pub(super) fn witness_config(&self) -> witness::Config {
-        let volumes = (1..=self.setup.volumes).map(|id| (VolumeId(id), self.members())).collect();
-        witness::Config { members: self.members(), volumes, digest: ConfigDigest(1), params: timings() }
-    }
-
-    pub(super) fn node_config(&self, me: NodeId) -> node::Config {
-        let volume = VolumeConfig {
-            members: self.members(),
-            loss_action: self.setup.loss_action,
-            barrier: Barrier::Replication,
-            barrier_suffices: false,
-            demote_timeout: Duration::from_millis(30),
-            promote_timeout: Duration::from_millis(30),
-        };
-        let others = self.members().without(me);
-        let device =
-            Device { kind: DeviceKind::Power, timeout: AGENT_TIMEOUT, retries: 0, delay: Duration::ZERO };
-        let plan = FencePlan { levels: vec![Level { devices: vec![device] }] };
-        node::Config {
-            me,
-            members: self.members(),
-            digest: ConfigDigest(1),
-            params: timings(),
-            paths: others.iter().map(|peer| (peer, 1)).collect(),
-            volumes: (1..=self.setup.volumes).map(|id| (VolumeId(id), volume.clone())).collect(),
-            fencing: others.iter().filter(|_| self.setup.devices).map(|peer| (peer, plan.clone())).collect(),
-            watchdog: self.setup.self_fence.watchdog_counts,
-            pause_visible: self.setup.self_fence.pause_visible,
-            cold_start: Duration::from_millis(100),
-            quorum: QuorumMode::None,
-        }
+        self.setup.members()
     }
 
     pub(super) fn fresh(&mut self) -> Nonce {
@@ -204,7 +170,7 @@ impl World {
 
     /// For people, where it is asked for.
     pub fn tell(&mut self, text: impl FnOnce() -> String) {
-        let at = self.now.since(Instant::BOOT + Duration::from_secs(100));
+        let at = self.now.since(start());
         if let Some(told) = &mut self.told {
             told.push(format!("{:>8.1} ms  {}", at.as_secs_f64() * 1000.0, text()));
         }
@@ -219,16 +185,10 @@ impl World {
         super::properties::check(self);
     }
 
-    /// Runs until then.
+    /// Runs until then, or until something is violated.
     pub fn run_until(&mut self, until: Instant) {
         while self.now < until && self.violations.is_empty() {
             self.step();
         }
-    }
-
-    /// The session that a node's stream is on, for people.
-    #[must_use]
-    pub fn session_of(&self, id: NodeId) -> Option<SessionId> {
-        self.net.witness.get(&id).and_then(|stream| stream.session)
     }
 }

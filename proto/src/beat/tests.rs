@@ -96,3 +96,10 @@ fn long_datagrams_are_refused_unread() {
 fn the_key_is_not_printed() {
     assert_eq!(format!("{:?}", key(7)), "BeatKey(…)");
 }
+
+#[test]
+fn an_epoch_that_cannot_be_counted_on_from_is_malformed() {
+    let far = Beat { holds: vec![(VolumeId(1), Epoch(COUNT_MAX + 1))], ..beat(0) };
+    let datagram = seal(&key(1), "c1", &far);
+    assert_eq!(open(&key(1), "c1", &datagram), Err(BeatError::Malformed { field: "holds.epoch" }));
+}

@@ -11,6 +11,7 @@ mod envelope;
 mod operator;
 mod peer;
 mod scalar;
+pub use scalar::COUNT_MAX;
 mod shape;
 mod types;
 mod witness;

@@ -92,7 +92,29 @@ macro_rules! number {
         }
     )*};
 }
-number!(AttemptId, CommitIndex, ConfigDigest, Epoch, IsrVersion, PermitId, RequestId, SessionId);
+number!(AttemptId, ConfigDigest, RequestId, SessionId);
+
+/// The largest value of a number that grows by counting. Whoever takes a larger one as the newest and counts on from
+/// it would come to the end of 64 bits; at a million steps a second this one is reached after 146,000 years.
+pub const COUNT_MAX: u64 = 1 << 62;
+
+macro_rules! count {
+    ($($id:ident),*) => {$(
+        impl Wire<Option<u64>> for $id {
+            fn put(&self) -> Option<u64> {
+                Some(self.0)
+            }
+            fn take(wire: Option<u64>) -> Result<Self, WireError> {
+                let came = required(wire)?;
+                if came > COUNT_MAX {
+                    return Err(WireError::new(Fault::OutOfRange { came, min: 0, max: COUNT_MAX }));
+                }
+                Ok(Self(came))
+            }
+        }
+    )*};
+}
+count!(CommitIndex, Epoch, IsrVersion, PermitId);
 
 fn wide(bytes: &[u8]) -> Result<u128, WireError> {
     let wrong = |_| WireError::new(Fault::WrongLength { came: bytes.len(), expected: size_of::<u128>() });

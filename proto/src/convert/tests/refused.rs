@@ -59,6 +59,20 @@ fn volumes_beyond_sixteen_bits_are_refused() {
     assert_eq!(fault, Fault::OutOfRange { came: 65_536, min: 0, max: 65_535 });
 }
 
+/// A number that counts on from the largest would overflow; the largest must never get in.
+#[test]
+fn a_number_that_cannot_be_counted_on_from_is_refused() {
+    let far = crate::COUNT_MAX + 1;
+    let expected = Fault::OutOfRange { came: far, min: 0, max: crate::COUNT_MAX };
+    let (path, fault) = spoilt_register(|register| register.replicas[0].max_epoch = Some(far));
+    assert_eq!((path.as_str(), fault), ("body.Register.replicas[0].max_epoch", expected.clone()));
+    let (_, fault) = spoilt_register(|register| register.replicas[0].isr_version = Some(far));
+    assert_eq!(fault, expected);
+    let mut message = to_wire(&to_witness(Request::DeclareFailed));
+    message.seen.as_mut().unwrap().commit = Some(far);
+    assert_eq!(from_wire::<ToWitness>(message).unwrap_err().fault(), &expected);
+}
+
 #[test]
 fn nodes_are_one_to_sixteen() {
     for bad in [0, 17, 255, 256, 257, u32::MAX] {

@@ -39,7 +39,7 @@ pub(super) fn every_refusal() -> Vec<Refusal> {
         Refusal::NeedsProof { holder: NODE, alive: false, lease_will_prove: true },
         Refusal::NeedsProof { holder: NODE, alive: true, lease_will_prove: false },
         Refusal::Maintenance { node: NODE },
-        Refusal::EpochMismatch { held: Epoch(0), asked: Epoch(u64::MAX) },
+        Refusal::EpochMismatch { held: Epoch(0), asked: Epoch(crate::COUNT_MAX) },
         Refusal::NotHolder { holder: None },
         Refusal::NotHolder { holder: Some(NodeId(1)) },
         Refusal::VersionConflict { held: IsrVersion(4), asked: IsrVersion(5) },

@@ -1,0 +1,290 @@
+//! Families around single rules.
+
+use super::super::ending::End;
+use super::super::faults::Fault;
+use super::super::setup::{BARE, Devices, GUEST, Setup, WATCHED, long_leases, tight};
+use super::super::world::AgentFault;
+use super::Family;
+use picket_core::ids::{NodeId, VolumeId};
+use picket_core::node::LossAction;
+use picket_core::time::Duration;
+
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+const N3: NodeId = NodeId(3);
+const V2: VolumeId = VolumeId(2);
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub(super) fn families() -> Vec<Family> {
+    let mut all = leases();
+    all.extend(failsafe());
+    all.extend(proofs());
+    all.extend(data());
+    all.extend(permits());
+    all.extend(boots());
+    all
+}
+
+fn base() -> Setup {
+    Setup::new(2)
+}
+
+fn alone() -> Setup {
+    Setup { devices: Devices::None, ..base() }
+}
+
+/// Leases, petting, drift, pauses.
+fn leases() -> Vec<Family> {
+    let bare = Setup { self_fence: BARE, ..alone() };
+    let slow = Setup { params: tight(), slow_clock: 9_950, ..alone() };
+    let two = Setup { volumes: 2, spread: true, ..alone() };
+    let guest = Setup { self_fence: GUEST, ..alone() };
+    vec![
+        Family::new("an answer that comes late", alone())
+            .finds(&[1])
+            .then(&[Fault::HoldFromWitness(N1)])
+            .within(&[Fault::Mute(N1), Fault::Isolate(N1)], 0, 60, 1),
+        Family::new("petting ends with the lease", alone())
+            .finds(&[5, 26])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 0, 60, 1),
+        Family::new("a slow clock and a stalled daemon", slow)
+            .finds(&[2])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::StallLong(N1)], 60, 110, 1),
+        Family::new("a stalled daemon without a watchdog", bare)
+            .finds(&[4])
+            .then(&[Fault::StallLong(N1), Fault::StallShort(N1)]),
+        Family::new("petting with two volumes", two)
+            .finds(&[27])
+            .then(&[Fault::Isolate(N1), Fault::Isolate(N2)])
+            .within(&[Fault::StallLong(N1), Fault::StallLong(N2)], 0, 60, 1),
+        Family::new("a guest is paused", guest).finds(&[18]).then(&[Fault::Pause(N1)]).within(
+            &[Fault::CutWitness(N1), Fault::Isolate(N1)],
+            0,
+            140,
+            3,
+        ),
+        Family::new("isolated and alone", Setup { loss_action: LossAction::Freeze, ..alone() })
+            .finds(&[11])
+            .then(&[Fault::Isolate(N1)]),
+        Family::new("the witness restarts under a lease", alone())
+            .finds(&[3])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::RestartWitness], 0, 60, 1),
+    ]
+}
+
+/// Going on without a witness.
+fn failsafe() -> Vec<Family> {
+    let long = Setup { params: long_leases(), ..alone() };
+    let quick = Setup { boot: ms(2), ..long };
+    let three = Setup { params: long_leases(), ..Setup { nodes: 3, ..alone() } };
+    let fenced = Setup { params: long_leases(), agent: ms(60), slow_agents: true, ..base() };
+    vec![
+        Family::new("failsafe, then isolated", alone()).finds(&[6]).then(&[Fault::CutWitness(N1)]).within(
+            &[Fault::Isolate(N1), Fault::Cut(N1, N2)],
+            0,
+            120,
+            1,
+        ),
+        Family::new("failsafe under an attempt", alone())
+            .finds(&[7])
+            .then(&[Fault::CutBeats(N1, N2)])
+            .within(&[Fault::CutWitness(N1)], 0, 60, 1),
+        Family::new("failsafe, and who promised boots", quick)
+            .finds(&[8])
+            .then(&[Fault::CutWitness(N1)])
+            .within(&[Fault::Reboot(N2), Fault::RestartDaemon(N2)], 30, 60, 3)
+            .within(&[Fault::Isolate(N1), Fault::Cut(N1, N2)], 0, 30, 3),
+        Family::new("failsafe, and an answer for an earlier run", long)
+            .finds(&[21])
+            .then(&[Fault::CutWitness(N1)])
+            .within(&[Fault::HoldPeer(N2, N1)], 24, 34, 2)
+            .within(&[Fault::RestartDaemon(N1)], 0, 12, 2)
+            .within(&[Fault::Cut(N1, N2)], 0, 36, 3),
+        Family::new("failsafe with three nodes and a grow", three)
+            .finds(&[13, 25])
+            .start(&[Fault::CutData(N1, N3)])
+            .then(&[Fault::Heal])
+            .within(&[Fault::CutWitness(N1)], 0, 12, 1)
+            .within(&[Fault::Cut(N1, N3), Fault::RestartDaemon(N1)], 0, 24, 2)
+            .within(&[Fault::Cut(N1, N3)], 0, 12, 4),
+        Family::new("failsafe while an agent runs", fenced)
+            .finds(&[36])
+            .start(&[Fault::CutBeats(N1, N2)])
+            .then(&[Fault::CutWitness(N1)])
+            .within(&[Fault::RestartDaemon(N1), Fault::StallShort(N1)], 0, 40, 1),
+        Family::new("failsafe after a refusal", Setup { params: long_leases(), ..base() })
+            .finds(&[37])
+            .start(&[Fault::Agent(AgentFault::Fails)])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::Heal], 24, 60, 1),
+    ]
+}
+
+/// What proves a holder inactive.
+fn proofs() -> Vec<Family> {
+    let bare = Setup { self_fence: BARE, ..base() };
+    let hangs = Setup { reset_hangs: true, ..base() };
+    vec![
+        Family::new("a fence that cannot tell", bare)
+            .finds(&[9])
+            .then(&[Fault::Agent(AgentFault::UnknownIdle), Fault::Agent(AgentFault::UnknownLate)])
+            .within(&[Fault::StallLong(N1), Fault::Isolate(N1)], 0, 12, 1),
+        Family::new("a release on two ways", alone())
+            .finds(&[17])
+            .then(&[Fault::CutSwitch(N1)])
+            .within(&[Fault::HoldToWitness(N2)], 20, 60, 1)
+            .within(&[Fault::Heal], 0, 40, 1),
+        Family::new("a stop that hangs", hangs).finds(&[29]).start(&[Fault::StopHangs(N1)]).then(&[
+            Fault::Move(N2),
+            Fault::Isolate(N1),
+            Fault::RestartDaemon(N1),
+        ]),
+        Family::new("a stop that hangs, and the boot after it", base())
+            .finds(&[28])
+            .start(&[Fault::StopHangs(N1)])
+            .then(&[Fault::Move(N2)])
+            .end(End::Redundant),
+        Family::new("a daemon restarts while a stop would hang", alone())
+            .finds(&[15])
+            .start(&[Fault::StopHangs(N1)])
+            .then(&[Fault::RestartDaemon(N1)])
+            .within(&[Fault::Cut(N1, N2), Fault::CutWitness(N1)], 0, 20, 2),
+    ]
+}
+
+/// The in-sync set and the barrier.
+fn data() -> Vec<Family> {
+    vec![
+        Family::new("out of sync, then alone", base()).finds(&[10]).then(&[Fault::CutData(N1, N2)]).within(
+            &[Fault::Crash(N1)],
+            0,
+            60,
+            1,
+        ),
+        Family::new("a barrier that nobody may lift", alone())
+            .finds(&[34])
+            .then(&[Fault::Isolate(N1), Fault::CutSwitch(N1)])
+            .within(&[Fault::Crash(N1), Fault::Heal], 0, 60, 2),
+        Family::new("a restored witness", base())
+            .finds(&[22])
+            .start(&[Fault::BackUpWitness])
+            .then(&[Fault::Crash(N1)])
+            .within(&[Fault::Reboot(N2), Fault::Crash(N2)], 20, 90, 2)
+            .within(&[Fault::RestoreWitness], 0, 40, 4),
+        Family::new("a witness rolled back", base())
+            .finds(&[19])
+            .start(&[Fault::BackUpWitness])
+            .then(&[Fault::CutData(N1, N2)])
+            .within(&[Fault::RollBackWitness], 14, 30, 1)
+            .within(&[Fault::Crash(N1)], 0, 20, 1),
+        Family::new("a witness rolled back under a lonely holder", base())
+            .finds(&[40])
+            .start(&[Fault::BackUpWitness, Fault::Crash(N2)])
+            .then(&[Fault::PowerOn(N2), Fault::Reboot(N1)])
+            .within(&[Fault::RollBackWitness, Fault::PowerOn(N2)], 0, 20, 1)
+            .within(&[Fault::Reboot(N1), Fault::RollBackWitness], 0, 20, 2),
+        Family::new("an old answer about the in-sync set", alone())
+            .finds(&[14])
+            .then(&[Fault::CutData(N1, N2)])
+            .within(&[Fault::Ghosts(N1)], 0, 12, 1)
+            .within(&[Fault::Heal], 20, 60, 10)
+            .within(&[Fault::Isolate(N1)], 60, 150, 5),
+        Family::new("two changes of the in-sync set", Setup { nodes: 3, ..alone() })
+            .finds(&[12])
+            .start(&[Fault::CutData(N1, N3)]),
+    ]
+}
+
+/// Fences and permits.
+fn permits() -> Vec<Family> {
+    let long = Setup { agent: ms(100), slow_agents: true, ..base() };
+    let early = Setup { boot: ms(34), ..long };
+    let both = Setup { volumes: 2, ..base() };
+    let fastboot = Setup { loss_action: LossAction::Fastboot, devices: Devices::None, ..both };
+    let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
+    vec![
+        Family::new("no heartbeats", base()).finds(&[20]).then(&[Fault::CutBeats(N1, N2)]),
+        Family::new("an agent that takes its time", long)
+            .finds(&[38])
+            .then(&[Fault::Crash(N1), Fault::Isolate(N1)])
+            .within(&[Fault::RestartWitness, Fault::RestartDaemon(N2)], 20, 100, 2),
+        Family::new("an agent that takes its time, and a boot", early)
+            .finds(&[23])
+            .then(&[Fault::Reboot(N1)])
+            .within(&[Fault::RestartWitness, Fault::Isolate(N1)], 0, 100, 5),
+        Family::new("a permit over a target that speaks", long)
+            .finds(&[30])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::Heal], 26, 46, 1)
+            .within(&[Fault::CutData(N1, N2)], 0, 6, 1),
+        Family::new("a fence by hand with nothing at stake", base())
+            .finds(&[31])
+            .then(&[Fault::CutData(N1, N2)])
+            .within(&[Fault::FenceByHand(N2, N1)], 0, 40, 1),
+        Family::new("a volume that is nowhere else", both)
+            .finds(&[32])
+            .start(&[Fault::CutVolume(V2, N1, N2)])
+            .then(&[Fault::Isolate(N1), Fault::CutWitness(N1), Fault::StallLong(N1)])
+            .within(&[Fault::CutBeats(N1, N2), Fault::Cut(N1, N2)], 0, 40, 4),
+        Family::new("a volume that is nowhere else, fastboot", fastboot)
+            .finds(&[33])
+            .start(&[Fault::CutVolume(V2, N1, N2)])
+            .then(&[Fault::Isolate(N1), Fault::CutWitness(N1)])
+            .within(&[Fault::Isolate(N1), Fault::RestartWitness], 0, 60, 4),
+        Family::new("a grant whose answer is lost", base()).finds(&[35]).then(&[Fault::Crash(N1)]).within(
+            &[Fault::RestartWitness, Fault::Ghosts(N2)],
+            24,
+            44,
+            1,
+        ),
+        Family::new("a witness that has just started", Setup { params: long_leases(), ..base() })
+            .finds(&[39])
+            .start(&[Fault::CutBeats(N1, N2)])
+            .then(&[Fault::CutWitness(N1)])
+            .within(&[Fault::RestartWitness], 0, 40, 1),
+        Family::new("a takeover, and the winner dies", Setup { nodes: 3, ..base() })
+            .finds(&[42])
+            .then(&[Fault::Crash(N1)])
+            .within(&[Fault::Crash(N2), Fault::Crash(N3)], 0, 160, 2)
+            .end(End::Survivors),
+        Family::new("a fencer that is to be fenced", three)
+            .finds(&[43])
+            .then(&[Fault::Crash(N1)])
+            .within(&[Fault::Isolate(N2)], 20, 60, 4)
+            .within(&[Fault::Heal], 30, 60, 4),
+    ]
+}
+
+/// Boots, their order, and overrides.
+fn boots() -> Vec<Family> {
+    let quick = Setup { boot: ms(2), agent: ms(20), ..base() };
+    let again = Setup { boot: ms(2), self_fence: WATCHED, ..alone() };
+    vec![
+        Family::new("a fence, and the target boots before it is told", quick)
+            .finds(&[16])
+            .start(&[Fault::Agent(AgentFault::TellsLate)])
+            .then(&[Fault::Crash(N1), Fault::Isolate(N1)])
+            .within(&[Fault::PowerOn(N1)], 24, 60, 1)
+            .within(&[Fault::RestartWitness], 0, 60, 6)
+            .end(End::Redundant),
+        Family::new("an old registration", again)
+            .finds(&[24])
+            .then(&[Fault::RestartDaemon(N1)])
+            .within(&[Fault::Ghosts(N1)], 0, 8, 1)
+            .within(&[Fault::PowerFailure], 0, 12, 6)
+            .within(&[Fault::CutBeats(N1, N2)], 40, 120, 12),
+        Family::new("an override that knows less than the witness", alone())
+            .finds(&[41])
+            .start(&[Fault::Isolate(N2)])
+            .then(&[Fault::Reboot(N1)])
+            .within(&[Fault::Crash(N1)], 60, 140, 2)
+            .within(&[Fault::Override(N2)], 20, 60, 5)
+            .end(End::Open),
+    ]
+}

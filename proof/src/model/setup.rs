@@ -1,0 +1,168 @@
+//! What the clusters of a family have in common: machines, timings, devices, and how they deviate.
+
+use picket_core::evidence::SelfFence;
+use picket_core::ids::{ConfigDigest, NodeId, NodeSet, VolumeId};
+use picket_core::node::{self, Barrier, LossAction, VolumeConfig};
+use picket_core::params::{Params, Watchdog};
+use picket_core::quorum::QuorumMode;
+use picket_core::time::Duration;
+use picket_core::topology::{Device, DeviceKind, FencePlan, Level};
+use picket_core::witness;
+
+/// How a node can be fenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// Not at all.
+    None,
+    /// Each node has a power switch for each other.
+    Power,
+    /// A person is asked.
+    Meatware,
+}
+
+/// What a family's clusters have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// How many nodes.
+    pub nodes: u8,
+    /// How many volumes.
+    pub volumes: u16,
+    /// Volume v is first held by node v, counted round; otherwise node 1 holds them all.
+    pub spread: bool,
+    /// What machines promise of their own end.
+    pub self_fence: SelfFence,
+    /// What is done when authority is lost.
+    pub loss_action: LossAction,
+    /// How a node can be fenced.
+    pub devices: Devices,
+    /// The timings.
+    pub params: Params,
+    /// From power-on to a kernel that runs.
+    pub boot: Duration,
+    /// How long a fence agent may run.
+    pub agent: Duration,
+    /// Every fence agent takes as long as it may.
+    pub slow_agents: bool,
+    /// By how many millionths the clock of node 1 runs slower than the witness's.
+    pub slow_clock: u32,
+    /// A machine that resets itself hangs; only its watchdog ends it.
+    pub reset_hangs: bool,
+}
+
+/// A watchdog that counts, on a machine that is never paused unseen.
+pub const WATCHED: SelfFence = SelfFence { watchdog_counts: true, pause_visible: true };
+/// A guest that may be paused unseen.
+pub const GUEST: SelfFence = SelfFence { watchdog_counts: true, pause_visible: false };
+/// No watchdog.
+pub const BARE: SelfFence = SelfFence { watchdog_counts: false, pause_visible: true };
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// About a hundredth of the profile `fast`, and shorter leases; every inequality holds.
+#[must_use]
+pub const fn timings() -> Params {
+    let micros = Duration::from_micros;
+    Params {
+        heartbeat: ms(10),
+        misses: 2,
+        watchdog: Some(Watchdog { effective: ms(10), pet: ms(1) }),
+        lease: ms(50),
+        freeze_before: ms(8),
+        guard: ms(2),
+        lateness: micros(400),
+        freeze_time: ms(3),
+        start_within: ms(20),
+    }
+}
+
+/// Leases that last long enough for a daemon to restart and to find out that the witness is lost.
+#[must_use]
+pub const fn long_leases() -> Params {
+    Params { lease: ms(100), guard: ms(3), ..timings() }
+}
+
+/// A petting period so short that only the guard covers the drift of the clocks.
+#[must_use]
+pub const fn tight() -> Params {
+    let watchdog = Some(Watchdog { effective: ms(10), pet: Duration::from_micros(200) });
+    Params { watchdog, guard: Duration::from_micros(1500), ..long_leases() }
+}
+
+impl Setup {
+    /// Two nodes or more, one volume, watchdogs, power switches, `osu`.
+    #[must_use]
+    pub const fn new(nodes: u8) -> Self {
+        Self {
+            nodes,
+            volumes: 1,
+            spread: false,
+            self_fence: WATCHED,
+            loss_action: LossAction::Osu,
+            devices: Devices::Power,
+            params: timings(),
+            boot: ms(30),
+            agent: ms(8),
+            slow_agents: false,
+            slow_clock: 0,
+            reset_hangs: false,
+        }
+    }
+
+    /// Every node.
+    #[must_use]
+    pub fn members(&self) -> NodeSet {
+        (1..=self.nodes).map(NodeId).collect()
+    }
+
+    /// The watchdog's time, where there is one.
+    #[must_use]
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.params.watchdog.map(|dog| dog.effective).filter(|_| self.self_fence.watchdog_counts)
+    }
+
+    pub(super) fn volume_ids(&self) -> impl Iterator<Item = VolumeId> + use<> {
+        (1..=self.volumes).map(VolumeId)
+    }
+
+    pub(super) fn witness_config(&self) -> witness::Config {
+        let volumes = self.volume_ids().map(|id| (id, self.members())).collect();
+        witness::Config { members: self.members(), volumes, digest: ConfigDigest(1), params: self.params }
+    }
+
+    pub(super) fn node_config(&self, me: NodeId) -> node::Config {
+        let volume = VolumeConfig {
+            members: self.members(),
+            loss_action: self.loss_action,
+            barrier: Barrier::Replication,
+            barrier_suffices: false,
+            demote_timeout: ms(30),
+            promote_timeout: ms(30),
+        };
+        let others = self.members().without(me);
+        node::Config {
+            me,
+            members: self.members(),
+            digest: ConfigDigest(1),
+            params: self.params,
+            paths: others.iter().map(|peer| (peer, 1)).collect(),
+            volumes: self.volume_ids().map(|id| (id, volume.clone())).collect(),
+            fencing: others.iter().filter_map(|peer| Some((peer, self.plan()?))).collect(),
+            watchdog: self.self_fence.watchdog_counts,
+            pause_visible: self.self_fence.pause_visible,
+            cold_start: ms(100),
+            quorum: QuorumMode::None,
+        }
+    }
+
+    fn plan(&self) -> Option<FencePlan> {
+        let kind = match self.devices {
+            Devices::None => return None,
+            Devices::Power => DeviceKind::Power,
+            Devices::Meatware => DeviceKind::Meatware,
+        };
+        let device = Device { kind, timeout: self.agent, retries: 0, delay: Duration::ZERO };
+        Some(FencePlan { levels: vec![Level { devices: vec![device] }] })
+    }
+}
