@@ -36,8 +36,8 @@ impl Watch {
             self.refused.remove(&(node, *volume));
         }
         for (volume, _) in refused {
-            let epoch = self.promoted.iter().filter(|((v, _), by)| v == volume && **by == node);
-            if let Some(((_, epoch), _)) = epoch.last() {
+            let mut epoch = self.promoted.iter().filter(|((v, _), by)| v == volume && **by == node);
+            if let Some(((_, epoch), _)) = epoch.next_back() {
                 let first = self.refused.entry((node, *volume)).or_insert((*epoch, now));
                 if first.0 != *epoch {
                     *first = (*epoch, now);
