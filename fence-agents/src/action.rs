@@ -255,6 +255,7 @@ impl Run<'_> {
         let mut unasked: Vec<&String> = self.plugs.iter().collect();
         let mut pause = POLL_PAUSE_FIRST.min(self.timing.status_sleep);
         let mut until = None;
+        let mut told = String::new();
         loop {
             let mut still_unasked = Vec::new();
             for plug in unasked {
@@ -265,7 +266,12 @@ impl Run<'_> {
                         return Err(Shortfall::Refused(error));
                     }
                     Err(error @ DeviceError::NoAnswer(_)) => {
-                        self.report.say(Severity::Warning, &format!("{plug}: {error}"));
+                        let warning = format!("{plug}: {error}");
+                        // Said once, not at every turn: the line that names the cause must not drown.
+                        if warning != told {
+                            self.report.say(Severity::Warning, &warning);
+                            told = warning;
+                        }
                         still_unasked.push(plug);
                     }
                 }

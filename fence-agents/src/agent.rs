@@ -125,6 +125,9 @@ fn perform(
         Ok(prepared) => prepared,
         Err(error) => return Ok(refuse(&report, &error)),
     };
+    for warning in &runner.warnings {
+        report.say(Severity::Warning, warning);
+    }
     let mut run =
         Run { runner: &mut runner, powers_on: kind.powers_on, plugs: &plugs, timing, report: &report };
     let exit = match action {

@@ -9,6 +9,7 @@
 //!   [`runner`](crate::runner) and counts as one that gave no answer.
 
 use crate::deadline::Deadline;
+use crate::parting::Farewell;
 use core::time::Duration;
 use picket_host::clock;
 use std::fmt;
@@ -131,6 +132,16 @@ pub trait Device: Send {
     fn wait(&mut self, pause: Duration, until: Deadline) -> Result<(), DeviceError> {
         clock::pause(until.at_most(pause), "power devices send no news, they must be asked again");
         Ok(())
+    }
+
+    /// What the operator should know about the options that it was opened with, a line each.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What to do if a signal ends the process; see [`parting`](crate::parting).
+    fn farewell(&self) -> Option<Farewell> {
+        None
     }
 
     /// The action is over; what it left at the device can be tidied up.

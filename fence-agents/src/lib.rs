@@ -13,6 +13,9 @@
 //!        └──▶ exit (words, exit status), report (stderr, system log)
 //! ```
 //!
+//! What devices share: [`secret`] (passwords), [`net`] (connections with deadlines, TLS), [`parting`] (what a
+//! signal must not leave behind).
+//!
 //! Contract: the `ClusterLabs` agent interface. Unknown is never off, a timeout is never an answer.
 //!
 //! A new device is one file in `devices/`, one line in [`registry`] and one golden file.
@@ -28,7 +31,9 @@ pub mod exit;
 pub mod gate;
 pub mod input;
 pub mod metadata;
+pub mod net;
 pub mod options;
+pub mod parting;
 pub mod power;
 pub mod registry;
 pub mod report;

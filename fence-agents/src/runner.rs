@@ -7,6 +7,7 @@
 use crate::deadline::Deadline;
 use crate::device::{Device, DeviceError, Outlet, Power, State};
 use crate::input::{InputError, Options};
+use crate::parting::Partings;
 use crate::registry::DeviceKind;
 use crate::timing::Timing;
 use core::time::Duration;
@@ -19,7 +20,7 @@ use std::thread;
 const ABANDON_AFTER: Duration = Duration::from_millis(200);
 
 /// How long tidying up may take: it changes no outcome any more.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// One call at a time is under way, so one place is enough.
 const JOBS_MAX: usize = 1;
@@ -33,6 +34,9 @@ pub struct Runner {
     options: Arc<Options>,
     timing: Timing,
     jobs: Option<SyncSender<Job>>,
+    partings: Partings,
+    /// What the device had to say about its options.
+    pub warnings: Vec<String>,
 }
 
 impl Runner {
@@ -42,7 +46,13 @@ impl Runner {
     /// The options do not suffice for the device.
     pub fn new(kind: &'static DeviceKind, options: Arc<Options>, timing: Timing) -> Result<Self, InputError> {
         let device = (kind.open)(&options)?;
-        Ok(Self { kind, options, timing, jobs: Some(start(device)) })
+        let (partings, mut warnings) = (Partings::default(), device.warnings());
+        if let Some(farewell) = device.farewell()
+            && let Err(error) = partings.add(farewell)
+        {
+            warnings.push(format!("a signal will leave a session behind at the device: {error}"));
+        }
+        Ok(Self { kind, options, timing, jobs: Some(start(device)), partings, warnings })
     }
 
     /// Asks for a power state.
@@ -92,6 +102,19 @@ impl Runner {
         // A device that does not even tidy up in time is left alone: the outcome stands.
         let _ = self.call(Deadline::after(CLOSE_WITHIN), |device| device.close());
         self.jobs = None;
+        // What devices left behind that were given up on the way.
+        self.partings.say();
+    }
+
+    /// A fresh device in the place of one that was given up.
+    fn another(&self) -> Result<SyncSender<Job>, DeviceError> {
+        let device =
+            (self.kind.open)(&self.options).map_err(|error| DeviceError::Refused(error.to_string()))?;
+        if let Some(farewell) = device.farewell() {
+            // Said at startup if signals cannot be watched.
+            let _ = self.partings.add(farewell);
+        }
+        Ok(start(device))
     }
 
     fn call<T: Send + 'static>(
@@ -101,7 +124,7 @@ impl Runner {
     ) -> Result<T, DeviceError> {
         let jobs = match self.jobs.take() {
             Some(jobs) => jobs,
-            None => start((self.kind.open)(&self.options).map_err(|e| DeviceError::Refused(e.to_string()))?),
+            None => self.another()?,
         };
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |device| {

@@ -2,3 +2,4 @@
 
 pub mod meatware;
 pub mod process;
+pub mod redfish;
