@@ -248,6 +248,13 @@ impl Options {
         if plugs.is_empty() { Err(InputError::Missing("plug")) } else { Ok(plugs) }
     }
 
+    /// Whether somebody wrote `plug` for this device. Pacemaker also sends the node's name as plug where
+    /// nobody wrote one.
+    #[must_use]
+    pub fn plug_is_own(&self) -> bool {
+        self.get("plug").is_some_and(|plug| self.nodename.as_deref() != Some(plug))
+    }
+
     /// Checks every value that is there against its kind, and, if `whole`, that every required
     /// option is there. All findings together, so that nobody has to repair them one by one.
     #[must_use]

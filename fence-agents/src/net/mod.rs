@@ -10,8 +10,10 @@
 use crate::deadline::Deadline;
 use crate::device::DeviceError;
 use core::time::Duration;
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{connect, recv, socket_with};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -48,9 +50,14 @@ impl Link {
         let unknown =
             |why: String| DeviceError::NoAnswer(format!("{host} has no address ({why}); check {cure}"));
         let addresses = (host, port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+        let addresses: Vec<_> = addresses.collect();
         let mut last = None;
-        for address in addresses {
-            match left(deadline).and_then(|left| TcpStream::connect_timeout(&address, left)) {
+        for (address, following) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            // An address that swallows packets must not use up the time of those after it.
+            let share = |left: Duration| left / u32::try_from(following).unwrap_or(u32::MAX);
+            match left(deadline)
+                .and_then(|left| TcpStream::connect_timeout(address, share(left).max(TIMEOUT_LEAST)))
+            {
                 Ok(stream) => {
                     // A few bytes to and fro: waiting to fill a packet would only delay them.
                     let _ = stream.set_nodelay(true);
@@ -106,6 +113,20 @@ impl Link {
         self.timed().deadline = deadline;
     }
 
+    /// Whether the other side has neither closed it nor sent anything since the last answer. A kept
+    /// connection that is not quiet must not be used again: what comes would be taken for the answer
+    /// to the next question.
+    #[must_use]
+    pub fn is_quiet(&mut self) -> bool {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let read_already = stream.conn.reader().read(&mut [0]);
+            if !read_already.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return false;
+            }
+        }
+        self.timed().is_silent()
+    }
+
     fn timed(&mut self) -> &mut Timed {
         match &mut self.stream {
             Stream::Bare(timed) => timed,
@@ -144,6 +165,18 @@ impl Write for Link {
 pub struct Timed {
     socket: Socket,
     deadline: Deadline,
+}
+
+impl Timed {
+    /// Whether there is nothing to read, not even the end.
+    fn is_silent(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = match &self.socket {
+            Socket::Tcp(stream) => recv(stream, &mut [0_u8][..], flags),
+            Socket::Unix(stream) => recv(stream, &mut [0_u8][..], flags),
+        };
+        matches!(peeked, Err(Errno::AGAIN))
+    }
 }
 
 #[derive(Debug)]

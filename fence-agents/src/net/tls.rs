@@ -83,6 +83,8 @@ pub struct Words {
     pub pin: Option<&'static str>,
     /// What to set so that another name is expected.
     pub name: &'static str,
+    /// What to look at if the other side speaks no TLS.
+    pub port: &'static str,
 }
 
 /// A prepared TLS client.
@@ -156,11 +158,18 @@ impl Tls {
             Some(Error::AlertReceived(alert)) => DeviceError::Refused(format!(
                 "{host} broke off TLS ({alert:?}); it may want another certificate of ours, or an older TLS than 1.2"
             )),
-            Some(Error::InvalidMessage(_)) => {
-                DeviceError::Refused(format!("{host} does not speak TLS on this port; check the port"))
-            }
+            Some(Error::InvalidMessage(_)) => DeviceError::Refused(format!(
+                "{host} does not speak TLS on this port; check {}",
+                self.words.port
+            )),
             Some(other) => DeviceError::Refused(format!("no TLS with {host}: {other}")),
-            None => DeviceError::NoAnswer(format!("{host} ended the TLS handshake: {error}")),
+            None if error.kind() == io::ErrorKind::TimedOut => DeviceError::NoAnswer(format!(
+                "{host} did not finish the TLS handshake in time; it may be busy, or give a larger login_timeout"
+            )),
+            None => DeviceError::NoAnswer(format!(
+                "{host} broke off the TLS handshake ({error}); check {}",
+                self.words.port
+            )),
         }
     }
 
@@ -168,6 +177,14 @@ impl Tls {
     fn disbelieved(&self, host: &str, why: &CertificateError) -> String {
         let words = self.words;
         let shown = *self.seen.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Rule::Pin(pin), Some(shown)) = (&self.seen.rule, shown)
+            && *pin == shown
+        {
+            return format!(
+                "{host} shows the pinned certificate, but did not prove that it holds its key ({why}); it is somebody \
+                 else, or the certificate is unfit for TLS (RSA under 2048 bits, version 1): give it a new one"
+            );
+        }
         let or_pin = match (words.pin, shown) {
             (Some(pin), Some(shown)) => format!(", or pin this one with {pin}={shown}"),
             _ => String::new(),

@@ -25,6 +25,9 @@ const REDIRECTS_MAX: usize = 3;
 /// Turns of one question: without login, with the other kind of login, with a session renewed.
 const TURNS_MAX: usize = 3;
 
+/// Bytes that one byte of a text can become in JSON: `\u001f`.
+const QUOTED_MAX: usize = 6;
+
 /// Where sessions are made if the service root does not say.
 const SESSIONS_PATH: &str = "/redfish/v1/SessionService/Sessions";
 
@@ -68,6 +71,12 @@ struct Question<'q> {
     path: &'q str,
     if_match: Option<&'q str>,
     body: Option<&'q str>,
+}
+
+impl<'q> Question<'q> {
+    const fn get(path: &'q str) -> Self {
+        Self { method: "GET", path, if_match: None, body: None }
+    }
 }
 
 impl Client {
@@ -129,8 +138,7 @@ impl Client {
     pub fn fetch(&mut self, path: &str, limits: Limits) -> Result<Response, DeviceError> {
         let mut path = path.to_owned();
         for _ in 0..=REDIRECTS_MAX {
-            let answer =
-                self.ask(&Question { method: "GET", path: &path, if_match: None, body: None }, limits)?;
+            let answer = self.ask(&Question::get(&path), limits)?;
             if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }
@@ -170,8 +178,11 @@ impl Client {
             )),
             404 => DeviceError::Refused(format!("{at}; check plug, systems_uri and redfish_uri")),
             405 | 501 => DeviceError::Refused(format!("{at}; this device cannot do it")),
-            503 => DeviceError::NoAnswer(format!("{at}; it is busy, starting, or out of sessions")),
-            _ => DeviceError::NoAnswer(at),
+            429 | 503 => {
+                DeviceError::NoAnswer(format!("{at}; it is busy, starting, or out of sessions: try later"))
+            }
+            500..=599 => DeviceError::NoAnswer(format!("{at}; its service fails: restart the controller")),
+            _ => DeviceError::NoAnswer(format!("{at}; it does not take this now")),
         }
     }
 
@@ -256,17 +267,18 @@ impl Client {
             let token = token.ok_or_else(|| DeviceError::NoAnswer("this run is being ended".to_owned()))?;
             return Ok(("X-Auth-Token", token));
         }
-        let both = Zeroizing::new(format!("{}:{}", self.login.username, self.password()));
+        let both = joined(&[&self.login.username, ":", self.password()]);
         let encoded = Zeroizing::new(STANDARD.encode(both.as_bytes()));
-        Ok(("Authorization", Zeroizing::new(format!("Basic {}", encoded.as_str()))))
+        Ok(("Authorization", joined(&["Basic ", &encoded])))
     }
 
     fn open_session(&mut self, limits: Limits) -> Result<(), DeviceError> {
         let path = self.sessions_path(limits)?;
-        let quoted = |text: &str| Zeroizing::new(serde_json::Value::from(text).to_string());
         let (name, word) = (quoted(&self.login.username), quoted(self.password()));
-        let body =
-            Zeroizing::new(format!("{{\"UserName\":{},\"Password\":{}}}", name.as_str(), word.as_str()));
+        let body = joined(&["{\"UserName\":", &name, ",\"Password\":", &word, "}"]);
+        // A login whose answer is lost with a kept connection would have to be repeated, and might leave a
+        // session behind.
+        self.link = None;
         let session = Arc::clone(&self.session);
         let refusal = session.open(|| {
             let question = Question { method: "POST", path: &path, if_match: None, body: Some(&body) };
@@ -283,6 +295,18 @@ impl Client {
         Err(match answer.status {
             400 | 401 => self.login_refused(&answer),
             200 | 201 => DeviceError::NoAnswer(format!("{path}: a session without a token; set auth=basic")),
+            404 | 405 | 501 => DeviceError::Refused(format!(
+                "{} opens no sessions (status {} at {path}{}); set auth=basic",
+                self.endpoint.host,
+                answer.status,
+                complaint(&answer.body)
+            )),
+            403 => DeviceError::Refused(format!(
+                "{} lets user {} open no session (status 403{}); give it the Login privilege, or set auth=basic",
+                self.endpoint.host,
+                self.login.username,
+                complaint(&answer.body)
+            )),
             _ => self.explained("logging in at", &path, &answer),
         })
     }
@@ -290,12 +314,10 @@ impl Client {
     /// Where sessions are made: what the service root says, which is read without login.
     fn sessions_path(&mut self, limits: Limits) -> Result<String, DeviceError> {
         let root = self.root.clone();
-        let question = Question { method: "GET", path: &root, if_match: None, body: None };
-        let mut answer = self.exchange_bare(&question, Vec::new(), limits)?;
+        let mut answer = self.exchange_bare(&Question::get(&root), Vec::new(), limits)?;
         if matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
             let path = self.redirected(&root, &answer)?;
-            let question = Question { method: "GET", path: &path, if_match: None, body: None };
-            answer = self.exchange_bare(&question, Vec::new(), limits)?;
+            answer = self.exchange_bare(&Question::get(&path), Vec::new(), limits)?;
         }
         let root: Option<model::Root> = model::read(&answer.body).ok().filter(|_| answer.status == 200);
         let path = root.and_then(|root| root.links.sessions).map(|sessions| sessions.path);
@@ -325,10 +347,11 @@ impl Client {
         let body = question.body.map(|body| Zeroizing::new(body.to_owned()));
         let (method, path) = (question.method, question.path);
         let request = Request { method, path, authority: &endpoint.authority, headers, body };
-        if let Some(link) = self.link.take() {
+        if let Some(link) = self.link.take().and_then(|mut link| link.is_quiet().then_some(link)) {
             match self.talk(link, &request, limits) {
-                // A kept connection that the server has closed meanwhile says nothing about the request.
-                Err(error) if method == "GET" && error.is_broken() => {}
+                // A kept connection that the server was about to close says nothing about the request. All that
+                // is asked over one (reading, a reset to a fixed state) may be asked twice.
+                Err(error) if error.is_broken() => {}
                 Ok(answer) => return Ok(answer),
                 Err(error) => return Err(self.lost(&error)),
             }
@@ -355,7 +378,37 @@ impl Client {
                     "{host} did not answer in time; it may be busy, or give a larger shell_timeout"
                 ))
             }
-            _ => DeviceError::NoAnswer(format!("{host}: {error}")),
+            _ if self.endpoint.tls.is_none() => DeviceError::NoAnswer(format!(
+                "{host}: {error}; check ipport, or set ssl=1 if it speaks TLS there"
+            )),
+            HttpError::Closed | HttpError::Stream(_) => {
+                DeviceError::NoAnswer(format!("{host} broke off: {error}; it may be restarting"))
+            }
+            HttpError::Garbled(why) => {
+                DeviceError::NoAnswer(format!("{host}: {why}; check ip, ipport and redfish_uri"))
+            }
         }
     }
+}
+
+/// In one piece that is large enough from the start: text that grows leaves copies of itself behind.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| text.push_str(part));
+    text
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> Zeroizing<String> {
+    let mut quoted = Zeroizing::new(String::with_capacity(QUOTED_MAX * text.len() + 2));
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(character))),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
 }

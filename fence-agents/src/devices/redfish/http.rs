@@ -46,7 +46,10 @@ impl Request<'_> {
     /// # Errors
     /// The stream failed.
     pub fn send(&self, stream: &mut impl Write) -> io::Result<()> {
-        let mut text = Zeroizing::new(String::with_capacity(1024));
+        // Large enough from the start: text that grows leaves copies of itself, and of secrets, behind.
+        let secrets: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let known = self.path.len() + self.authority.len() + self.body.as_ref().map_or(0, |body| body.len());
+        let mut text = Zeroizing::new(String::with_capacity(512 + secrets + known));
         text.push_str(&format!("{} {} HTTP/1.1\r\n", self.method, self.path));
         text.push_str(&format!("Host: {}\r\nAccept: application/json\r\n", self.authority));
         text.push_str("OData-Version: 4.0\r\nUser-Agent: picket-fence\r\n");

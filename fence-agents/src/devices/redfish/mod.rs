@@ -48,6 +48,8 @@ pub(crate) struct Redfish {
     serial: Option<String>,
     /// The machine that the options are about, for `monitor`.
     plugs: Vec<String>,
+    /// Whether somebody wrote that name for this device, so that it must be the system's.
+    plug_is_own: bool,
     warnings: Vec<String>,
     /// Where the systems were found.
     known: BTreeMap<String, String>,
@@ -75,8 +77,9 @@ impl Redfish {
         Ok(paths)
     }
 
-    /// Where the system called `plug` is: what `systems_uri` says; else the only one; else the one
-    /// with this name.
+    /// Where the system called `plug` is: what `systems_uri` says; else the one with this name; else,
+    /// if nobody wrote a name for this device, the only one. A chassis that for a while lists only one
+    /// of its systems must not have that one fenced for another.
     fn locate(&mut self, plug: &str, limits: Limits) -> Result<String, DeviceError> {
         if let Some(path) = self.systems_uri.as_ref().or_else(|| self.known.get(plug)) {
             return Ok(path.clone());
@@ -84,8 +87,8 @@ impl Redfish {
         let paths = self.systems(limits)?;
         let path = match paths.as_slice() {
             [] => return Err(DeviceError::NoAnswer("the device has no computer system".to_owned())),
-            [only] => only.clone(),
-            [_, _, ..] => self.among(&paths, plug, limits)?,
+            [only] if !self.plug_is_own => only.clone(),
+            [_, ..] => self.among(&paths, plug, limits)?,
         };
         self.known.insert(plug.to_owned(), path.clone());
         Ok(path)
@@ -185,6 +188,8 @@ impl Redfish {
             // Forgotten by the controller, or busy: the power state decides.
             (200..=299 | 404 | 410, None) => TaskOutcome::Done,
             (503 | 429 | 500, None) => TaskOutcome::Running,
+            // Not ours to read: the power state decides.
+            (403, None) => TaskOutcome::Done,
             _ => TaskOutcome::Failed(self.client.explained("the task", monitor, &answer).to_string()),
         })
     }
@@ -227,6 +232,7 @@ impl Device for Redfish {
         let mut outlets = Vec::new();
         for path in paths {
             let (system, _) = self.client.get::<System>(&path, limits)?;
+            system.identified(&path, None, None).map_err(DeviceError::Refused)?;
             let alias = system.uuid.clone().unwrap_or_default();
             outlets.push(Outlet { plug: last_part(&path).to_owned(), alias, state: system.power() });
         }
@@ -236,11 +242,11 @@ impl Device for Redfish {
     /// Login, right machine, power state known, and power off on offer.
     fn monitor(&mut self, limits: Limits) -> Result<(), DeviceError> {
         let mut plugs = self.plugs.clone();
-        if plugs.is_empty() && self.systems_uri.is_some() {
-            plugs.push(String::new());
-        }
         if plugs.is_empty() {
-            return self.list(limits).map(|_| ());
+            if self.systems_uri.is_none() && self.systems(limits)?.len() > 1 {
+                return self.list(limits).map(|_| ());
+            }
+            plugs.push(String::new());
         }
         for plug in plugs {
             let (path, system, _) = self.system(&plug, limits)?;
@@ -257,8 +263,9 @@ impl Device for Redfish {
         let Some(monitor) = self.task.clone() else { return Ok(()) };
         let by = until.earlier(Deadline::after(TASK_LOOK));
         match self.look_at_task(&monitor, Limits { login: by, call: by }) {
-            Ok(TaskOutcome::Running) | Err(_) => {}
-            Ok(TaskOutcome::Done) => self.task = None,
+            Ok(TaskOutcome::Running) => {}
+            // A task that cannot be looked at costs time that the power state needs.
+            Ok(TaskOutcome::Done) | Err(_) => self.task = None,
             Ok(TaskOutcome::Failed(why)) => {
                 self.task = None;
                 return Err(DeviceError::Refused(format!("the controller's task failed: {why}")));

@@ -54,8 +54,12 @@ controller cannot fence another machine.",
     ..DeviceKind::BASE
 };
 
-const WORDS: Words =
-    Words { authorities: "ssl_ca_file", pin: Some("ssl_fingerprint"), name: "ssl_server_name" };
+const WORDS: Words = Words {
+    authorities: "ssl_ca_file",
+    pin: Some("ssl_fingerprint"),
+    name: "ssl_server_name",
+    port: "ipport, or set ssl=0 if it really has no TLS",
+};
 
 fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
     let login = login(options)?;
@@ -77,6 +81,7 @@ fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
         uuid: text("uuid"),
         serial: text("serial"),
         plugs: machines,
+        plug_is_own: options.plug_is_own(),
         warnings,
         known: BTreeMap::new(),
         task: None,
@@ -117,11 +122,26 @@ fn endpoint(options: &Options, warnings: &mut Vec<String>) -> Result<Endpoint, I
     let port = glued_port.or(given).unwrap_or(if ssl { 443 } else { 80 });
     let tls = if ssl { Some(tls(options, &host, warnings)?) } else { None };
     if tls.is_none() {
-        warnings
-            .push("ssl=0: the password goes through the network readable by everybody; set ssl=1".to_owned());
+        let checks = ["ssl_secure", "ssl_ca_file", "ssl_fingerprint", "ssl_server_name"];
+        let checked = checks.iter().find(|name| match options.get(name) {
+            Some(value) => **name != "ssl_secure" || !matches!(value, "0" | "no" | "off" | "false"),
+            None => false,
+        });
+        if let Some(checked) = checked {
+            return Err(InputError::Unusable(format!(
+                "{checked} has no meaning with ssl=0; leave out one of them"
+            )));
+        }
+        warnings.push(
+            "ssl=0: password and orders go through the network open to everybody; leave it out, and give \
+             ssl_fingerprint or ssl_ca_file"
+                .to_owned(),
+        );
     }
     let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    Ok(Endpoint { authority: format!("{shown}:{port}"), host, port, tls })
+    let usual = if ssl { 443 } else { 80 };
+    let authority = if port == usual { shown } else { format!("{shown}:{port}") };
+    Ok(Endpoint { authority, host, port, tls })
 }
 
 /// `bmc`, `bmc:8443`, `[fd00::1]:8443`, `fd00::1`.
@@ -146,6 +166,10 @@ fn host_and_port(ip: &str) -> Result<(String, Option<u16>), InputError> {
 
 fn tls(options: &Options, host: &str, warnings: &mut Vec<String>) -> Result<(Tls, String), InputError> {
     let insecure = options.truth("ssl_insecure")? == Some(true);
+    if insecure && options.truth("ssl_secure")? == Some(true) {
+        let what = "ssl_secure and ssl_insecure contradict each other; give one of them";
+        return Err(InputError::Unusable(what.to_owned()));
+    }
     let trust = match (options.get("ssl_fingerprint"), options.get("ssl_ca_file"), insecure) {
         (Some(pin), None, false) => {
             Trust::Pinned(Fingerprint::parse(pin).ok_or_else(|| InputError::BadValue {

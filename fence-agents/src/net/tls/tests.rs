@@ -19,7 +19,8 @@ fn a_fingerprint_is_read_as_tools_print_it() {
 
 #[test]
 fn files_that_do_not_do_are_named() {
-    let words = Words { authorities: "ssl_ca_file", pin: Some("ssl_fingerprint"), name: "ip" };
+    let words =
+        Words { authorities: "ssl_ca_file", pin: Some("ssl_fingerprint"), name: "ip", port: "ipport" };
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
