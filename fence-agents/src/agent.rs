@@ -94,7 +94,11 @@ fn reporter(kind: &DeviceKind, options: &Options, system_log: bool) -> Reporter 
     report
 }
 
-fn perform(
+/// Carries out one action on what the options name.
+///
+/// # Errors
+/// The answer cannot be written.
+pub(crate) fn perform(
     kind: &'static DeviceKind,
     action: Action,
     options: Options,

@@ -4,7 +4,8 @@
 //! fence_picket_<device> [options]     that agent, through its link
 //! meatclient -c NODE                  the operator's confirmation, as it was always called
 //! picket-fence <device> [options]     that agent
-//! picket-fence confirm|link|list|describe …
+//! external/picket-<device> OPERATION  the older plugin interface, by the folder's name
+//! picket-fence confirm|link|list|describe|manual …
 //! ```
 
 use crate::agent::{self, Surroundings};
@@ -12,6 +13,7 @@ use crate::caller::Caller;
 use crate::devices::meatware::audit::Actor;
 use crate::devices::meatware::confirm::{self, Wish};
 use crate::exit::Exit;
+use crate::external::{self, Plugin};
 use crate::metadata;
 use crate::registry::{self, DEVICES, DeviceKind};
 use crate::report::{Reporter, Severity};
@@ -30,23 +32,25 @@ const USAGE: &str = "Usage:
   picket-fence DEVICE [options]       run the agent; without options they are read from standard input
   picket-fence list                   show the devices
   picket-fence describe DEVICE        show a device's options
+  picket-fence manual DEVICE          its manual page, for man -l -
   picket-fence confirm -c NODE [--deny] [--spool-dir DIR]
                                       confirm (or deny) that a machine was reset by hand
-  picket-fence link DIR               make the links fence_picket_* and meatclient in DIR
+  picket-fence link DIR               make the links fence_picket_* and meatclient in DIR,
+                                      or in a DIR called external the plugins picket-*
 ";
 
 /// What the program is given.
 pub struct Call<'a> {
-    /// The name that it was called by, without directories.
-    pub name: &'a str,
+    /// What it was called by, with its directories.
+    pub called: &'a str,
     /// The words after it.
     pub words: &'a [String],
     /// Standard input.
     pub stdin: &'a mut dyn Read,
     /// Standard output.
     pub out: &'a mut dyn Write,
-    /// Who started the program.
-    pub caller: Caller,
+    /// The environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// Whether messages also go to the system log.
     pub system_log: bool,
 }
@@ -62,7 +66,7 @@ pub fn main() -> Exit {
 /// The same under another name: `called` is what the program was called by, with its path.
 #[must_use]
 pub fn main_as(called: &str, words: &[String]) -> Exit {
-    let name = Path::new(called).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = file_name(called);
     if name != CONFIRM_NAME
         && let Err(error) = picket_host::sys::forbid_core_dumps()
     {
@@ -70,11 +74,11 @@ pub fn main_as(called: &str, words: &[String]) -> Exit {
         Reporter::local(&name).say(Severity::Warning, &format!("core dumps cannot be forbidden: {error}"));
     }
     let result = run(Call {
-        name: &name,
+        called,
         words,
         stdin: &mut io::stdin(),
         out: &mut io::stdout(),
-        caller: Caller::of_environment(|variable| env::var(variable).ok()),
+        variable: &|name| env::var(name).ok(),
         system_log: true,
     });
     result.unwrap_or_else(|error| {
@@ -83,19 +87,32 @@ pub fn main_as(called: &str, words: &[String]) -> Exit {
     })
 }
 
+fn file_name(called: &str) -> String {
+    Path::new(called).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Runs what the call asks for.
 ///
 /// # Errors
 /// A stream or file failed; counts as [`Exit::Failed`].
 pub fn run(call: Call<'_>) -> io::Result<Exit> {
-    if call.name == CONFIRM_NAME {
+    let name = file_name(call.called);
+    let caller = Caller::of_environment(call.variable);
+    if name == CONFIRM_NAME {
         return confirm(call.words, call.stdin, call.out);
     }
+    if let Some(plugin) = external::plugin_name(call.called) {
+        let Call { words, variable, out, system_log, .. } = call;
+        return match external::find(plugin) {
+            Some(kind) => external::run(kind, Plugin { words, variable, out, system_log }),
+            None => unknown_device(plugin),
+        };
+    }
     // Only the agents' own names: a program called "process" is none of ours.
-    if call.name.starts_with(registry::AGENT_PREFIX) {
-        return match registry::find(call.name) {
-            Some(kind) => agent(kind, call.words, call.stdin, call.out, call.caller, call.system_log),
-            None => unknown_device(call.name),
+    if name.starts_with(registry::AGENT_PREFIX) {
+        return match registry::find(&name) {
+            Some(kind) => agent(kind, call.words, call.stdin, call.out, caller, call.system_log),
+            None => unknown_device(&name),
         };
     }
     let Some((verb, rest)) = call.words.split_first() else {
@@ -112,14 +129,18 @@ pub fn run(call: Call<'_>) -> io::Result<Exit> {
             Some(kind) => metadata::help(kind, call.out).map(|()| Exit::Success),
             None => unknown_device(device),
         },
+        ("manual", [device]) => match registry::find(device) {
+            Some(kind) => metadata::manual(kind, call.out).map(|()| Exit::Success),
+            None => unknown_device(device),
+        },
         ("link", [dir]) => link(&env::current_exe()?, &PathBuf::from(dir), call.out),
         ("confirm", rest) => confirm(rest, call.stdin, call.out),
-        ("list" | "describe" | "link", _) => {
+        ("list" | "describe" | "manual" | "link", _) => {
             write!(io::stderr(), "{USAGE}")?;
             Ok(Exit::Failed)
         }
         (device, rest) => match registry::find(device) {
-            Some(kind) => agent(kind, rest, call.stdin, call.out, call.caller, call.system_log),
+            Some(kind) => agent(kind, rest, call.stdin, call.out, caller, call.system_log),
             None => unknown_device(device),
         },
     }
@@ -163,7 +184,11 @@ fn confirm(words: &[String], stdin: &mut dyn Read, out: &mut dyn Write) -> io::R
 
 /// Makes the links. One that already points here stays; anything else in its place is an error.
 fn link(program: &Path, dir: &Path, out: &mut dyn Write) -> io::Result<Exit> {
-    let names = DEVICES.iter().map(|kind| kind.agent_name()).chain([CONFIRM_NAME.to_owned()]);
+    let names: Vec<String> = if dir.file_name().is_some_and(|name| name == external::FOLDER) {
+        DEVICES.iter().map(|kind| external::link_name(kind)).collect()
+    } else {
+        DEVICES.iter().map(|kind| kind.agent_name()).chain([CONFIRM_NAME.to_owned()]).collect()
+    };
     let mut exit = Exit::Success;
     for name in names {
         let path = dir.join(name);

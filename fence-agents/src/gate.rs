@@ -48,6 +48,9 @@ pub trait Gate {
     /// Looks at the target. Does not wait; the wait is part of the finding.
     fn look(&mut self, target: &str, report: &Reporter) -> Finding;
 
+    /// Called when a delay is over, for what is to be asked only then.
+    fn after_wait(&mut self, _report: &Reporter) {}
+
     /// The machines that it stands before.
     fn hosts(&self) -> &[String];
 
@@ -103,6 +106,7 @@ fn pass(gate: &mut dyn Gate, targets: &[String], caller: Caller, report: &Report
             Finding::Delay(wait, why) => {
                 report.say(Severity::Warning, &format!("DELAY {wait:?}: {target}: {why}"));
                 clock::pause(wait, "the gate was configured to give the active node a head start");
+                gate.after_wait(report);
             }
             Finding::Abort(why) => {
                 report.say(Severity::Warning, &format!("ABORT: {target}: {why}"));

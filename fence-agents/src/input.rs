@@ -102,6 +102,23 @@ impl Options {
         options
     }
 
+    /// Takes for each option what `value` has for it.
+    #[must_use]
+    pub fn from_lookup(kind: &DeviceKind, value: impl Fn(&OptionSpec) -> Option<String>) -> Self {
+        let mut options = Self::empty(kind);
+        for spec in options.table.clone() {
+            options.given.extend(value(&spec).map(|value| (spec.name, Zeroizing::new(value))));
+        }
+        options
+    }
+
+    /// Gives an option of the table a value, whatever it had before.
+    pub fn set(&mut self, name: &str, value: String) {
+        if let Some(spec) = self.spec(name) {
+            self.given.insert(spec.name, Zeroizing::new(value));
+        }
+    }
+
     /// Reads flags: `-o off`, `-ooff`, `--action=off`, `--action off`, `--act off`.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod deadline;
 pub mod device;
 pub mod devices;
 pub mod exit;
+pub mod external;
 pub mod gate;
 pub mod input;
 pub mod metadata;

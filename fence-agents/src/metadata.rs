@@ -40,6 +40,34 @@ pub fn xml(kind: &DeviceKind, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "</resource-agent>")
 }
 
+/// Writes the parameters as a plugin of the older `external/` interface does.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn plugin_parameters(
+    specs: impl Iterator<Item = OptionSpec>,
+    kind: &DeviceKind,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "<parameters>")?;
+    for spec in specs {
+        let theirs = kind.external_options.iter().filter(|(_, ours)| *ours == spec.name);
+        let names = std::iter::once(spec.name).chain(theirs.map(|(theirs, _)| *theirs));
+        for name in names {
+            // A required option has one required name; the others mean the same.
+            let required =
+                u8::from(spec.required && spec.default.is_none() && name == spec.name && name != "plug");
+            let default =
+                spec.default.map(|value| format!(" default=\"{}\"", escaped(value))).unwrap_or_default();
+            writeln!(out, "<parameter name=\"{name}\" unique=\"0\" required=\"{required}\">")?;
+            writeln!(out, "<content type=\"string\"{default}/>")?;
+            writeln!(out, "<shortdesc lang=\"en\">{name}</shortdesc>")?;
+            writeln!(out, "<longdesc lang=\"en\">{}</longdesc>\n</parameter>", escaped(spec.text))?;
+        }
+    }
+    writeln!(out, "</parameters>")
+}
+
 fn parameter(spec: &OptionSpec, name: &str, note: &str, out: &mut dyn Write) -> io::Result<()> {
     let required = u8::from(spec.required);
     writeln!(out, "\t<parameter name=\"{name}\" unique=\"0\" required=\"{required}\"{note}>")?;

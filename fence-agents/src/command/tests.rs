@@ -1,14 +1,14 @@
 use super::*;
 
-fn run_as(name: &str, words: &[&str], stdin: &str) -> (Exit, String) {
+fn run_as(called: &str, words: &[&str], stdin: &str) -> (Exit, String) {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let mut out = Vec::new();
     let call = Call {
-        name,
+        called,
         words: &words,
         stdin: &mut stdin.as_bytes(),
         out: &mut out,
-        caller: Caller::Anyone,
+        variable: &|_| None,
         system_log: false,
     };
     (run(call).unwrap(), String::from_utf8(out).unwrap())
@@ -51,6 +51,29 @@ fn list_and_describe_show_every_device() {
         let (exit, text) = run_as("picket-fence", &["describe", kind.name], "");
         assert!(exit == Exit::Success && text.contains("--power-timeout"));
     }
+}
+
+#[test]
+fn the_manual_page_is_the_one_of_the_agent() {
+    for kind in DEVICES {
+        let by_verb = run_as("picket-fence", &["manual", kind.name], "");
+        let by_action = run_as(&kind.agent_name(), &["-o", "manpage"], "");
+        assert!(by_verb == by_action && by_verb.1.starts_with(".TH FENCE_PICKET_"));
+    }
+}
+
+#[test]
+fn in_an_external_folder_it_is_a_plugin() {
+    let (exit, text) = run_as("/usr/lib/stonith/plugins/external/picket-process", &["getconfignames"], "");
+    assert_eq!((exit, text.as_str()), (Exit::Success, "socket_path\n"));
+    assert_eq!(run_as("/x/external/picket-nonsense", &["getconfignames"], "").0, Exit::Failed);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("external");
+    std::fs::create_dir(&folder).unwrap();
+    let program = Path::new("/usr/sbin/picket-fence");
+    assert_eq!(link(program, &folder, &mut Vec::new()).unwrap(), Exit::Success);
+    assert_eq!(folder.join("picket-stonith-helper").read_link().unwrap(), program);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), DEVICES.len());
 }
 
 #[test]

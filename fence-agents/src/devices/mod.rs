@@ -3,3 +3,5 @@
 pub mod meatware;
 pub mod process;
 pub mod redfish;
+pub mod stonith_helper;
+pub mod xen;

@@ -118,7 +118,11 @@ fn program(device: &FenceDevice, node: &str, action: PowerAction) -> Result<Prog
         input.push_str(line);
         input.push('\n');
     }
-    let program = Program::new(agent).args(&device.args).env("PATH", AGENT_PATH).env("LC_ALL", "C");
+    let mut program = Program::new(agent).args(&device.args).env("PATH", AGENT_PATH).env("LC_ALL", "C");
+    if device.kind == DeviceKind::Gate {
+        // Only so asked does our own gate give an exit status that means "go on".
+        program = program.env(ROLE_VARIABLE, ROLE_GATE);
+    }
     Ok(program.stdin(input.as_bytes().to_vec()))
 }
 

@@ -1,0 +1,142 @@
+//! One Dom0: how it is reached, and the three commands that it is given.
+
+use super::domains::Domains;
+use crate::deadline::Deadline;
+use crate::device::Limits;
+use crate::input::{InputError, Options};
+use crate::tool;
+use picket_host::process::{Finished, Program};
+
+/// Where the Dom0 is.
+#[derive(Clone, Debug)]
+pub(super) enum Reach {
+    /// This machine.
+    Here,
+    /// Another one, by ssh.
+    Ssh {
+        /// Its name or address.
+        host: String,
+        /// The words before the host.
+        words: Vec<String>,
+        /// The program.
+        ssh: String,
+    },
+}
+
+impl Reach {
+    /// Reads how to reach `host`; `None` is this machine.
+    pub(super) fn read(options: &Options, host: Option<&str>) -> Result<Self, InputError> {
+        let Some(host) = host else { return Ok(Self::Here) };
+        if host.starts_with('-') || host.contains(char::is_whitespace) {
+            return Err(InputError::Unusable(format!("{host:?} in ip is no host")));
+        }
+        // BatchMode: no question, no password; an unknown host key is a failure. -n: no input.
+        let mut words: Vec<String> =
+            ["-n", "-T", "-x", "-a", "-q", "-o", "BatchMode=yes"].map(String::from).into();
+        words.extend(["-p".to_owned(), options.integer("ipport", u16::MAX.into())?.to_string()]);
+        words.extend(["-l".to_owned(), options.need("username")?.to_owned()]);
+        if let Some(key) = options.get("identity_file") {
+            words.extend(["-i".to_owned(), key.to_owned(), "-o".to_owned(), "IdentitiesOnly=yes".to_owned()]);
+        }
+        let more = options.get("ssh_options").unwrap_or_default();
+        words.extend(more.split_whitespace().map(str::to_owned));
+        Ok(Self::Ssh { host: host.to_owned(), words, ssh: options.need("ssh_path")?.to_owned() })
+    }
+
+    fn program(&self, words: &[&str], login: Deadline) -> Program {
+        match self {
+            Self::Here => {
+                let (name, rest) = words.split_first().unwrap_or((&"", &[]));
+                tool::program(name).args(rest.iter().copied())
+            }
+            Self::Ssh { host, words: before, ssh } => {
+                let mut program = tool::program(ssh).args(before);
+                if let Some(left) = login.remaining() {
+                    // ssh counts whole seconds, and 0 would be "no limit".
+                    program = program.arg("-o").arg(format!("ConnectTimeout={}", left.as_secs().max(1)));
+                }
+                let command: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                program.arg("--").arg(host).arg(command.join(" "))
+            }
+        }
+    }
+}
+
+/// One word for a remote shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// One Dom0.
+#[derive(Clone, Debug)]
+pub(super) struct Dom0 {
+    reach: Reach,
+    xl: String,
+}
+
+impl Dom0 {
+    pub(super) fn new(options: &Options, reach: Reach) -> Result<Self, InputError> {
+        Ok(Self { reach, xl: options.need("xl_path")?.to_owned() })
+    }
+
+    /// For people.
+    pub(super) fn name(&self) -> &str {
+        match &self.reach {
+            Reach::Here => "Dom0",
+            Reach::Ssh { host, .. } => host,
+        }
+    }
+
+    fn run(&self, words: &[&str], limits: Limits) -> Finished {
+        tool::run(self.reach.program(words, limits.login), limits.call)
+    }
+
+    /// Its domains.
+    ///
+    /// # Errors
+    /// No whole list, and why.
+    pub(super) fn list(&self, limits: Limits) -> Result<Domains, String> {
+        let finished = self.run(&[&self.xl, "list"], limits);
+        let text = tool::answer(&finished).map_err(|why| format!("xl list {why}"))?;
+        Domains::parse(&text)
+    }
+
+    /// Whether the configuration at `path` is that of the domain `name`.
+    pub(super) fn config_names(&self, path: &str, name: &str, limits: Limits) -> bool {
+        let finished = self.run(&["cat", "--", path], limits);
+        tool::answer(&finished).is_ok_and(|text| config_name(&text).as_deref() == Some(name))
+    }
+
+    /// Destroys a domain.
+    ///
+    /// # Errors
+    /// How the command failed; the effect is unknown.
+    pub(super) fn destroy(&self, name: &str, limits: Limits) -> Result<(), String> {
+        self.order(&["destroy", name], limits)
+    }
+
+    /// Starts a domain from its configuration.
+    ///
+    /// # Errors
+    /// How the command failed; the effect is unknown.
+    pub(super) fn create(&self, path: &str, limits: Limits) -> Result<(), String> {
+        self.order(&["create", path], limits)
+    }
+
+    fn order(&self, words: &[&str], limits: Limits) -> Result<(), String> {
+        let all: Vec<&str> = std::iter::once(self.xl.as_str()).chain(words.iter().copied()).collect();
+        let finished = self.run(&all, limits);
+        let failed = |why: String| format!("{}: xl {}: {why}", self.name(), words.join(" "));
+        tool::answer(&finished).map(drop).map_err(failed)
+    }
+}
+
+/// The value of the last `name = "…"` of a configuration.
+fn config_name(text: &str) -> Option<String> {
+    let values = text.lines().filter_map(|line| {
+        let value = line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        value.get(1..)?.split_once(quote).map(|(name, _)| name.to_owned())
+    });
+    values.last()
+}
