@@ -8,9 +8,10 @@ use super::{FenceDevice, Member};
 use core::time::Duration;
 use picket_core::ids::NodeId;
 use picket_core::topology::{DeviceKind, FencePlan};
+use picket_fence::registry;
 use picket_host::config::{Table, integer, list_of, one_of, path, string};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One try of an agent, unless the file says else.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -107,6 +108,10 @@ fn device(table: &Table<'_, '_>, node: &str, agents: &Agents<'_>) -> Option<Fenc
         }
         DeviceKind::Power | DeviceKind::Gate => agent(table, agents).map(Some),
     };
+    if kind != DeviceKind::Gate && agent.as_ref().is_some_and(|path| is_gate(path.as_deref())) {
+        let what = "this agent is a gate and proves nothing";
+        table.wrong("agent", what, "kind = \"gate\", and another level that fences");
+    }
     let args = table.or("args", list_of(string()), Vec::new());
     let timeout = table.or("timeout", length(), TIMEOUT);
     let retries = table.or("retries", integer(0..=9_u8), 0);
@@ -117,6 +122,12 @@ fn device(table: &Table<'_, '_>, node: &str, agents: &Agents<'_>) -> Option<Fenc
         options.insert("port".to_owned(), node.to_owned());
     }
     Some(FenceDevice { agent: agent?, args, kind, timeout, retries, delay, options, secrets })
+}
+
+/// Our own gate, under whatever folder and spelling.
+fn is_gate(agent: Option<&Path>) -> bool {
+    let name = agent.and_then(Path::file_name).map(|name| name.to_string_lossy());
+    name.and_then(|name| registry::find(&name)).is_some_and(|device| device.gate.is_some())
 }
 
 fn agent(table: &Table<'_, '_>, agents: &Agents<'_>) -> Option<PathBuf> {

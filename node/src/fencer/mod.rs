@@ -20,6 +20,7 @@ use crate::config::{Config, FenceDevice};
 use crate::time::now;
 use core::time::Duration;
 use picket_core::topology::{DeviceKind, DeviceOrder, DeviceVerdict, PowerAction};
+use picket_fence::caller::{ROLE_GATE, ROLE_VARIABLE};
 use picket_host::clock::Alarm;
 use picket_host::process::{Outcome, Program, run};
 use picket_host::secrets::read_secret;

@@ -77,6 +77,16 @@ async fn an_agents_exit_code_is_its_verdict() {
 }
 
 #[tokio::test]
+async fn only_what_is_configured_as_a_gate_is_told_that_it_is_one() {
+    for (kind, expected) in [(DeviceKind::Gate, "gate\n"), (DeviceKind::Power, "\n")] {
+        let mut agent = agent("echo \"$PICKET_FENCE_ROLE\" > role");
+        agent.device.kind = kind;
+        run(&agent).await;
+        assert_eq!(read(agent.dir.path(), "role").as_deref(), Some(expected), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn words_do_not_make_a_success() {
     let ended = run(&agent("echo 'Success: Powered OFF'; exit 3")).await;
     assert_eq!(ended.verdict, DeviceVerdict::Unknown);

@@ -46,7 +46,8 @@ pub const KIND: DeviceKind = DeviceKind {
 the same time. It looks whether the target answers, makes a standby wait, and lets the fence go on to the next \
 level. It fences nothing and proves nothing: a topology needs another level.\n\n\
 Under Pacemaker this level always fails, after its wait, and Pacemaker goes on to the next one; stopping a fence \
-is not possible there. Set pcmk_off_timeout and pcmk_reboot_timeout above all waits together.\n\n\
+is not possible there. Set pcmk_off_timeout and pcmk_reboot_timeout above all waits together, and pcmk_off_retries=1 and \
+pcmk_reboot_retries=1: Pacemaker asks a device that failed a second time, and the second wait helps nobody.\n\n\
 Under Picket's daemon (kind = \"gate\") the permit of the witness decides who may fence, so standby_wait_time is 0 \
 unless it is given, and a target that is heard again as a healthy holder stops the fence.",
     options: &[

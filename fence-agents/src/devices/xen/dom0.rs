@@ -5,7 +5,7 @@ use crate::deadline::Deadline;
 use crate::device::Limits;
 use crate::input::{InputError, Options};
 use crate::tool;
-use picket_host::process::{Finished, Program};
+use picket_host::process::{Finished, Leftovers, Program};
 
 /// Where the Dom0 is.
 #[derive(Clone, Debug)]
@@ -91,6 +91,14 @@ impl Dom0 {
         tool::run(self.reach.program(words, limits.login), limits.call)
     }
 
+    fn order(&self, words: &[&str], leftovers: Leftovers, limits: Limits) -> Result<(), String> {
+        let all: Vec<&str> = std::iter::once(self.xl.as_str()).chain(words.iter().copied()).collect();
+        let program = self.reach.program(&all, limits.login).leftovers(leftovers);
+        let finished = tool::run(program, limits.call);
+        let failed = |why: String| format!("{}: xl {}: {why}", self.name(), words.join(" "));
+        tool::answer(&finished).map(drop).map_err(failed)
+    }
+
     /// Its domains.
     ///
     /// # Errors
@@ -112,7 +120,7 @@ impl Dom0 {
     /// # Errors
     /// How the command failed; the effect is unknown.
     pub(super) fn destroy(&self, name: &str, limits: Limits) -> Result<(), String> {
-        self.order(&["destroy", name], limits)
+        self.order(&["destroy", name], Leftovers::Kill, limits)
     }
 
     /// Starts a domain from its configuration.
@@ -120,14 +128,8 @@ impl Dom0 {
     /// # Errors
     /// How the command failed; the effect is unknown.
     pub(super) fn create(&self, path: &str, limits: Limits) -> Result<(), String> {
-        self.order(&["create", path], limits)
-    }
-
-    fn order(&self, words: &[&str], limits: Limits) -> Result<(), String> {
-        let all: Vec<&str> = std::iter::once(self.xl.as_str()).chain(words.iter().copied()).collect();
-        let finished = self.run(&all, limits);
-        let failed = |why: String| format!("{}: xl {}: {why}", self.name(), words.join(" "));
-        tool::answer(&finished).map(drop).map_err(failed)
+        // xl stays in the background to tend the domain; killed with its parent it would not.
+        self.order(&["create", path], Leftovers::Leave, limits)
     }
 }
 

@@ -93,6 +93,19 @@ fn off_destroys_and_reads_back_and_touches_no_other_domain() {
 }
 
 #[test]
+fn what_tends_a_started_domain_outlives_the_agent() {
+    let host = Host::new("");
+    host.write(
+        "on-create",
+        "echo 'vm1 9 512 1 -b---- 0.1' >> list; sleep 1000 >/dev/null 2>&1 & echo $! > tends",
+    );
+    assert_eq!(host.run("action=on").0, Exit::Success);
+    let tends = fs::read_to_string(host.path().join("tends")).unwrap();
+    let pid = rustix::process::Pid::from_raw(tends.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
 fn off_already_asks_for_nothing() {
     let host = Host::new("vm10 4 512 1 r----- 2.5\n");
     assert_eq!(host.run("action=off"), (Exit::Success, "Success: Already OFF\n".into()));
