@@ -97,7 +97,7 @@ pub fn run(kind: &'static DeviceKind, plugin: Plugin<'_>) -> io::Result<Exit> {
         // There is no such page that we could promise to keep.
         ["getinfo-devurl"] => writeln!(plugin.out, "man:{}(8)", kind.agent_name()).map(|()| Exit::Success),
         ["getinfo-xml"] => {
-            let parameters = kind.all_options().filter(|spec| is_parameter(spec));
+            let parameters = kind.all_options().filter(is_parameter);
             metadata::plugin_parameters(parameters, kind, plugin.out).map(|()| Exit::Success)
         }
         ["gethosts"] => gethosts(kind, plugin),

@@ -6,6 +6,9 @@
 use super::audit::{self, Actor, Event};
 use super::spool::{Answer, Request, Spool, SpoolError};
 use super::{KIND, SPOOL_DIR};
+use crate::deadline::Deadline;
+use crate::tool;
+use core::time::Duration;
 use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
 
@@ -32,6 +35,9 @@ pub enum ConfirmError {
     /// The spool says no.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// It is alive by what this host hears.
+    #[error("{0} is still heard: {1:?} names it. Nothing was confirmed; switch it off, or use --deny")]
+    Heard(String, String),
     /// Not what had to be typed.
     #[error("that is not the challenge; nothing was {0}")]
     WrongChallenge(&'static str),
@@ -77,6 +83,9 @@ pub fn confirm(
     let spool = Spool::at(wish.spool_dir.clone());
     let request = spool.look(&wish.node)?;
     let answer = if wish.deny { Answer::Denied } else { Answer::Confirmed };
+    if answer == Answer::Confirmed {
+        refuse_if_heard(&request, out)?;
+    }
     show(&request, answer, out)?;
     let mut line = String::new();
     typed.take(TYPED_BYTES_MAX).read_line(&mut line)?;
@@ -85,6 +94,10 @@ pub fn confirm(
         let _ = audit::append(&request.audit_file, Event::WrongChallenge, &request, actor);
         return Err(ConfirmError::WrongChallenge(answer.word()));
     }
+    if answer == Answer::Confirmed {
+        // Typing takes a while: it may have come back meanwhile.
+        refuse_if_heard(&request, out)?;
+    }
     let event = match answer {
         Answer::Confirmed => Event::Confirmed,
         Answer::Denied => Event::Denied,
@@ -92,6 +105,22 @@ pub fn confirm(
     spool.give(&request, answer, || audit::append(&request.audit_file, event, &request, actor))?;
     writeln!(out, "The reset of {} is {}.", request.node, answer.word())?;
     Ok(())
+}
+
+/// How long the check may take: it is a look into the local cluster's membership.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Refuses while the check names the machine. A check that cannot be made (no cluster here) hears nobody; it
+/// is told, since then nothing but the person's eyes stands between a wrong confirmation and the data.
+fn refuse_if_heard(request: &Request, out: &mut dyn Write) -> Result<(), ConfirmError> {
+    let check = tool::program("/bin/sh").arg("-c").arg(&request.heard_check);
+    match tool::answer(&tool::run(check, Deadline::after(HEARD_WITHIN))) {
+        Ok(heard) if heard.split_whitespace().any(|name| name.eq_ignore_ascii_case(&request.node)) => {
+            Err(ConfirmError::Heard(request.node.clone(), request.heard_check.clone()))
+        }
+        Ok(_) => Ok(()),
+        Err(why) => Ok(writeln!(out, "Whether {} is still heard is not known: {why}", request.node)?),
+    }
 }
 
 fn show(request: &Request, answer: Answer, out: &mut dyn Write) -> io::Result<()> {

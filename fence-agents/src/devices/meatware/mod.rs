@@ -50,13 +50,16 @@ pub const KIND: DeviceKind = DeviceKind {
 done: with 'picket-fence confirm -c NODE', or 'meatclient -c NODE', on this host. What it shows must be typed \
 again. With --deny the operator refuses, and fencing fails at once.\n\n\
 Confirm only after the machine was powered off or reset, seen with your own eyes: nothing else checks it, and \
-a wrong confirmation can destroy data.\n\n\
+a wrong confirmation can destroy data. While heard_check_command names the machine, which by default \
+means that it is a member of Pacemaker's partition on this host, a confirmation is refused.\n\n\
 It cannot read a power state, so status always fails. Give hostlist, or list fails and Pacemaker needs its own \
 host list. Set power_timeout, and under Pacemaker pcmk_off_timeout and pcmk_reboot_timeout, to the time \
 that a person may need.",
     options: &[
         OptionSpec::text("hostlist", "Machines that may be fenced so, separated by spaces or commas"),
         OptionSpec::text("spool_dir", "Directory of the pending requests").default(SPOOL_DIR),
+        OptionSpec::text("heard_check_command", "Shell command that names the machines that are still heard")
+            .default("crm_node -p"),
         OptionSpec::text("audit_file", "File that records requests and confirmations").default(AUDIT_FILE),
     ],
     // A person needs minutes. Pacemaker's own timeout replaces it anyhow.
@@ -79,16 +82,25 @@ fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
         hosts,
         spool: Spool::at(PathBuf::from(options.need("spool_dir")?)),
         audit_file: PathBuf::from(options.need("audit_file")?),
+        heard_check: one_line(options.need("heard_check_command")?)?,
         report: Reporter::new(&KIND.agent_name(), quiet, false),
         news: None,
         pending: BTreeMap::new(),
     }))
 }
 
+/// The request's file has a line for each field.
+fn one_line(command: &str) -> Result<String, InputError> {
+    let fits = !command.contains(['\n', '\r']);
+    let wrong = || InputError::Unusable("heard_check_command has more than one line".to_owned());
+    if fits { Ok(command.to_owned()) } else { Err(wrong()) }
+}
+
 struct Meatware {
     hosts: Vec<String>,
     spool: Spool,
     audit_file: PathBuf,
+    heard_check: String,
     report: Reporter,
     news: Option<News>,
     pending: BTreeMap<String, Pending>,
@@ -113,7 +125,7 @@ impl Meatware {
             // Watched before the request can be seen: no answer can come before the watch.
             self.news = Some(News::of(self.spool.dir()).map_err(|error| self.spool.failed("watch", error))?);
         }
-        let pending = self.spool.request(node, &self.audit_file)?;
+        let pending = self.spool.request(node, &self.audit_file, &self.heard_check)?;
         if pending.is_new() {
             // Recorded before it is called out: a request that cannot be audited must not be answered.
             let recorded =

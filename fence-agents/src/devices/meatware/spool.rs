@@ -125,10 +125,12 @@ pub struct Request {
     pub since: String,
     /// Where the answer must be recorded.
     pub audit_file: PathBuf,
+    /// The shell command that names the machines that are still heard.
+    pub heard_check: String,
 }
 
 impl Request {
-    fn new(node: &str, audit_file: &Path) -> io::Result<Self> {
+    fn new(node: &str, audit_file: &Path, heard_check: &str) -> io::Result<Self> {
         let mut random = [0_u8; 16 + CHALLENGE_LENGTH];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let (id, challenge) = random.split_at(16);
@@ -141,13 +143,17 @@ impl Request {
             challenge: challenge.iter().map(letter).collect(),
             since,
             audit_file: audit_file.to_owned(),
+            heard_check: heard_check.to_owned(),
         })
     }
 
     fn text(&self) -> String {
-        let Self { node, id, challenge, since, audit_file } = self;
+        let Self { node, id, challenge, since, audit_file, heard_check } = self;
         let audit_file = audit_file.display();
-        format!("node={node}\nid={id}\nchallenge={challenge}\nsince={since}\naudit_file={audit_file}\nend\n")
+        format!(
+            "node={node}\nid={id}\nchallenge={challenge}\nsince={since}\naudit_file={audit_file}\n\
+heard_check={heard_check}\nend\n"
+        )
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -164,6 +170,7 @@ impl Request {
             challenge: field("challenge")?,
             since: field("since")?,
             audit_file: field("audit_file")?.into(),
+            heard_check: field("heard_check")?,
         })
     }
 }
@@ -255,15 +262,15 @@ impl Spool {
     ///
     /// # Errors
     /// A name that is none, or the spool cannot be used.
-    pub fn request(&self, node: &str, audit_file: &Path) -> Result<Pending, SpoolError> {
+    pub fn request(&self, node: &str, audit_file: &Path, heard_check: &str) -> Result<Pending, SpoolError> {
         check_node(node)?;
         let _lock = self.lock()?;
         if let Some((request, file)) = self.waited_for(node)? {
             flock(&file, FlockOperation::LockShared).map_err(|error| self.failed("lock", error.into()))?;
             return Ok(Pending { request, new: false, held: file });
         }
-        let request =
-            Request::new(node, audit_file).map_err(|error| self.failed("draw a challenge for", error))?;
+        let request = Request::new(node, audit_file, heard_check)
+            .map_err(|error| self.failed("draw a challenge for", error))?;
         let path = self.request_path(node);
         self.write(&path, &request.text())?;
         let held = File::open(&path).and_then(|file| {

@@ -58,7 +58,11 @@ impl Site {
     /// Runs the agent on a thread; the outcome comes through the channel.
     fn agent(&self, text: &str) -> Agent {
         let (dir, audit) = (self.spool_dir(), self.dir.path().join("audit"));
-        let text = format!("spool_dir={}\naudit_file={}\n{text}", dir.display(), audit.display());
+        let text = format!(
+            "spool_dir={}\naudit_file={}\nheard_check_command=true\n{text}",
+            dir.display(),
+            audit.display()
+        );
         let (tell, outcome) = channel();
         thread::spawn(move || {
             let mut out = Vec::new();
@@ -156,6 +160,36 @@ fn a_name_that_does_not_match_exactly_is_refused() {
         );
     }
     site.operator("n2", false, &request.challenge).unwrap();
+    assert_eq!(agent.outcome().0, Exit::Success);
+}
+
+#[test]
+fn a_machine_that_is_still_heard_is_not_confirmed() {
+    let site = Site::new();
+    let heard = site.dir.path().join("heard");
+    fs::write(&heard, "n1 N2 n3\n").unwrap();
+    let agent = site.agent(&format!("action=off\nport=n2\nheard_check_command=cat {}", heard.display()));
+    let request = site.pending("n2");
+    let refused = site.operator("n2", false, &request.challenge);
+    assert!(matches!(refused, Err(ConfirmError::Heard(..))), "{refused:?}");
+    assert!(agent.waits() && !site.audit().contains("event=confirmed"));
+    // Another machine whose name only begins alike is another machine.
+    fs::write(&heard, "n1 n22\n").unwrap();
+    site.operator("n2", false, &request.challenge).unwrap();
+    assert_eq!(agent.outcome().0, Exit::Success);
+}
+
+#[test]
+fn a_machine_that_is_heard_can_be_denied_and_a_check_that_fails_is_told() {
+    let site = Site::new();
+    let agent = site.agent("action=off\nport=n2\nheard_check_command=echo n2");
+    let request = site.pending("n2");
+    site.operator("n2", true, &request.challenge).unwrap();
+    assert_eq!(agent.outcome().0, Exit::Failed);
+    let agent = site.agent("action=off\nport=n2\nheard_check_command=/nonexistent/crm_node -p");
+    let request = site.pending("n2");
+    let shown = site.operator("n2", false, &request.challenge).unwrap();
+    assert!(shown.contains("Whether n2 is still heard is not known"), "{shown}");
     assert_eq!(agent.outcome().0, Exit::Success);
 }
 

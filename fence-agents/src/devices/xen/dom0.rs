@@ -135,10 +135,10 @@ impl Dom0 {
 
 /// The value of the last `name = "…"` of a configuration.
 fn config_name(text: &str) -> Option<String> {
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let value = line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim();
         let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
         value.get(1..)?.split_once(quote).map(|(name, _)| name.to_owned())
     });
-    values.last()
+    values.next_back()
 }

@@ -19,8 +19,8 @@ fn recorded() -> Result<(), SpoolError> {
 #[test]
 fn a_request_lives_as_long_as_somebody_waits() {
     let (_dir, spool) = spool();
-    let one = spool.request("n1", audit()).unwrap();
-    let two = spool.request("n1", audit()).unwrap();
+    let one = spool.request("n1", audit(), "true").unwrap();
+    let two = spool.request("n1", audit(), "true").unwrap();
     assert!(one.is_new() && !two.is_new());
     assert_eq!(one.request(), two.request());
     assert!(!spool.withdraw(one).unwrap(), "another one waits");
@@ -32,12 +32,12 @@ fn a_request_lives_as_long_as_somebody_waits() {
 #[test]
 fn an_answer_to_a_dead_agents_request_is_worth_nothing_later() {
     let (_dir, spool) = spool();
-    let dead = spool.request("n1", audit()).unwrap();
+    let dead = spool.request("n1", audit(), "true").unwrap();
     spool.give(dead.request(), Answer::Confirmed, recorded).unwrap();
     // Dropping without withdrawing is what a kill does.
     let old = dead.request().clone();
     drop(dead);
-    let next = spool.request("n1", audit()).unwrap();
+    let next = spool.request("n1", audit(), "true").unwrap();
     assert!(next.is_new());
     assert_ne!(next.request().id, old.id);
     assert_eq!(spool.answer(next.request()).unwrap(), None);
@@ -48,7 +48,7 @@ fn an_answer_to_a_dead_agents_request_is_worth_nothing_later() {
 #[test]
 fn nothing_can_be_answered_that_nobody_waits_for() {
     let (_dir, spool) = spool();
-    let pending = spool.request("n1", audit()).unwrap();
+    let pending = spool.request("n1", audit(), "true").unwrap();
     let request = pending.request().clone();
     drop(pending);
     assert!(matches!(spool.look("n1"), Err(SpoolError::NotPending { .. })));
@@ -58,7 +58,7 @@ fn nothing_can_be_answered_that_nobody_waits_for() {
 #[test]
 fn an_answer_is_given_once() {
     let (_dir, spool) = spool();
-    let pending = spool.request("n1", audit()).unwrap();
+    let pending = spool.request("n1", audit(), "true").unwrap();
     spool.give(pending.request(), Answer::Denied, recorded).unwrap();
     for answer in [Answer::Confirmed, Answer::Denied] {
         assert!(matches!(spool.give(pending.request(), answer, recorded), Err(SpoolError::Answered { .. })));
@@ -70,7 +70,7 @@ fn an_answer_is_given_once() {
 #[test]
 fn what_cannot_be_recorded_is_not_answered() {
     let (_dir, spool) = spool();
-    let pending = spool.request("n1", audit()).unwrap();
+    let pending = spool.request("n1", audit(), "true").unwrap();
     let fails = || Err(SpoolError::BadNode("audit".into()));
     assert!(spool.give(pending.request(), Answer::Confirmed, fails).is_err());
     assert_eq!(spool.answer(pending.request()).unwrap(), None);
@@ -79,7 +79,7 @@ fn what_cannot_be_recorded_is_not_answered() {
 #[test]
 fn a_damaged_answer_is_no_confirmation() {
     let (_dir, spool) = spool();
-    let pending = spool.request("n1", audit()).unwrap();
+    let pending = spool.request("n1", audit(), "true").unwrap();
     let path = spool.answer_path(pending.request());
     for text in ["", "confirm", "confirmed?", "yes"] {
         fs::write(&path, text).unwrap();
@@ -90,7 +90,7 @@ fn a_damaged_answer_is_no_confirmation() {
 #[test]
 fn a_directory_that_others_can_write_to_is_refused() {
     let (_dir, spool) = spool();
-    let _pending = spool.request("n1", audit()).unwrap();
+    let _pending = spool.request("n1", audit(), "true").unwrap();
     fs::set_permissions(spool.dir(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(spool.prepare(), Err(SpoolError::Unsafe { .. })));
     assert!(matches!(spool.look("n1"), Err(SpoolError::Unsafe { .. })));
