@@ -108,7 +108,7 @@ fn names_that_could_be_something_else_are_refused() {
 
 #[test]
 fn requests_are_read_as_they_are_written_and_never_by_halves() {
-    let request = Request::new("n1", Path::new("/var/log/a=b")).unwrap();
+    let request = Request::new("n1", Path::new("/var/log/a=b"), "crm_node -p").unwrap();
     let text = request.text();
     assert_eq!(Request::parse(&text), Some(request.clone()));
     assert_eq!(Request::parse(&text[..text.len() - 2]), None);
