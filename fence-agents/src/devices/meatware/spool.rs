@@ -334,7 +334,8 @@ impl Spool {
     pub fn withdraw(&self, pending: Pending) -> Result<bool, SpoolError> {
         let _lock = self.lock()?;
         let Pending { request, new: _, held } = pending;
-        drop(held);
+        // Closing alone would not do it while a child between fork and exec has the file too.
+        flock(&held, FlockOperation::Unlock).map_err(|error| self.failed("unlock", error.into()))?;
         Ok(self.waited_for(&request.node)?.is_none())
     }
 
