@@ -56,7 +56,7 @@ mutants! {
     M23 = 23, "permit that outlives the target's incarnation";
     M24 = 24, "boot ids without order";
     M25 = 25, "grow intent not durable";
-    M26 = 26, "late pet with L < 2W";
+    M26 = 26, "a late pet outlives the lease";
     M27 = 27, "petting if any volume qualifies";
     M28 = 28, "declaration not bound to the boot";
     M29 = 29, "declaration taken as proof";

@@ -62,8 +62,8 @@ impl Profile {
                 heartbeat: ms(100),
                 misses: 4,
                 watchdog: Some(Watchdog { effective: ms(1000), pet: ms(40) }),
-                lease: ms(2200),
-                freeze_before: ms(250),
+                lease: ms(2400),
+                freeze_before: ms(1250),
                 guard: ms(60),
                 lateness: ms(30),
                 freeze_time: ms(100),
@@ -85,7 +85,7 @@ impl Profile {
                 misses: 4,
                 watchdog: Some(Watchdog { effective: ms(1000), pet: ms(50) }),
                 lease: ms(3500),
-                freeze_before: ms(500),
+                freeze_before: ms(1500),
                 guard: ms(120),
                 lateness: ms(50),
                 freeze_time: ms(200),
@@ -96,7 +96,7 @@ impl Profile {
                 misses: 4,
                 watchdog: Some(Watchdog { effective: ms(5000), pet: ms(100) }),
                 lease: ms(12_000),
-                freeze_before: ms(500),
+                freeze_before: ms(5500),
                 guard: ms(250),
                 lateness: ms(50),
                 freeze_time: ms(200),
@@ -184,6 +184,15 @@ impl Params {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
+    /// How long before the end of a lease petting stops: 2W + p. A look at the clock and the pet that follows it
+    /// can be up to W apart, and the pet lasts another W. Zero without a watchdog.
+    #[must_use]
+    pub fn petting_margin(&self) -> Duration {
+        let Some(Watchdog { effective, pet }) = self.watchdog else { return Duration::ZERO };
+        let torn = if mutant::on(Mutant::M26) { Duration::ZERO } else { effective };
+        effective + torn + pet
+    }
+
     /// How long silence lasts before its sender is suspected: (m+1)·h.
     #[must_use]
     pub fn suspect_after(&self) -> Duration {
@@ -248,21 +257,29 @@ impl Params {
     }
 
     fn validate_watchdog(&self, need: &mut impl FnMut(bool, &'static str, String)) {
-        let pet = self.watchdog.map_or(Duration::ZERO, |w| w.pet);
+        let Some(watchdog) = self.watchdog else {
+            need(
+                self.freeze_before > self.freeze_time,
+                "F > freeze time",
+                format!("F = {}, freeze time = {}", ms(self.freeze_before), ms(self.freeze_time)),
+            );
+            return;
+        };
+        // The freeze must be done, and told to the petting thread, before the watchdog that is petted no more fires.
         need(
-            self.freeze_before > 2 * pet + self.freeze_time,
-            "F > 2p + freeze time",
+            self.freeze_before > watchdog.effective + 2 * watchdog.pet + self.freeze_time,
+            "F > W + 2p + freeze time",
             format!(
-                "F = {}, p = {}, freeze time = {}",
+                "F = {}, W = {}, p = {}, freeze time = {}",
                 ms(self.freeze_before),
-                ms(pet),
+                ms(watchdog.effective),
+                ms(watchdog.pet),
                 ms(self.freeze_time)
             ),
         );
-        let Some(watchdog) = self.watchdog else { return };
         let floor = 2 * with_drift(watchdog.effective) + 2 * watchdog.pet;
         need(
-            self.lease >= floor || mutant::on(Mutant::M26),
+            self.lease >= floor,
             "L ≥ 2W(1+ρ) + 2p",
             format!(
                 "L = {}, 2W(1+ρ) + 2p = {} with W = {} and p = {}",

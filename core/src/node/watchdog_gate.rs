@@ -1,8 +1,10 @@
 //! When the watchdog may be petted.
 //!
 //! Petting stops early enough before a lease ends for the watchdog to have killed the machine by then: at the end
-//! minus W minus p. It depends on *every* held volume: one that is solo or verified inactive allows it for ever,
-//! one that is neither only until then.
+//! minus 2W minus p. One W is the watchdog's own time. The other is the longest that a pet can come after the look
+//! at the clock that allowed it: a stall between the two ends within W of the pet before it, or the machine is dead.
+//! It depends on *every* held volume: one that is solo or verified inactive allows it for ever, one that is neither
+//! only until then.
 
 use super::state::{Node, Phase};
 use crate::ids::VolumeId;
@@ -27,11 +29,7 @@ impl Node {
 
     fn volume_pet_until(&self, id: VolumeId) -> Instant {
         let Some(volume) = self.volumes.get(&id) else { return Instant::NEVER };
-        let margin = self
-            .config
-            .params
-            .watchdog
-            .map_or_else(Default::default, |watchdog| watchdog.effective + watchdog.pet);
+        let margin = self.config.params.petting_margin();
         match volume.phase {
             Phase::Secondary => Instant::NEVER,
             Phase::Failed => Instant::BOOT,

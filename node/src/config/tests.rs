@@ -85,13 +85,14 @@ fn each_timing_inequality_is_told_at_its_key_with_its_numbers() {
         (
             "timing.guard = \"40ms\"",
             "guard",
-            "G ≥ 2ρL/(1−ρ) + lateness does not hold: G = 40 ms, 2ρL/(1−ρ) = 22.110 ms with ρ = 0.5 % and L = 2200 ms, \
+            "G ≥ 2ρL/(1−ρ) + lateness does not hold: G = 40 ms, 2ρL/(1−ρ) = 24.120 ms with ρ = 0.5 % and L = 2400 ms, \
              lateness = 30 ms; expected G ≥ 2ρL/(1−ρ) + lateness",
         ),
         (
-            "timing.freeze_before = \"180ms\"",
+            "timing.freeze_before = \"1180ms\"",
             "freeze_before",
-            "F > 2p + freeze time does not hold: F = 180 ms, p = 40 ms, freeze time = 100 ms; expected F > 2p + freeze time",
+            "F > W + 2p + freeze time does not hold: F = 1180 ms, W = 1000 ms, p = 40 ms, freeze time = 100 ms; \
+             expected F > W + 2p + freeze time",
         ),
         (
             "timing.lease = \"2089ms\"",
@@ -102,12 +103,12 @@ fn each_timing_inequality_is_told_at_its_key_with_its_numbers() {
         (
             "timing.start_within = \"3s\"",
             "start_within",
-            "0 < start_within ≤ L does not hold: start_within = 3000 ms, L = 2200 ms; expected 0 < start_within ≤ L",
+            "0 < start_within ≤ L does not hold: start_within = 3000 ms, L = 2400 ms; expected 0 < start_within ≤ L",
         ),
         (
             "timing.heartbeat = \"400ms\"",
             "heartbeat",
-            "L − F > (m+1)·h does not hold: 2200 ms − 250 ms = 1950 ms, (m+1)·h = 2000 ms; expected L − F > (m+1)·h",
+            "L − F > (m+1)·h does not hold: 2400 ms − 1250 ms = 1150 ms, (m+1)·h = 2000 ms; expected L − F > (m+1)·h",
         ),
         (
             "timing.watchdog = \"100ms\"",

@@ -7,6 +7,7 @@ use crate::event::{self, Told};
 use crate::events::Events;
 use crate::watchdog::{self, Bounds, Petting, Trouble};
 use core::sync::atomic::AtomicBool;
+use picket_core::params::Watchdog as Timing;
 use std::sync::Arc;
 
 /// The watchdog and the thread that pets it.
@@ -34,7 +35,8 @@ impl Watched {
         }
         let teller = events.clone();
         let tell = Box::new(move |trouble| teller.tell(told(trouble)));
-        let petting = watchdog::start(opened.watchdog, config.watchdog.pet, bounds.clone(), tell);
+        let timing = Timing { effective: config.watchdog.effective, pet: config.watchdog.pet };
+        let petting = watchdog::start(opened.watchdog, timing, bounds.clone(), tell);
         let petting = petting.map_err(io("the petting thread"))?;
         let (title, effective) = (opened.title, config.watchdog.effective);
         let armed = format!(

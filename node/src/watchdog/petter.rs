@@ -11,6 +11,7 @@
 use super::{Bounds, Watchdog};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
+use picket_core::params::Watchdog as Timing;
 use picket_host::clock::boottime;
 use picket_host::sys::{Permitted, realtime_priority};
 use std::io;
@@ -58,13 +59,13 @@ pub struct Petting {
     pets: Arc<AtomicU64>,
 }
 
-/// Starts to pet each `pet` while the bounds allow it.
+/// Starts to pet each period of `timing` while the bounds allow it.
 ///
 /// # Errors
 /// No thread can be made.
 pub fn start(
     watchdog: Box<dyn Watchdog>,
-    pet: Duration,
+    timing: Timing,
     bounds: Arc<Bounds>,
     tell: Tell,
 ) -> io::Result<Petting> {
@@ -72,7 +73,7 @@ pub fn start(
     let (petted, pets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut petter = Petter {
         watchdog,
-        pet,
+        timing,
         bounds,
         tell,
         petted: petted.clone(),
@@ -86,7 +87,7 @@ pub fn start(
         }
         loop {
             petter.turn();
-            match queue.recv_timeout(pet) {
+            match queue.recv_timeout(timing.pet) {
                 Ok(Order::Close(answer)) => {
                     let _ = answer.send(petter.watchdog.disarm());
                     return;
@@ -115,7 +116,7 @@ impl Bite {
 
 struct Petter {
     watchdog: Box<dyn Watchdog>,
-    pet: Duration,
+    timing: Timing,
     bounds: Arc<Bounds>,
     tell: Tell,
     petted: Arc<AtomicBool>,
@@ -156,9 +157,10 @@ impl Petter {
         }
     }
 
-    /// The margin of the bound holds one petting period for the time between the check and the pet.
+    /// The bound leaves the watchdog's time for the stall between the check and the pet. A pet that comes later than
+    /// that shows a watchdog slower than it was measured, or none.
     fn check_late(&mut self) {
-        let limit = self.bounds.lease().saturating_add(self.pet);
+        let limit = self.bounds.lease().saturating_add(self.timing.effective);
         let now = boottime();
         if now > limit {
             (self.tell)(Trouble::Late { by: now.saturating_sub(limit) });

@@ -2,6 +2,7 @@ use super::petter::{Tell, Trouble};
 use super::{Bounds, Watchdog, lab, start};
 use crate::time::now;
 use core::time::Duration;
+use picket_core::params::Watchdog as Timing;
 use picket_core::time::Instant;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,6 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 const PET: Duration = Duration::from_millis(5);
+/// A watchdog so slow that no stall of a test comes near its time.
+const TIMING: Timing = Timing { effective: Duration::from_secs(10), pet: PET };
 
 /// What was done to a watchdog.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ fn it_pets_only_within_both_bounds() {
         let (watchdog, seen) = told(|| Ok(()));
         let bounds = Bounds::new();
         bounds.publish(lease, progress);
-        let petting = start(watchdog, PET, bounds.clone(), silent().0).unwrap();
+        let petting = start(watchdog, TIMING, bounds.clone(), silent().0).unwrap();
         assert_eq!([seen.recv().unwrap(), seen.recv().unwrap()], [Did::Neglect, Did::Neglect]);
         assert!(!petting.is_petted());
         bounds.publish(Instant::NEVER, Instant::NEVER);
@@ -93,14 +96,14 @@ fn an_orderly_close_disarms_and_a_dropped_handle_does_not() {
     let (watchdog, seen) = told(|| Ok(()));
     let bounds = Bounds::new();
     bounds.publish(Instant::NEVER, Instant::NEVER);
-    let petting = start(watchdog, PET, bounds.clone(), silent().0).unwrap();
+    let petting = start(watchdog, TIMING, bounds.clone(), silent().0).unwrap();
     assert_eq!(seen.recv().unwrap(), Did::Pet);
     petting.close().unwrap();
     assert_eq!(after(&seen, Did::Pet), Did::Disarm);
     assert!(seen.recv().is_err(), "the thread has ended");
 
     let (watchdog, seen) = told(|| Ok(()));
-    drop(start(watchdog, PET, bounds, silent().0).unwrap());
+    drop(start(watchdog, TIMING, bounds, silent().0).unwrap());
     assert!(seen.iter().all(|did| did == Did::Pet), "it neither disarmed nor went on");
 }
 
@@ -109,13 +112,13 @@ fn a_pet_that_comes_too_late_resets_at_once() {
     let bounds = Bounds::new();
     bounds.publish(Instant::NEVER, Instant::NEVER);
     let inside = bounds.clone();
-    // The pet takes so long that the bound has passed by more than one period when it is over.
+    // The pet takes so long that the bound has passed by more than the watchdog's time when it is over.
     let (watchdog, seen) = told(move || {
-        inside.publish(now() - PET - Duration::from_millis(1), Instant::NEVER);
+        inside.publish(now() - TIMING.effective - Duration::from_millis(1), Instant::NEVER);
         Ok(())
     });
     let (tell, troubles) = silent();
-    let _petting = start(watchdog, PET, bounds, tell).unwrap();
+    let _petting = start(watchdog, TIMING, bounds, tell).unwrap();
     assert_eq!([seen.recv().unwrap(), seen.recv().unwrap()], [Did::Pet, Did::Bite]);
     assert!(matches!(troubles.recv().unwrap(), Trouble::Late { .. }));
 }
@@ -126,14 +129,14 @@ fn a_pet_within_the_margin_is_in_time() {
     bounds.publish(Instant::NEVER, Instant::NEVER);
     let inside = bounds.clone();
     let (watchdog, seen) = told(move || {
-        // The bound is now: one whole period is left.
-        inside.publish(now() + Duration::from_secs(60), Instant::NEVER);
+        // Past the bound, by less than the watchdog's time.
+        inside.publish(now() - PET, Instant::NEVER);
         Ok(())
     });
-    let petting = start(watchdog, PET, bounds, silent().0).unwrap();
-    assert_eq!([seen.recv().unwrap(), seen.recv().unwrap()], [Did::Pet, Did::Pet]);
+    let petting = start(watchdog, TIMING, bounds, silent().0).unwrap();
+    assert_eq!([seen.recv().unwrap(), seen.recv().unwrap()], [Did::Pet, Did::Neglect]);
     petting.close().unwrap();
-    assert_eq!(after(&seen, Did::Pet), Did::Disarm);
+    assert_eq!(after(&seen, Did::Neglect), Did::Disarm);
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn a_pet_whose_arrival_nobody_saw_resets_when_its_bound_has_passed() {
     bounds.publish(Instant::NEVER, Instant::NEVER);
     let (watchdog, seen) = told(|| Err(io::ErrorKind::TimedOut.into()));
     let (tell, _troubles) = silent();
-    let _petting = start(watchdog, PET, bounds.clone(), tell).unwrap();
+    let _petting = start(watchdog, TIMING, bounds.clone(), tell).unwrap();
     assert_eq!(seen.recv().unwrap(), Did::Pet);
     bounds.publish(Instant::BOOT, Instant::NEVER);
     assert_eq!(after(&seen, Did::Pet), Did::Bite);
@@ -153,7 +156,7 @@ fn a_reset_makes_it_bite_and_nothing_pets_again() {
     let (watchdog, seen) = told(|| Ok(()));
     let bounds = Bounds::new();
     bounds.publish(Instant::NEVER, Instant::NEVER);
-    let petting = start(watchdog, PET, bounds.clone(), silent().0).unwrap();
+    let petting = start(watchdog, TIMING, bounds.clone(), silent().0).unwrap();
     assert_eq!(seen.recv().unwrap(), Did::Pet);
     bounds.reset();
     petting.bite().now();
@@ -173,7 +176,7 @@ fn trouble_is_told_once_until_it_is_over() {
     let bounds = Bounds::new();
     bounds.publish(Instant::NEVER, Instant::NEVER);
     let (tell, troubles) = silent();
-    let petting = start(watchdog, PET, bounds, tell).unwrap();
+    let petting = start(watchdog, TIMING, bounds, tell).unwrap();
     for _ in 0..8 {
         assert_eq!(seen.recv().unwrap(), Did::Pet);
     }
@@ -224,7 +227,7 @@ fn the_lab_watchdog_is_petted_over_its_socket() {
     assert_eq!(lines.recv().unwrap(), "measure 500");
     let bounds = Bounds::new();
     bounds.publish(Instant::NEVER, Instant::NEVER);
-    let petting = start(Box::new(watchdog), PET, bounds, silent().0).unwrap();
+    let petting = start(Box::new(watchdog), TIMING, bounds, silent().0).unwrap();
     assert_eq!([lines.recv().unwrap(), lines.recv().unwrap()], ["pet 500", "pet 500"]);
     petting.close().unwrap();
     assert_eq!(lines.iter().find(|line| line != "pet 500").as_deref(), Some("V"));

@@ -1,7 +1,9 @@
 //! `model`: the model checker's command.
 //!
 //! `model [--states N] [--family TEXT]` explores the families; `model mutants [--only N] [--trace]` shows that each
-//! known-wrong rule is found (in a build with `--cfg picket_mutants`).
+//! known-wrong rule is found (in a build with `--cfg picket_mutants`). `model tell --family TEXT --at MS:FAULT,MS:FAULT`
+//! tells one run: the faults by their places in the family's stages, at milliseconds after the start; with the wrong
+//! rule `--only N`, in the same build.
 
 use picket_proof::model::{explore, families};
 use std::process::ExitCode;
@@ -16,7 +18,36 @@ fn main() -> ExitCode {
         let trace = words.iter().any(|word| word == "--trace");
         return mutants(bound, value("--only").and_then(|text| text.parse().ok()), &only, trace);
     }
+    if words.first().is_some_and(|word| word == "tell") {
+        #[cfg(picket_mutants)]
+        if let Some(mutant) = value("--only").and_then(|text| text.parse::<u8>().ok()) {
+            use picket_core::mutant::{Mutant, switch};
+            Mutant::ALL.iter().filter(|it| it.number() == mutant).for_each(|it| switch(&[*it]));
+        }
+        return tell(&only, value("--at").map_or("", String::as_str));
+    }
     explore(bound, &only)
+}
+
+/// Tells what happens in one run of a family.
+fn tell(family: &str, at: &str) -> ExitCode {
+    let Some(family) = families::standard().into_iter().find(|it| it.name.contains(family)) else {
+        eprintln!("no family is called so: {family}");
+        return ExitCode::FAILURE;
+    };
+    let mut faults = Vec::new();
+    for (item, stage) in at.split(',').filter(|item| !item.is_empty()).zip(&family.stages) {
+        let parts = item
+            .split_once(':')
+            .and_then(|(ms, place)| Some((ms.parse().ok()?, place.parse::<usize>().ok()?)));
+        let Some((ms, Some(fault))) = parts.map(|(ms, place)| (ms, stage.faults.get(place))) else {
+            eprintln!("{item}: expected milliseconds, a colon and the place of a fault in its stage, from 0");
+            return ExitCode::FAILURE;
+        };
+        faults.push((std::time::Duration::from_millis(ms), *fault));
+    }
+    explore::told(&family, &faults).iter().for_each(|line| println!("{line}"));
+    ExitCode::SUCCESS
 }
 
 fn explore(bound: u64, only: &str) -> ExitCode {

@@ -179,6 +179,19 @@ fn settle(world: &mut World, length: Duration) {
     world.run_until(until);
 }
 
+/// Runs a family with faults at these times after its start, and tells every event.
+#[must_use]
+pub fn told(family: &Family, faults: &[(Duration, Fault)]) -> Vec<String> {
+    let mut world = settled(family);
+    world.told = Some(Vec::new());
+    let start = world.now;
+    for (at, fault) in faults {
+        world.run_until(start + *at);
+        fault.inject(&mut world);
+    }
+    tell_the_end(family, world)
+}
+
 /// Runs a schedule again and tells what happens: every event, or the faults alone.
 #[must_use]
 pub fn replay(family: &Family, schedule: &[(u64, Fault)]) -> Vec<String> {
@@ -192,6 +205,10 @@ pub fn replay(family: &Family, schedule: &[(u64, Fault)]) -> Vec<String> {
         }
         fault.inject(&mut world);
     }
+    tell_the_end(family, world)
+}
+
+fn tell_the_end(family: &Family, mut world: World) -> Vec<String> {
     let mut at = world.now;
     bring_to_end(family.end, &mut world, &mut |world| {
         at = world.now;

@@ -5,7 +5,7 @@ use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
 use picket_core::node::{Input, NodeRequest};
-use picket_core::time::Duration;
+use picket_core::time::{Duration, Instant};
 use std::fmt;
 
 /// A fault, or something that a person does.
@@ -27,7 +27,8 @@ pub enum Fault {
     StallShort(NodeId),
     /// The daemon is stopped for longer than a lease.
     StallLong(NodeId),
-    /// The same, and its petting thread pets once more, in the middle.
+    /// The same, but its petting thread goes on to the last look at the clock that allows a pet, is stopped there,
+    /// pets just before the watchdog fires, and is stopped again.
     StallTorn(NodeId),
     /// The whole machine is paused, its clock too, for longer than a lease.
     Pause(NodeId),
@@ -311,9 +312,15 @@ fn stall(world: &mut World, node: NodeId, length: Duration, torn: bool) {
     if let Some(host) = world.hosts.get_mut(&node).filter(|host| host.daemon_runs()) {
         host.stalled_until = Some(now + length);
         let clock = host.clock(now);
-        host.pet_stop = host.pet_stop.map(|stop| stop.min(clock));
-        // Just before the watchdog would fire.
-        host.torn_at = dog.filter(|_| torn).map(|dog| now + dog * 9 / 10);
+        // Stopped between a look that allows a pet and that pet.
+        host.tears = host.pet_stop.is_some_and(|stop| clock <= stop);
+        let last_look = host.pet_stop.filter(|stop| torn && host.tears && *stop != Instant::NEVER);
+        if let (Some(look), Some(dog)) = (last_look, dog) {
+            // The loop is stopped now, the petting thread at its last look; it pets just before the watchdog fires.
+            host.torn_at = Some(now + look.since(clock) + dog * 99 / 100);
+        } else {
+            host.pet_stop = host.pet_stop.map(|stop| stop.min(clock));
+        }
     }
 }
 
@@ -329,7 +336,10 @@ impl fmt::Display for Fault {
             Self::StallShort(n) => write!(f, "the daemon of n{n} is stopped for a moment"),
             Self::StallLong(n) => write!(f, "the daemon of n{n} is stopped for longer than a lease"),
             Self::StallTorn(n) => {
-                write!(f, "the daemon of n{n} is stopped between a look at the clock and a pet")
+                write!(
+                    f,
+                    "the daemon of n{n} is stopped, its petting thread between its last look at the clock and the pet"
+                )
             }
             Self::Pause(n) => write!(f, "n{n} is paused with its clock"),
             Self::SlowDriver(n) => write!(f, "the drivers of n{n} are slow"),

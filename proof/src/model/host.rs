@@ -50,7 +50,9 @@ pub struct Host {
     pub slow_ppm: u32,
     /// It cannot reset itself; only its watchdog ends it.
     pub reset_hangs: bool,
-    /// The stopped daemon's petting thread gets to pet once at this instant, and to nothing else.
+    /// The stopped daemon's petting thread had looked at the clock and was about to pet.
+    pub tears: bool,
+    /// It gets to that pet at this instant, and to nothing else.
     pub torn_at: Option<Instant>,
     /// Its drivers carry nothing out until then.
     pub driver_until: Option<Instant>,
@@ -236,6 +238,7 @@ impl Host {
         self.daemon = None;
         self.daemon_at = None;
         self.stalled_until = None;
+        self.tears = false;
         self.torn_at = None;
         self.driver_until = None;
         self.paused_until = None;

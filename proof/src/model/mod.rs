@@ -21,10 +21,3 @@ pub mod setup;
 mod volumes;
 pub mod watch;
 pub mod world;
-
-use picket_core::mutant::{self, Mutant};
-
-/// A petting thread that does not look at the clock again after a pet; the real one does.
-fn late_pet_goes_unnoticed() -> bool {
-    mutant::on(Mutant::M26)
-}

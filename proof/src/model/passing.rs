@@ -97,22 +97,15 @@ impl World {
         }
     }
 
-    /// A petting thread that was stopped between its look at the clock and its pet pets now, looks at the clock
-    /// again, and is stopped again with all of the daemon.
+    /// A petting thread that was stopped between its look at the clock and its pet pets now, and is stopped again
+    /// with all of the daemon before it looks at the clock once more.
     fn torn_pet(&mut self, id: NodeId) {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.torn_at = None;
-        let clock = host.clock(now);
-        let allowed = host.daemon.as_ref().map_or(Instant::BOOT, |daemon| daemon.pet_until(clock));
-        if clock > allowed && !super::late_pet_goes_unnoticed() {
-            self.tell(|| format!("n{id}: a late pet is noticed"));
-            super::properties::check_reset(self, id);
-            self.kill(id, true);
-        } else {
-            host.pet_stop = Some(clock);
-            self.tell(|| format!("n{id}: pets once and is stopped again"));
-        }
+        host.tears = false;
+        host.pet_stop = Some(host.clock(now));
+        self.tell(|| format!("n{id}: pets once and is stopped again"));
     }
 
     pub(super) fn due_agents(&mut self, id: NodeId) {
@@ -164,24 +157,27 @@ impl World {
         self.connect(id);
     }
 
-    /// A stopped daemon runs again. Its petting thread was stopped with it, perhaps between looking at the clock
-    /// and petting: it pets, looks again, is late, and resets.
+    /// A stopped daemon runs again. Where its petting thread was stopped between looking at the clock and petting, it
+    /// pets, looks again, and resets if it is so late that the watchdog cannot be what it was taken for.
     pub(super) fn wakes(&mut self, id: NodeId) {
         let now = self.now;
-        let watched = self.setup.watchdog().is_some();
+        let dog = self.setup.watchdog();
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.stalled_until = None;
         host.torn_at = None;
         let clock = host.clock(now);
-        let late = host.pet_stop.is_some_and(|stop| stop < clock) && watched;
+        let torn = dog.filter(|_| core::mem::take(&mut host.tears));
+        let allowed = host.daemon.as_ref().map_or(Instant::BOOT, |daemon| daemon.pet_until(clock));
         let held: Vec<Input> = host.release_held();
-        if late && !super::late_pet_goes_unnoticed() {
+        if torn.is_some_and(|dog| clock > allowed + dog) {
             self.tell(|| format!("n{id}: a late pet is noticed"));
             super::properties::check_reset(self, id);
             self.kill(id, true);
             return;
         }
-        if late && let Some(host) = self.hosts.get_mut(&id) {
+        if torn.is_some()
+            && let Some(host) = self.hosts.get_mut(&id)
+        {
             host.pet_stop = Some(clock);
         }
         for input in held {

@@ -69,7 +69,7 @@ pub const fn timings() -> Params {
         misses: 2,
         watchdog: Some(Watchdog { effective: ms(10), pet: ms(1) }),
         lease: ms(50),
-        freeze_before: ms(8),
+        freeze_before: ms(16),
         guard: ms(2),
         lateness: micros(400),
         freeze_time: ms(3),
@@ -83,11 +83,11 @@ pub const fn long_leases() -> Params {
     Params { lease: ms(100), guard: ms(3), ..timings() }
 }
 
-/// A petting period so short that only the guard covers the drift of the clocks.
+/// A lease so long, and a petting period so short, that only the guard covers the drift of the clocks.
 #[must_use]
 pub const fn tight() -> Params {
     let watchdog = Some(Watchdog { effective: ms(10), pet: Duration::from_micros(200) });
-    Params { watchdog, guard: Duration::from_micros(1500), ..long_leases() }
+    Params { watchdog, lease: ms(300), guard: Duration::from_micros(3500), ..long_leases() }
 }
 
 impl Setup {

@@ -120,6 +120,7 @@ impl World {
             lag: Duration::ZERO,
             slow_ppm: if id == 1 { setup.slow_clock } else { 0 },
             reset_hangs: setup.reset_hangs,
+            tears: false,
             torn_at: None,
             driver_until: None,
             disk: node::Disk::default(),

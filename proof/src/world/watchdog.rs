@@ -69,7 +69,7 @@ impl Watchdog {
         self.known_until = now;
         if torn {
             self.last_pet = now;
-            return now > self.published;
+            return now > self.published + self.timing.effective;
         }
         if now <= self.published {
             self.last_pet = now;

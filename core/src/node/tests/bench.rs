@@ -18,6 +18,11 @@ pub(super) const V: VolumeId = VolumeId(1);
 const BOOT: BootId = BootId(0xA1);
 const GENERATION: GenerationId = GenerationId(7);
 
+/// The timings of every bench.
+pub(super) fn params() -> crate::params::Params {
+    Profile::Fast.params()
+}
+
 pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }

@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, asked, report, requests};
+use super::bench::{actions, asked, params, report, requests};
 use super::*;
 use crate::error::Refusal;
 use crate::evidence::Proof;
@@ -61,7 +61,7 @@ fn a_grant_with_an_epoch_that_was_seen_is_given_back() {
 fn a_grant_whose_lease_is_nearly_over_is_given_back() {
     let mut bench = Bench::standby(LossAction::Osu);
     let effects = bench.say_free(2);
-    bench.now = bench.now + ms(1900);
+    bench.now = bench.now + (params().lease - ms(300));
     let effects = bench.grant(&effects, 2);
     assert!(actions(&effects).is_empty(), "{effects:?}");
 }
@@ -72,7 +72,7 @@ fn nothing_is_asked_for_in_the_start_quarantine() {
     bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
     let register = bench.register_view(None, 1, Bench::both(), 1);
     bench.connect(register);
-    assert_eq!(asked(&bench.live(ms(2200))), None);
+    assert_eq!(asked(&bench.live(params().lease_and_guard() - ms(60))), None);
     assert!(asked(&bench.live(ms(200))).is_some());
 }
 

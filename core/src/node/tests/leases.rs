@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, report, requests, resets};
+use super::bench::{actions, params, report, requests, resets};
 use super::*;
 use crate::error::Refusal;
 use crate::ids::{Epoch, NodeSet, PermitId};
@@ -26,7 +26,7 @@ fn a_lease_counts_from_the_send_of_what_was_answered() {
     let sent = bench.now;
     bench.now = sent + ms(80);
     bench.renew();
-    assert!(lease_left(&bench) <= ms(2200 - 80), "{:?}", lease_left(&bench));
+    assert!(lease_left(&bench) <= params().lease - ms(80), "{:?}", lease_left(&bench));
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn silence_of_witness_and_peer_freezes_before_the_end_then_stops() {
     let mut bench = Bench::holder(LossAction::Osu);
     bench.live(ms(500));
     let left = lease_left(&bench);
-    let effects = bench.wait(left - ms(251));
+    let effects = bench.wait(left - params().freeze_before - ms(1));
     assert!(actions(&effects).is_empty(), "{effects:?}");
     let effects = bench.wait(ms(2));
     assert!(matches!(actions(&effects)[..], [VolumeAction::Freeze]), "{effects:?}");
@@ -57,7 +57,7 @@ fn what_is_not_seen_inactive_at_the_end_of_the_lease_ends_the_machine() {
 fn the_default_loss_action_resets_the_machine_once_frozen() {
     let mut bench = Bench::holder(LossAction::Fastboot);
     let left = lease_left(&bench);
-    bench.wait(left - ms(249));
+    bench.wait(left - params().freeze_before + ms(1));
     assert!(resets(&freeze_seen(&mut bench)));
 }
 
@@ -65,7 +65,7 @@ fn the_default_loss_action_resets_the_machine_once_frozen() {
 fn a_frozen_volume_stays_where_that_is_the_loss_action() {
     let mut bench = Bench::holder(LossAction::Freeze);
     let left = lease_left(&bench);
-    bench.wait(left - ms(249));
+    bench.wait(left - params().freeze_before + ms(1));
     freeze_seen(&mut bench);
     let effects = bench.wait(ms(5000));
     assert!(!resets(&effects) && actions(&effects).is_empty());
@@ -76,7 +76,7 @@ fn a_frozen_volume_stays_where_that_is_the_loss_action() {
 fn a_renewal_in_time_lifts_the_freeze() {
     let mut bench = Bench::holder(LossAction::Freeze);
     let left = lease_left(&bench);
-    bench.wait(left - ms(249));
+    bench.wait(left - params().freeze_before + ms(1));
     freeze_seen(&mut bench);
     let effects = bench.renew();
     assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
@@ -95,10 +95,10 @@ fn solo_needs_no_lease() {
 }
 
 #[test]
-fn petting_ends_a_watchdog_and_a_pet_before_the_lease() {
+fn petting_ends_two_watchdogs_and_a_pet_before_the_lease() {
     let bench = Bench::holder(LossAction::Osu);
     let until = bench.now + lease_left(&bench);
-    assert_eq!(bench.node.pet_until(bench.now), until - ms(1040));
+    assert_eq!(bench.node.pet_until(bench.now), until - ms(2040));
 }
 
 #[test]

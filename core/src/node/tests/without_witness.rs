@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, asked};
+use super::bench::{actions, asked, params};
 use super::*;
 use crate::error::Refusal;
 use crate::ids::{Epoch, Nonce, PermitId, RequestId};
@@ -34,7 +34,8 @@ fn unanimity_extends_the_lease_from_the_question() {
     let request = *questions(&effects).last().expect("asked");
     bench.now = bench.now + ms(50);
     promise(&mut bench, request, Nonce(0x55), Ok(()));
-    assert!(lease_left(&bench) <= ms(2150) && lease_left(&bench) > ms(2000), "{:?}", lease_left(&bench));
+    let left = lease_left(&bench);
+    assert!(left <= params().lease - ms(50) && left > params().lease - ms(200), "{left:?}");
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn a_promise_keeps_it_from_asking_for_a_lease_and_a_guard() {
     let mut bench = Bench::standby(LossAction::Osu);
     assert_eq!(ask(&mut bench, 1), Ok(()));
     assert_eq!(bench.run.promises.len(), 1, "kept for a restart of the daemon");
-    assert_eq!(asked(&bench.wait(ms(2200))), None);
+    assert_eq!(asked(&bench.wait(params().lease_and_guard() - ms(60))), None);
     assert!(asked(&bench.wait(ms(200))).is_some());
 }
 

@@ -356,10 +356,11 @@ fn a_restarted_witness_waits_for_a_confirmation_in_full() {
     let mut bench = Bench::held(&[A, B], &[V]);
     let challenge = asked(&mut bench);
     confirm(&mut bench, A, challenge);
-    bench.pass(ms(3000), &[B]);
+    let wait = params().lease_and_guard() + params().watchdog.unwrap().effective + params().guard;
+    bench.pass(wait - ms(300), &[B]);
     bench.restart();
     bench.register(B);
-    bench.pass(ms(3000), &[B]);
+    bench.pass(wait - ms(300), &[B]);
     assert!(bench.witness.record().nodes[&A].permit.is_some());
     bench.pass(ms(400), &[B]);
     assert!(bench.witness.record().nodes[&A].is_fenced(boot(A, 1)));

@@ -45,7 +45,7 @@ fn a_volume_that_is_held_waits_for_the_end_of_the_lease_and_is_granted_at_that_i
     let renewed = bench.now;
     bench.acquire(B, V, 1);
     assert_eq!(bench.waits(B), "NEEDS_PROOF");
-    bench.pass(ms(2200), &[B]);
+    bench.pass(params().lease, &[B]);
     assert_eq!(bench.holder(V), Some(A), "L is over, G is not");
     let end = renewed + params().lease_and_guard();
     assert_eq!(bench.witness.deadline(), Some(end));

@@ -195,7 +195,7 @@ fn a_volume_that_is_no_longer_configured_plays_no_part() {
     bench.config.volumes.remove(&super::bench::U);
     bench.restart();
     bench.register(B);
-    bench.pass(ms(2800), &[B]);
+    bench.pass(params().lease_and_guard() + params().suspect_after() + ms(40), &[B]);
     assert_eq!(bench.witness.registers().len(), 1);
     bench.ask_fence(B, A, 1);
     assert!(bench.permitted(B).is_some(), "being alone with a former volume protects nobody");

@@ -87,7 +87,7 @@ fn bench(standing: Standing) -> Bench {
         Standing::Recovering => bench.register(B),
         Standing::Unheld | Standing::Holder | Standing::OtherAlive => {}
         Standing::OtherSilent => bench.pass(ms(600), &[B]),
-        Standing::OtherExpired => bench.pass(ms(2400), &[B]),
+        Standing::OtherExpired => bench.pass(super::bench::params().lease_and_guard() + ms(140), &[B]),
         Standing::OtherFenced => {
             let permit = bench.permit(B, A);
             bench.report(B, permit, FenceOutcome::ConfirmedOff, vec![]);

@@ -39,8 +39,8 @@ fn alone() -> Setup {
 /// Leases, petting, drift, pauses.
 fn leases() -> Vec<Family> {
     let bare = Setup { self_fence: BARE, ..alone() };
-    let slow = Setup { params: tight(), slow_clock: 9_950, ..alone() };
-    let two = Setup { volumes: 2, spread: true, ..alone() };
+    let slow = Setup { params: tight(), slow_clock: 4_900, ..alone() };
+    let two = Setup { volumes: 2, ..alone() };
     let guest = Setup { self_fence: GUEST, ..alone() };
     vec![
         Family::new("an answer that comes late", alone())
@@ -51,17 +51,25 @@ fn leases() -> Vec<Family> {
             .finds(&[5, 26])
             .then(&[Fault::Isolate(N1)])
             .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 0, 60, 1),
+        Family::new("petting ends with the lease, and a freeze hangs", alone())
+            .finds(&[5, 26])
+            .within(&[Fault::Isolate(N1)], 0, 12, 2)
+            .within(&[Fault::SlowDriver(N1)], 20, 38, 2)
+            .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 0, 30, 1),
         Family::new("a slow clock and a stalled daemon", slow)
             .finds(&[2])
-            .then(&[Fault::Isolate(N1)])
-            .within(&[Fault::StallLong(N1)], 60, 110, 1),
+            .start(&[Fault::Move(N1)])
+            .within(&[Fault::Isolate(N1)], 0, 12, 2)
+            .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 230, 310, 1),
         Family::new("a stalled daemon without a watchdog", bare)
             .finds(&[4])
             .then(&[Fault::StallLong(N1), Fault::StallShort(N1)]),
         Family::new("petting with two volumes", two)
             .finds(&[27])
-            .then(&[Fault::Isolate(N1), Fault::Isolate(N2)])
-            .within(&[Fault::StallLong(N1), Fault::StallLong(N2)], 0, 60, 1),
+            .start(&[Fault::CutVolume(V2, N1, N2)])
+            .within(&[Fault::Isolate(N1)], 0, 12, 2)
+            .within(&[Fault::SlowDriver(N1)], 20, 38, 2)
+            .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 0, 30, 1),
         Family::new("a guest is paused", guest).finds(&[18]).then(&[Fault::Pause(N1)]).within(
             &[Fault::CutWitness(N1), Fault::Isolate(N1)],
             0,
