@@ -22,7 +22,7 @@ use core::time::Duration;
 use picket_core::topology::{DeviceKind, DeviceOrder, DeviceVerdict, PowerAction};
 use picket_fence::caller::{ROLE_GATE, ROLE_VARIABLE};
 use picket_host::clock::Alarm;
-use picket_host::process::{Outcome, Program, run};
+use picket_host::process::{Finished, Outcome, Program, run};
 use picket_host::secrets::read_secret;
 use zeroize::Zeroizing;
 
@@ -69,9 +69,14 @@ pub async fn carry_out(device: &FenceDevice, node: &str, order: DeviceOrder) -> 
         return Ended { verdict: DeviceVerdict::TooLate, text };
     }
     let deadline = (now() + order.timeout).elapsed();
-    let finished = run(program, deadline).await;
-    let verdict = match order.action {
-        PowerAction::Off => verdict(device.kind, &finished.outcome),
+    judge(device.kind, order.action, &run(program, deadline).await)
+}
+
+/// What a finished run of an agent means. Only the way it ended counts; what it wrote is for people.
+#[must_use]
+pub fn judge(kind: DeviceKind, action: PowerAction, finished: &Finished) -> Ended {
+    let verdict = match action {
+        PowerAction::Off => verdict(kind, &finished.outcome),
         // The core asks for no proof of an on; what failed is told to people.
         PowerAction::On => match finished.outcome {
             Outcome::Exited { code: 0 } => DeviceVerdict::GatePassed,
@@ -145,9 +150,10 @@ fn verdict(kind: DeviceKind, outcome: &Outcome) -> DeviceVerdict {
     }
 }
 
-/// What an agent said, on one line and not too long.
+/// What an agent said, on one line, not too long, and without what would drive the terminal of its reader.
 fn shorten(said: &str) -> String {
     let line: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(SAID_CHARS_MAX).collect();
+    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    let short: String = line.chars().take(SAID_CHARS_MAX).map(plain).collect();
     if short.is_empty() { short } else { format!(": {short}") }
 }

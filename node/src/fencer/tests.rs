@@ -91,6 +91,8 @@ async fn words_do_not_make_a_success() {
     let ended = run(&agent("echo 'Success: Powered OFF'; exit 3")).await;
     assert_eq!(ended.verdict, DeviceVerdict::Unknown);
     assert_eq!(ended.text, "exited with 3: Success: Powered OFF");
+    let colours = run(&agent("printf 'a\\033[2Jb'; exit 1")).await;
+    assert_eq!(colours.text, "exited with 1: a\u{fffd}[2Jb");
     let garbage = run(&agent("head -c 300000 /dev/urandom; exit 1")).await;
     assert_eq!(garbage.verdict, DeviceVerdict::Failed);
     assert!(garbage.text.chars().count() < 500, "{}", garbage.text.len());

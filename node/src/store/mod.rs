@@ -91,7 +91,7 @@ impl NodeStore {
         files.make_directory(run_dir)?;
         let disk_path = state_dir.join(DISK_FILE);
         let disk = SmallState::new(files.clone(), &disk_path, KIND, SCHEMA);
-        let run = RunFile::new(run_dir.join(RUN_FILE));
+        let run = RunFile::new(files, run_dir.join(RUN_FILE));
         let found = Found { disk: read_disk(&disk, &disk_path)?, run: run.load(boot)? };
         Ok((Self { disk, disk_path, run, _lock: lock }, found))
     }

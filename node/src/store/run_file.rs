@@ -7,31 +7,28 @@
 use super::StoreError;
 use picket_core::ids::BootId;
 use picket_core::node::{Run, SCHEMA};
-use picket_host::files::{self, Operation};
-use std::fs;
-use std::io;
+use picket_host::files::{self, Files};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct RunFile {
+    files: Arc<dyn Files>,
     path: PathBuf,
     new: PathBuf,
 }
 
 impl RunFile {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(files: Arc<dyn Files>, path: PathBuf) -> Self {
         let new = path.with_extension("new");
-        Self { path, new }
+        Self { files, path, new }
     }
 
     /// The record, if it belongs to `boot`.
     pub(super) fn load(&self, boot: BootId) -> Result<Option<Run>, StoreError> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.failed(Operation::Read, source)),
-        };
+        let Some(bytes) = self.files.read(&self.path)? else { return Ok(None) };
         let unreadable = |why: String| StoreError::Unreadable { path: self.path.clone(), why };
+        let text = core::str::from_utf8(&bytes).map_err(|error| unreadable(error.to_string()))?;
         let Some((checksum, record)) = text.split_once('\n') else {
             return Err(unreadable("it has no second line".to_owned()));
         };
@@ -50,11 +47,17 @@ impl RunFile {
         let record = serde_json::to_string(run)
             .map_err(|error| StoreError::Unreadable { path: self.path.clone(), why: error.to_string() })?;
         let text = format!("{:08x}\n{record}", crc32c::crc32c(record.as_bytes()));
-        fs::write(&self.new, text).map_err(|source| self.failed(Operation::Write, source))?;
-        fs::rename(&self.new, &self.path).map_err(|source| self.failed(Operation::Rename, source))
+        Ok(self.write(text.as_bytes())?)
     }
 
-    fn failed(&self, operation: Operation, source: io::Error) -> StoreError {
-        files::Error::Io { operation, path: self.path.clone(), source }.into()
+    fn write(&self, bytes: &[u8]) -> Result<(), files::Error> {
+        // What a daemon that was killed left half done is written over.
+        let file = match self.files.open(&self.new) {
+            Err(error) if error.is_not_found() => self.files.create(&self.new)?,
+            opened => opened?,
+        };
+        file.set_length(0)?;
+        file.write_at(0, bytes)?;
+        self.files.rename(&self.new, &self.path)
     }
 }

@@ -73,6 +73,18 @@ impl VolumeDriver for Command {
     }
 }
 
+/// What a status program wrote, as a report; `otherwise` gives what is said of a replica without a barrier.
+///
+/// # Errors
+/// What is not understood; the volume's role is unknown then.
+pub fn read_status(
+    text: &str,
+    about: &About,
+    otherwise: impl FnOnce() -> VolumeReport,
+) -> Result<VolumeReport, String> {
+    Ok(parse::parse(text, about)?.report(otherwise))
+}
+
 /// What an order needs while it runs.
 struct Job {
     command: CommandId,
@@ -197,8 +209,7 @@ impl Driver {
         }
         let text =
             core::str::from_utf8(&finished.stdout.bytes).map_err(|_| "status: not UTF-8".to_owned())?;
-        let said = parse::parse(text, &self.about)?;
-        Ok(said.report(|| self.without_barrier()))
+        read_status(text, &self.about, || self.without_barrier())
     }
 
     /// What is said of a replica that nothing is known of but its role.

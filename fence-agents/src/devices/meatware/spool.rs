@@ -164,14 +164,24 @@ heard_check={heard_check}\nend\n"
         if !text.ends_with("\nend\n") {
             return None;
         }
-        Some(Self {
+        let request = Self {
             node: field("node")?,
             id: field("id")?,
             challenge: field("challenge")?,
             since: field("since")?,
             audit_file: field("audit_file")?.into(),
             heard_check: field("heard_check")?,
-        })
+        };
+        Some(request).filter(|request| request.is_whole() && request.text() == text)
+    }
+
+    /// Whether id and challenge are what is drawn for a request. An empty challenge would be answered by a key.
+    fn is_whole(&self) -> bool {
+        let is_id = self.id.len() == 32 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let letters = self.challenge.as_bytes();
+        let is_challenge = letters.len() == CHALLENGE_LENGTH
+            && letters.iter().all(|letter| CHALLENGE_LETTERS.contains(letter));
+        is_id && is_challenge
     }
 }
 

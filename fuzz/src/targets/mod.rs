@@ -1,0 +1,38 @@
+//! The targets, one file for each room.
+
+use crate::target::Target;
+
+pub mod agent_input;
+pub mod agent_output;
+pub mod config;
+pub mod damage;
+pub mod heartbeat;
+pub mod identity;
+pub mod meatware;
+pub mod node_store;
+pub mod power;
+#[path = "../../../proto/src/convert/tests/samples.rs"]
+mod samples;
+pub mod script;
+pub mod volume_status;
+pub mod wire;
+pub mod witness_core;
+pub mod witness_log;
+
+/// All of them.
+pub const ALL: &[Target] = &[
+    wire::TARGET,
+    witness_core::TARGET,
+    heartbeat::TARGET,
+    witness_log::TARGET,
+    witness_log::RECORD,
+    node_store::TARGET,
+    config::WITNESS,
+    config::NODE,
+    agent_input::TARGET,
+    agent_output::TARGET,
+    volume_status::TARGET,
+    meatware::TARGET,
+    power::TARGET,
+    identity::TARGET,
+];
