@@ -11,10 +11,10 @@ use core::convert::Infallible;
 use core::time::Duration;
 use picket_core::evidence::{Generation, SelfFence};
 use picket_core::ids::{
-    AttemptId, BootId, ConfigDigest, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, Nonce, RequestId,
-    SessionId, StoreId, VolumeId,
+    AttemptId, BootId, CommitIndex, ConfigDigest, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, Nonce,
+    RequestId, SessionId, StoreId, VolumeId,
 };
-use picket_core::message::{Acquire, FromWitness, Register, ReplicaReport, Reply, Request, ToWitness};
+use picket_core::message::{Acquire, FromWitness, Register, ReplicaReport, Reply, Request, Seen, ToWitness};
 use picket_core::params::Profile;
 use picket_core::ready::{Store, commit};
 use picket_core::time::Instant;
@@ -84,6 +84,10 @@ fn seeds() -> Vec<Vec<u8>> {
     });
     let granted = [all_register.clone(), said(0, acquire)].concat();
     let mut seeds = vec![all_register, granted.clone()];
+    // A member that has seen the largest number that the wire can carry.
+    let seen = Seen { store: STORE, commit: CommitIndex(u64::MAX) };
+    let far = ToWitness { seen, ..samples::to_witness(Request::Withdraw { attempt: AttemptId(1) }) };
+    seeds.push([granted.clone(), script::put(Verb::Say, 0, &to_wire(&far).encode_to_vec())].concat());
     for body in samples::every_request() {
         seeds.push([granted.clone(), said(0, body.clone()), said(1, body)].concat());
     }
