@@ -5,14 +5,16 @@ use crate::rng::Rng;
 use crate::target::{Answer, Target};
 use core::time::Duration;
 use picket_host::clock::boottime;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, panic, process};
 
-/// Inputs that are mutated, at most: the first ones of the answers that were seen most often lately would only
-/// crowd out the others.
+#[cfg(test)]
+mod tests;
+
+/// Inputs that are mutated, at most: more of them only take turns away from those that led somewhere.
 const CORPUS_MAX: usize = 2000;
 
 /// Kept inputs are not longer: a mutant of a long input mostly changes what nobody reads.
@@ -44,6 +46,8 @@ pub struct Outcome {
 thread_local! {
     /// What this thread plays, for the panic hook.
     static PLAYING: RefCell<Option<(&'static str, Vec<u8>)>> = const { RefCell::new(None) };
+    /// The run that it belongs to, and the input's number in it.
+    static RUN: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
 }
 
 /// Has a panic keep the input that caused it, below `kept`. Panics end the process.
@@ -55,6 +59,9 @@ pub fn keep_what_panics(kept: &Path) {
             if let Some((name, input)) = playing {
                 let path = keep(&kept, name, input);
                 eprintln!("{name}: panicked; the input is in {}", path.display());
+                if let Some((seed, inputs)) = RUN.get() {
+                    eprintln!("  again: ./tests/run fuzz --target {name} --seed {seed} --inputs {inputs}");
+                }
             }
         });
         before(info);
@@ -75,12 +82,24 @@ pub fn play(target: &Target, input: &[u8]) -> Result<Answer, String> {
 /// Runs a target: its own seeds and those below `seeds` first, then mutants.
 #[must_use]
 pub fn run(target: &Target, seed: u64, until: Until, seeds: &Path, kept: &Path) -> Outcome {
+    run_within(target, seed, until, seeds, kept, INPUT_TIME_MAX)
+}
+
+/// The same with another longest time for one input.
+fn run_within(
+    target: &Target,
+    seed: u64,
+    until: Until,
+    seeds: &Path,
+    kept: &Path,
+    input_time_max: Duration,
+) -> Outcome {
     let mut rng = Rng::new(seed ^ u64::from(crc32c::crc32c(target.name.as_bytes())));
     let mut outcome = Outcome { inputs: 0, answers: BTreeMap::new(), broken: None };
     let mut corpus = corpus(target, seeds);
     let own = corpus.clone();
     let started = boottime();
-    let watch = Watch::start(target.name, kept);
+    let watch = Watch::start(target.name, kept, input_time_max);
     for number in 0.. {
         let is_over = match until {
             Until::Time(length) => boottime().saturating_sub(started) >= length,
@@ -92,6 +111,7 @@ pub fn run(target: &Target, seed: u64, until: Until, seeds: &Path, kept: &Path) 
             None => mutant(&mut rng, &corpus, target.words),
         };
         outcome.inputs += 1;
+        RUN.set(Some((seed, outcome.inputs)));
         watch.begin(&input);
         let answer = match play(target, &input) {
             Ok(answer) => answer,
@@ -107,6 +127,7 @@ pub fn run(target: &Target, seed: u64, until: Until, seeds: &Path, kept: &Path) 
         }
     }
     watch.end();
+    RUN.set(None);
     outcome
 }
 
@@ -147,7 +168,7 @@ struct Shared {
 }
 
 impl Watch {
-    fn start(name: &'static str, kept: &Path) -> Self {
+    fn start(name: &'static str, kept: &Path, input_time_max: Duration) -> Self {
         let shared = std::sync::Arc::new(Shared {
             began: AtomicU64::new(nanos(boottime())),
             input: std::sync::Mutex::default(),
@@ -155,15 +176,12 @@ impl Watch {
         let (watched, kept) = (shared.clone(), kept.to_owned());
         std::thread::spawn(move || {
             loop {
-                picket_host::clock::pause(
-                    Duration::from_secs(1),
-                    "looks whether an input has come to its end",
-                );
+                picket_host::clock::pause(input_time_max / 30, "looks whether an input has come to its end");
                 let began = watched.began.load(Ordering::Relaxed);
                 if began == 0 {
                     return;
                 }
-                if nanos(boottime()).saturating_sub(began) > nanos(INPUT_TIME_MAX) {
+                if nanos(boottime()).saturating_sub(began) > nanos(input_time_max) {
                     let input = watched.input.lock().map(|input| input.clone()).unwrap_or_default();
                     let path = keep(&kept, name, &input);
                     eprintln!("{name}: an input does not come to its end; it is in {}", path.display());

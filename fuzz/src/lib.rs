@@ -6,8 +6,7 @@
 //! own code makes, and keeps each mutant that is answered in a new way; so that it goes deeper without being told how.
 //!
 //! Contract: a run is a function of its seed and of the number of inputs; the input that breaks a property (or
-//! panics, or takes too long) is kept as a file and can be played again alone. The same targets are built for a
-//! coverage-guided fuzzer by the package in `fuzz/guided`.
+//! panics, or takes too long) is kept as a file and can be played again alone.
 
 pub mod engine;
 pub mod mutate;
@@ -17,3 +16,6 @@ pub mod target;
 pub mod targets;
 
 pub use target::{Answer, Broken, Target};
+
+// The samples of the wire's own tests, which the targets share, name it from the root of their crate.
+use picket_proto::COUNT_MAX;

@@ -12,10 +12,11 @@ use std::thread;
 /// Fuzzes everything that reads bytes from outside.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The targets; none: all.
+    /// A target, as often as needed; none: all.
+    #[arg(long = "target", value_name = "T")]
     targets: Vec<String>,
     /// The seed; none: a new one, which is printed.
-    #[arg(long)]
+    #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Seconds for each target.
     #[arg(long, default_value_t = 10)]
@@ -76,7 +77,7 @@ fn fuzz(arguments: &Arguments) -> Result<bool, String> {
         Some(inputs) => Until::Inputs(inputs),
         None => Until::Time(Duration::from_secs(arguments.seconds)),
     };
-    println!("seed {seed}: --seed {seed} repeats this run");
+    println!("seed {seed}");
     Ok(run_all(&chosen, seed, until, arguments))
 }
 
@@ -104,11 +105,12 @@ fn random() -> Result<u64, String> {
 fn play(chosen: &[Target], input: &Path) -> Result<bool, String> {
     let [target] = chosen else { return Err("--input needs exactly one target".to_owned()) };
     let bytes = std::fs::read(input).map_err(|error| format!("{}: {error}", input.display()))?;
-    match engine::play(target, &bytes) {
+    let played = engine::play(target, &bytes);
+    match &played {
         Ok(answer) => println!("{}: holds: {}", target.name, answer.words()),
         Err(broken) => println!("{}: BROKEN: {broken}", target.name),
     }
-    Ok(engine::play(target, &bytes).is_ok())
+    Ok(played.is_ok())
 }
 
 fn write_seeds(chosen: &[Target], below: &Path, seeds: &Path) -> Result<(), String> {
@@ -131,7 +133,7 @@ fn run_all(chosen: &[Target], seed: u64, until: Until, arguments: &Arguments) ->
             scope.spawn(|| {
                 while let Some(target) = queue.lock().ok().and_then(|mut queue| queue.next()) {
                     let outcome = engine::run(target, seed, until, &arguments.seeds, &arguments.kept);
-                    if told(target, &outcome, arguments.answers)
+                    if told(target, seed, &outcome, arguments.answers)
                         && let Ok(mut broken) = broken.lock()
                     {
                         *broken = true;
@@ -144,7 +146,7 @@ fn run_all(chosen: &[Target], seed: u64, until: Until, arguments: &Arguments) ->
 }
 
 /// Prints what came of a target; true: its property is broken.
-fn told(target: &Target, outcome: &Outcome, answers: bool) -> bool {
+fn told(target: &Target, seed: u64, outcome: &Outcome, answers: bool) -> bool {
     let (name, inputs, different) = (target.name, outcome.inputs, outcome.answers.len());
     println!("{name:16} {inputs:9} inputs {different:5} different answers");
     if answers {
@@ -154,7 +156,9 @@ fn told(target: &Target, outcome: &Outcome, answers: bool) -> bool {
     }
     if let Some((path, broken)) = &outcome.broken {
         let path = path.display();
-        println!("{name}: BROKEN: {broken}\n  again: ./tests/run fuzz {name} --input {path}");
+        println!("{name}: BROKEN by input {inputs} of seed {seed}: {broken}");
+        println!("  this input: ./tests/run fuzz --target {name} --input {path}");
+        println!("  the same run: ./tests/run fuzz --target {name} --seed {seed} --inputs {inputs}");
     }
     outcome.broken.is_some()
 }

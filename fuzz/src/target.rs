@@ -3,28 +3,38 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+#[cfg(test)]
+mod tests;
+
 /// How a target took an input: the same answer in other words for the same place of the code.
 ///
-/// The engine keeps an input whose answer is new. Numbers in the words are left out, so that an error that tells an
-/// offset is one answer and not thousands.
+/// The engine keeps an input whose answer is new.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Answer(String);
 
 impl Answer {
-    /// The answer in words; digits, and what is in quotes, do not count.
+    /// The answer in words. What stands in quotes does not count, and no word that is a number in any notation:
+    /// an error that shows the input or an offset would be another answer for every input.
     #[must_use]
     pub fn new(words: impl fmt::Display) -> Self {
-        let mut kept = String::new();
-        let mut quoted = false;
-        for letter in words.to_string().chars() {
-            if letter == '"' {
-                quoted = !quoted;
-            }
-            if !quoted && !letter.is_ascii_digit() {
+        let (mut kept, mut word) = (String::new(), String::new());
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        for letter in words.to_string().chars().chain([' ']) {
+            if is_quoted {
+                is_quoted = is_escaped || letter != '"';
+                is_escaped = letter == '\\' && !is_escaped;
+            } else if letter.is_alphanumeric() {
+                word.push(letter);
+            } else {
+                let is_number = word.contains(|c: char| c.is_numeric())
+                    || word.bytes().all(|byte| byte.is_ascii_hexdigit());
+                kept.push_str(if is_number { "" } else { &word });
+                word.clear();
                 kept.push(letter);
+                is_quoted = letter == '"';
             }
         }
-        Self(kept)
+        Self(kept.trim_end().to_owned())
     }
 
     /// Several answers of one input, each of which counts once.
@@ -54,8 +64,11 @@ impl fmt::Display for Broken {
 #[macro_export]
 macro_rules! must {
     ($holds:expr, $($words:tt)+) => {
-        if !$holds {
-            return Err($crate::target::Broken(format!($($words)+)));
+        {
+            let holds: bool = $holds;
+            if !holds {
+                return Err($crate::target::Broken(format!($($words)+)));
+            }
         }
     };
 }

@@ -20,6 +20,7 @@ pub const TARGET: Target = Target {
         "challenge=",
         "since=",
         "audit_file=",
+        "heard_check=",
         "end\n",
         "\nend\n",
         "..",
@@ -33,6 +34,7 @@ pub const TARGET: Target = Target {
 };
 
 const NODE: &str = "n2";
+const HEARD: &str = "/usr/lib/heard --all";
 
 fn audit() -> PathBuf {
     PathBuf::from("/var/log/audit")
@@ -55,7 +57,7 @@ fn request_path(spool: &Spool) -> PathBuf {
 fn seeds() -> Vec<Vec<u8>> {
     let written = || -> Option<Vec<u8>> {
         let spool = spool().ok()?;
-        let pending = spool.request(NODE, &audit()).ok()?;
+        let pending = spool.request(NODE, &audit(), HEARD).ok()?;
         let text = std::fs::read(request_path(&spool)).ok()?;
         spool.withdraw(pending).ok()?;
         Some(text)
@@ -76,7 +78,7 @@ fn seeds() -> Vec<Vec<u8>> {
 fn check(input: &[u8]) -> Result<Answer, Broken> {
     let Some((which, bytes)) = input.split_first() else { return Ok(Answer::new("empty")) };
     let spool = spool()?;
-    let pending = spool.request(NODE, &audit()).map_err(failed)?;
+    let pending = spool.request(NODE, &audit(), HEARD).map_err(failed)?;
     let result =
         if which & 1 == 0 { request(&spool, &pending, bytes) } else { answer(&spool, &pending, bytes) };
     // As it was, so that the next input begins with nothing pending.
@@ -93,9 +95,11 @@ fn answer_path(spool: &Spool, request: &Request) -> PathBuf {
 
 /// A request's file, written down here once more.
 fn text_of(request: &Request) -> String {
-    let Request { node, id, challenge, since, audit_file } = request;
+    let Request { node, id, challenge, since, audit_file, heard_check } = request;
     let audit_file = audit_file.display();
-    format!("node={node}\nid={id}\nchallenge={challenge}\nsince={since}\naudit_file={audit_file}\nend\n")
+    format!(
+        "node={node}\nid={id}\nchallenge={challenge}\nsince={since}\naudit_file={audit_file}\nheard_check={heard_check}\nend\n"
+    )
 }
 
 /// Over what is there: the agent's lock is on this file.

@@ -19,7 +19,7 @@ use picket_core::params::Profile;
 use picket_core::ready::{Store, commit};
 use picket_core::time::Instant;
 use picket_core::witness::{Alarm, Config, Effect, Input, Record, Witness};
-use picket_proto::{from_wire, to_wire, v1};
+use picket_proto::{COUNT_MAX, from_wire, to_wire, v1};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,10 +84,12 @@ fn seeds() -> Vec<Vec<u8>> {
     });
     let granted = [all_register.clone(), said(0, acquire)].concat();
     let mut seeds = vec![all_register, granted.clone()];
-    // A member that has seen the largest number that the wire can carry.
-    let seen = Seen { store: STORE, commit: CommitIndex(u64::MAX) };
-    let far = ToWitness { seen, ..samples::to_witness(Request::Withdraw { attempt: AttemptId(1) }) };
-    seeds.push([granted.clone(), script::put(Verb::Say, 0, &to_wire(&far).encode_to_vec())].concat());
+    // A member that has seen the largest number that is read, and the largest that can be written.
+    for commit in [COUNT_MAX, u64::MAX] {
+        let seen = Seen { store: STORE, commit: CommitIndex(commit) };
+        let far = ToWitness { seen, ..samples::to_witness(Request::Withdraw { attempt: AttemptId(1) }) };
+        seeds.push([granted.clone(), script::put(Verb::Say, 0, &to_wire(&far).encode_to_vec())].concat());
+    }
     for body in samples::every_request() {
         seeds.push([granted.clone(), said(0, body.clone()), said(1, body)].concat());
     }
