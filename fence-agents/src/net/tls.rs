@@ -40,7 +40,9 @@ impl Fingerprint {
         Some(Self(parse_hex(&digits)?.try_into().ok()?))
     }
 
-    fn of(certificate: &[u8]) -> Self {
+    /// That of this certificate.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Self {
         let mut bytes = [0; 32];
         let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
         bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, from)| *byte = *from);
@@ -213,6 +215,11 @@ impl Tls {
                 ),
                 _ => format!("{host} shows another certificate than expected"),
             },
+            CertificateError::BadSignature => format!(
+                "a signature of {host} is wrong: its certificate is not that of an authority in {0}, or it does not hold \
+                 the certificate's key; look who answers there, and name its authority in {0}{or_pin}",
+                words.authorities
+            ),
             other => format!("the certificate of {host} is not accepted ({other}); renew it{or_pin}"),
         }
     }
