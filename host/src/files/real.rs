@@ -25,11 +25,19 @@ struct RealFile {
 
 #[derive(Debug)]
 struct RealLock {
-    /// The lock lives as long as this is open; the kernel drops it when the process ends.
-    _file: fs::File,
+    /// The kernel drops the lock when the process ends.
+    file: fs::File,
 }
 
 impl DirectoryLock for RealLock {}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // A child that is between its fork and its exec has the file open too: to close it here is not enough. An
+        // unlock fails on no file that was locked.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
 
 fn at(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { operation, path: path.to_owned(), source }
@@ -86,7 +94,7 @@ impl Files for RealFiles {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(at(Operation::Lock, &path))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Box::new(RealLock { _file: file })),
+            Ok(()) => Ok(Box::new(RealLock { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse { directory: directory.to_owned() }),
             Err(errno) => Err(at(Operation::Lock, &path)(errno.into())),
         }
@@ -139,5 +147,21 @@ impl File for RealFile {
 
     fn sync_data(&self) -> Result<(), Error> {
         self.file.sync_data().map_err(self.at(Operation::Sync))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_although_a_child_has_its_file_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = fs::File::create(directory.path().join(LOCK_NAME)).unwrap();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let _of_a_child = file.try_clone().unwrap();
+        assert!(matches!(RealFiles.lock(directory.path()), Err(Error::InUse { .. })));
+        drop(RealLock { file });
+        assert!(RealFiles.lock(directory.path()).is_ok());
     }
 }
