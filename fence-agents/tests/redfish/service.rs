@@ -45,6 +45,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// These bytes, one after the other with a pause, as long as anybody reads.
     Drip(Vec<u8>, Duration),
+    /// These bytes, after a while.
+    Late(Vec<u8>, Duration),
     /// The answer, twice.
     Twice(u16, Value),
     /// The answer, and then the connection is closed without a word.
@@ -268,6 +270,10 @@ fn converse(
                     stream.flush()?;
                     clock::pause(pause, "a controller that drips");
                 }
+            }
+            Reply::Late(bytes, pause) => {
+                clock::pause(pause, "a controller that thinks");
+                stream.write_all(&bytes)?;
             }
             Reply::Silence => {
                 // Ends when the client does.
