@@ -78,6 +78,7 @@ mutants! {
     M45 = 45, "a daemon that has said it stops asks again";
     M46 = 46, "left running counted at every start";
     M47 = 47, "a registration before the volumes have reported";
+    M48 = 48, "a refused renewal forgotten by a restart";
 }
 
 #[cfg(not(picket_mutants))]

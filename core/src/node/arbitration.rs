@@ -298,7 +298,7 @@ impl Node {
         disk.intents.retain(|intent| intent.version >= register.isr_version);
         self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         out.disk = !mutant::on(Mutant::M22);
-        self.run.held.insert(id, RunHeld { epoch, lease_until });
+        self.run.held.insert(id, RunHeld { epoch, lease_until, refused: false });
         out.run = true;
         out.event(Event::Granted { volume: id, epoch, proof: granted.proof });
         self.promote(now, id, Held { epoch, lease_until }, register, out);

@@ -27,8 +27,7 @@ impl Node {
 
     /// With each heartbeat, while the witness is lost.
     pub(super) fn ask_peers_for_leases(&mut self, now: Instant, out: &mut Out) {
-        let refused = mutant::on(Mutant::M37) && self.volumes.values().any(|volume| volume.refused.is_some());
-        if !self.is_witness_lost(now) && !refused || self.run.failed {
+        if !self.is_witness_lost(now) || self.run.failed {
             return;
         }
         let ids: Vec<_> = self.volumes.keys().copied().collect();

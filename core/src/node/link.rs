@@ -204,6 +204,10 @@ impl Node {
             volume.failsafe = false;
             volume.refused = None;
             volume.rounds.clear();
+            if let Some(kept) = self.run.held.get_mut(id).filter(|kept| kept.refused) {
+                kept.refused = false;
+                out.run = true;
+            }
             if let Some(base) = base {
                 self.extend_lease(*id, *epoch, base, out);
             }
@@ -227,12 +231,13 @@ impl Node {
     }
 
     fn renewal_refused(&mut self, now: Instant, id: VolumeId, refusal: Refusal, out: &mut Out) {
-        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        let Some(volume) = self.volumes.get_mut(&id).filter(|_| !mutant::on(Mutant::M37)) else { return };
         volume.refused = Some(refusal);
-        if mutant::on(Mutant::M37) {
-            return;
-        }
         volume.rounds.clear();
+        if let Some(kept) = self.run.held.get_mut(&id).filter(|kept| !kept.refused) {
+            kept.refused = !mutant::on(Mutant::M48);
+            out.run |= kept.refused;
+        }
         // Authority is gone for good: surrender at once instead of waiting for the lease to run out.
         if let super::Phase::Active(held) | super::Phase::Frozen(held) = volume.phase
             && !self.is_solo(id)

@@ -224,7 +224,7 @@ impl Node {
         disk.isr_version = isr_version;
         disk.intents.clear();
         disk.overridden = Some(Override { volume: id, epoch, isr, isr_version });
-        self.run.held.insert(id, RunHeld { epoch, lease_until });
+        self.run.held.insert(id, RunHeld { epoch, lease_until, refused: false });
         out.disk = true;
         out.run = true;
         out.event(Event::Overridden { volume: id, epoch });

@@ -80,6 +80,8 @@ pub struct RunHeld {
     pub epoch: Epoch,
     /// Until when the lease lasts.
     pub lease_until: Instant,
+    /// Its renewal was refused, and not granted since: no peer may extend the lease.
+    pub refused: bool,
 }
 
 /// Not to ask for a volume for a while, because its holder cannot reach the witness.

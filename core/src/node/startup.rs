@@ -7,6 +7,7 @@
 use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Stopping, Volume};
 use super::{Config, Disk, Event, Role, Run, SCHEMA, VolumeAction};
 use crate::detector::PeerWatch;
+use crate::error::Refusal;
 use crate::ids::{BootId, Nonce, VolumeId};
 use crate::mutant::{self, Mutant};
 use crate::time::Instant;
@@ -85,6 +86,7 @@ impl Node {
         let kept = self.kept;
         let lease = self.config.params.lease;
         let held = self.run.held.get(&id).copied();
+        let refused = held.is_some_and(|held| held.refused);
         let (Some(volume), Some(config)) = (self.volumes.get_mut(&id), self.config.volumes.get(&id)) else {
             return;
         };
@@ -105,6 +107,8 @@ impl Node {
                 let held = Held { epoch: held.epoch, lease_until };
                 let frozen = report.frozen;
                 volume.phase = if frozen { Phase::Frozen(held) } else { Phase::Active(held) };
+                // The former daemon heard that the authority is gone; who refused, and why, is asked anew.
+                volume.refused = refused.then_some(Refusal::NotHolder { holder: None });
                 volume.promoted_at = now;
                 // That it was left running counts once: a crash from now on finds the record without it.
                 out.run |= kept && !mutant::on(Mutant::M46);

@@ -66,6 +66,23 @@ fn a_refused_renewal_is_an_answer_and_no_peer_is_asked() {
     assert!(questions(&bench.wait(ms(1500))).is_empty());
 }
 
+#[test]
+fn a_refused_renewal_is_an_answer_to_the_next_daemon_too() {
+    let questions_after_restart = |refused: bool| {
+        let mut bench = Bench::holder(LossAction::Freeze);
+        bench.live(ms(300));
+        if refused {
+            let refusal = Refusal::EpochMismatch { held: Epoch(3), asked: Epoch(2) };
+            bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: Bench::both() });
+        }
+        bench.restart_daemon();
+        bench.step(Input::Volume { volume: V, report: super::bench::report(Role::Primary) });
+        questions(&bench.wait(ms(700))).len()
+    };
+    assert!(questions_after_restart(false) > 0, "a holder that was not refused asks");
+    assert_eq!(questions_after_restart(true), 0);
+}
+
 fn ask(bench: &mut Bench, epoch: u64) -> Result<(), Refusal> {
     let body = PeerBody::FailsafeLease { request: RequestId(1), volume: V, epoch: Epoch(epoch) };
     let effects = bench.peer_says(body);

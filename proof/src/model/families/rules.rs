@@ -91,6 +91,7 @@ fn failsafe() -> Vec<Family> {
     let long = Setup { params: long_leases(), ..alone() };
     let quick = Setup { boot: ms(2), ..long };
     let three = Setup { params: long_leases(), ..Setup { nodes: 3, ..alone() } };
+    let asked = Setup { params: long_leases(), devices: Devices::Meatware, ..base() };
     let fenced = Setup { params: long_leases(), agent: ms(60), slow_agents: true, ..base() };
     vec![
         Family::new("failsafe, then isolated", alone()).finds(&[6]).then(&[Fault::CutWitness(N1)]).within(
@@ -126,11 +127,18 @@ fn failsafe() -> Vec<Family> {
             .start(&[Fault::CutBeats(N1, N2)])
             .then(&[Fault::CutWitness(N1)])
             .within(&[Fault::RestartDaemon(N1), Fault::StallShort(N1)], 0, 40, 1),
-        Family::new("failsafe after a refusal", Setup { params: long_leases(), ..base() })
+        Family::new("failsafe after a refusal", asked)
             .finds(&[37])
-            .start(&[Fault::Agent(AgentFault::Fails)])
             .then(&[Fault::Isolate(N1)])
-            .within(&[Fault::Heal], 24, 60, 1),
+            .within(&[Fault::Heal], 24, 60, 1)
+            .within(&[Fault::RestartDaemon(N2)], 0, 24, 2),
+        Family::new("failsafe after a refusal that a former daemon heard", asked)
+            .finds(&[48])
+            .then(&[Fault::Isolate(N1)])
+            .within(&[Fault::Heal], 24, 60, 2)
+            .within(&[Fault::RestartDaemon(N2)], 0, 12, 3)
+            .within(&[Fault::RestartDaemon(N1)], 0, 12, 1)
+            .within(&[Fault::CutWitness(N1)], 0, 12, 2),
     ]
 }
 
