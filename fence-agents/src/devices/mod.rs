@@ -1,5 +1,6 @@
 //! The devices, one file or folder each.
 
+pub mod ipmi;
 pub mod meatware;
 pub mod process;
 pub mod redfish;
