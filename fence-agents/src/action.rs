@@ -11,6 +11,7 @@
 //! Invariant: the words "Powered OFF", "Already OFF" and "Rebooted" are written only after
 //! [`State::Off`] was read for every plug after the last `set`. A device's own "done" proves nothing.
 
+use crate::caller::Caller;
 use crate::device::{DeviceError, Power, State};
 use crate::exit::{self, Exit};
 use crate::report::{Reporter, Severity};
@@ -45,11 +46,13 @@ pub enum Action {
     Manpage,
     /// Check the options.
     ValidateAll,
+    /// Send a diagnostic interrupt. No fence.
+    Diag,
 }
 
 impl Action {
     /// All of them, in the order of the metadata.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::On,
         Self::Off,
         Self::Reboot,
@@ -60,6 +63,7 @@ impl Action {
         Self::Metadata,
         Self::Manpage,
         Self::ValidateAll,
+        Self::Diag,
     ];
 
     /// The word for it.
@@ -76,6 +80,7 @@ impl Action {
             Self::Metadata => "metadata",
             Self::Manpage => "manpage",
             Self::ValidateAll => "validate-all",
+            Self::Diag => "diag",
         }
     }
 
@@ -93,7 +98,7 @@ impl Action {
     #[must_use]
     pub const fn needs_plug(self) -> bool {
         match self {
-            Self::On | Self::Off | Self::Reboot | Self::Status | Self::ValidateAll => true,
+            Self::On | Self::Off | Self::Reboot | Self::Status | Self::ValidateAll | Self::Diag => true,
             Self::List | Self::ListStatus | Self::Monitor | Self::Metadata | Self::Manpage => false,
         }
     }
@@ -185,6 +190,26 @@ impl Run<'_> {
         }
         writeln!(out, "{}", exit::status(Power::Off))?;
         Ok(Exit::StatusOff)
+    }
+
+    /// Sends a diagnostic interrupt to every machine. Whether one of them heeds it cannot be read
+    /// anywhere, so a caller that might take 0 for a fence is not given it.
+    ///
+    /// # Errors
+    /// The answer cannot be written.
+    pub fn diag(&mut self, caller: Caller, out: &mut dyn Write) -> io::Result<Exit> {
+        for plug in self.plugs {
+            if let Err(error) = self.runner.diagnose(plug) {
+                self.report.say(Severity::Error, &format!("Failed: {plug}: {error}"));
+                return Ok(Exit::Failed);
+            }
+        }
+        if caller == Caller::Pacemaker {
+            self.report.say(Severity::Error, exit::DIAG_IS_NO_FENCE);
+            return Ok(Exit::Failed);
+        }
+        writeln!(out, "{}", exit::DIAG_SENT)?;
+        Ok(Exit::Success)
     }
 
     fn to(&mut self, wanted: Power, attempts: u32, out: &mut dyn Write) -> io::Result<Exit> {

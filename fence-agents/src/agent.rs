@@ -142,6 +142,7 @@ pub(crate) fn perform(
         Action::List => list(&mut runner, &options, false, &report, out),
         Action::ListStatus => list(&mut runner, &options, true, &report, out),
         Action::Monitor => Ok(monitor(&mut runner, &report)),
+        Action::Diag => run.diag(caller, out),
         // The checks above were all there is to it; metadata and manual page were answered before.
         Action::ValidateAll | Action::Metadata | Action::Manpage => Ok(Exit::Success),
     };

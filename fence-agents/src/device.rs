@@ -116,6 +116,15 @@ pub trait Device: Send {
     /// The device cannot list, refused, or did not answer.
     fn list(&mut self, limits: Limits) -> Result<Vec<Outlet>, DeviceError>;
 
+    /// Sends a diagnostic interrupt to `plug`.
+    ///
+    /// # Errors
+    /// The device cannot do that, refused, or did not answer.
+    fn diagnose(&mut self, plug: &str, limits: Limits) -> Result<(), DeviceError> {
+        let _ = (plug, limits);
+        Err(DeviceError::Unsupported("send a diagnostic interrupt"))
+    }
+
     /// Tests without harm that the device could be used now.
     ///
     /// # Errors

@@ -63,3 +63,9 @@ pub const REBOOTED: &str = "Success: Rebooted";
 
 /// What `status` says when it cannot tell.
 pub const STATUS_UNKNOWN: &str = "Failed: Unable to obtain correct plug status or plug is not available";
+
+/// What `diag` says once the device took it.
+pub const DIAG_SENT: &str = "Success: Diagnostic interrupt sent; the power state was not touched";
+
+/// What `diag` says to a caller that would take 0 for a fence.
+pub const DIAG_IS_NO_FENCE: &str = "Failed: the diagnostic interrupt was sent, but nothing was seen off: diag is no fence, use off or reboot";

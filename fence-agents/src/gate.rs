@@ -90,7 +90,7 @@ pub fn perform(
             }
         }),
         Action::ValidateAll => Ok(Exit::Success),
-        Action::On | Action::Status | Action::Metadata | Action::Manpage => {
+        Action::On | Action::Status | Action::Diag | Action::Metadata | Action::Manpage => {
             report.say(Severity::Error, "Failed: a gate has no power state");
             Ok(Exit::Failed)
         }

@@ -64,6 +64,8 @@ pub struct Options {
     given: BTreeMap<&'static str, Zeroizing<String>>,
     /// The name that Pacemaker knows the machine by; the plug if no plug is given.
     nodename: Option<String>,
+    /// The option that names the machine if neither does.
+    plug_option: Option<&'static str>,
     /// What was ignored, to be told as warnings.
     pub ignored: Vec<String>,
 }
@@ -77,7 +79,13 @@ impl fmt::Debug for Options {
 impl Options {
     fn empty(kind: &DeviceKind) -> Self {
         let table = kind.all_options().collect();
-        Self { table, given: BTreeMap::new(), nodename: None, ignored: Vec::new() }
+        Self {
+            table,
+            given: BTreeMap::new(),
+            nodename: None,
+            plug_option: kind.plug_option,
+            ignored: Vec::new(),
+        }
     }
 
     /// Reads `key=value` lines.
@@ -253,12 +261,14 @@ impl Options {
         }
     }
 
-    /// The machines that the action is about: `plug`, else the name that Pacemaker sent along.
+    /// The machines that the action is about: `plug`, else the name that Pacemaker sent along, else what
+    /// the device's [`plug_option`](DeviceKind::plug_option) says.
     ///
     /// # Errors
-    /// Neither is given.
+    /// None of them is given.
     pub fn plugs(&self) -> Result<Vec<String>, InputError> {
         let named = self.get("plug").or(self.nodename.as_deref());
+        let named = named.or_else(|| self.plug_option.and_then(|option| self.get(option)));
         let separator = self.need("plug_separator")?;
         let plugs = named.unwrap_or_default().split(separator).map(str::trim).filter(|plug| !plug.is_empty());
         let plugs: Vec<String> = plugs.map(str::to_owned).collect();

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::device::Device;
-use crate::devices::{meatware, process, redfish, stonith_helper, xen};
+use crate::devices::{ipmi, meatware, process, redfish, stonith_helper, xen};
 use crate::gate::OpenGate;
 use crate::input::{InputError, Options};
 use crate::options::{FIRST, LAST, OptionSpec};
@@ -12,7 +12,7 @@ pub const AGENT_PREFIX: &str = "fence_picket_";
 
 /// Every device, in the order in which `list` shows them.
 pub const DEVICES: &[&DeviceKind] =
-    &[&meatware::KIND, &process::KIND, &redfish::KIND, &stonith_helper::KIND, &xen::KIND];
+    &[&ipmi::KIND, &meatware::KIND, &process::KIND, &redfish::KIND, &stonith_helper::KIND, &xen::KIND];
 
 /// A kind of device: all that is known about it before it is opened.
 ///
@@ -34,6 +34,13 @@ pub struct DeviceKind {
     pub powers_on: bool,
     /// Whether it can read a power state without having been asked to change it.
     pub reads_state: bool,
+    /// Whether it announces that it can name its machines. A device with one machine that it knows by no
+    /// name does not: a cluster manager would look for its node's name in the list and not find it.
+    pub lists: bool,
+    /// Whether it can send a diagnostic interrupt.
+    pub diagnoses: bool,
+    /// The option that names the machine as well, where no plug is given.
+    pub plug_option: Option<&'static str>,
     /// Checks the options and makes the device. Sends nothing yet.
     pub open: fn(&Options) -> Result<Box<dyn Device>, InputError>,
     /// Makes a gate instead of a device; see [`crate::gate`].
@@ -54,6 +61,9 @@ impl DeviceKind {
         defaults: &[],
         powers_on: true,
         reads_state: true,
+        lists: true,
+        diagnoses: false,
+        plug_option: None,
         open: |_| Err(InputError::Unusable("this is no power device".to_owned())),
         gate: None,
         external_names: &[],
@@ -68,9 +78,13 @@ impl DeviceKind {
 
     /// All options with their defaults for this device.
     pub fn all_options(&self) -> impl Iterator<Item = OptionSpec> {
-        FIRST.iter().chain(self.options).chain(LAST).map(|spec| {
+        // What list writes needs no separator where there is no list, and its letter is free.
+        let common = LAST.iter().filter(|spec| self.lists || spec.name != "separator");
+        FIRST.iter().chain(self.options).chain(common).map(|spec| {
             let own = self.defaults.iter().find(|(name, _)| *name == spec.name);
-            own.map_or(*spec, |(_, default)| spec.default(default))
+            let spec = own.map_or(*spec, |(_, default)| spec.default(default));
+            let required = spec.required && !(spec.name == "plug" && self.plug_option.is_some());
+            OptionSpec { required, ..spec }
         })
     }
 
@@ -79,10 +93,10 @@ impl DeviceKind {
         Action::ALL.into_iter().filter(|action| match action {
             Action::On => self.powers_on,
             Action::Status => self.reads_state,
+            Action::List | Action::ListStatus => self.lists,
+            Action::Diag => self.diagnoses,
             Action::Off
             | Action::Reboot
-            | Action::List
-            | Action::ListStatus
             | Action::Monitor
             | Action::Metadata
             | Action::Manpage

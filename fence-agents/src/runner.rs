@@ -80,6 +80,15 @@ impl Runner {
         self.call(limits.call, move |device| device.list(limits))?
     }
 
+    /// Sends a diagnostic interrupt.
+    ///
+    /// # Errors
+    /// As the device says, or no answer in time.
+    pub fn diagnose(&mut self, plug: &str) -> Result<(), DeviceError> {
+        let (plug, limits) = (plug.to_owned(), self.timing.call());
+        self.call(limits.call, move |device| device.diagnose(&plug, limits))?
+    }
+
     /// Tests the device.
     ///
     /// # Errors

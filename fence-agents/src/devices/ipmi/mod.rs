@@ -1,3 +1,77 @@
-//! IPMI over LAN. So far the session alone; the device that uses it is not written yet.
+//! `ipmi`: a management controller with IPMI over LAN.
+//!
+//! ```text
+//!  Device (here) ─▶ line: connect, ask, reconnect once ─▶ ipmi-rs: commands (chassis)
+//!                                                             │ its public connection trait
+//!                        session: pure state machine ◀── connection: UDP socket, clock
+//! ```
+//! Off is asked for with Chassis Control "power down" and believed only when Get Chassis Status,
+//! whole, authenticated and asked afterwards, says that the power is off.
+//!
+//! One controller has one machine (or, behind it with `target`, another one), so `plug` chooses
+//! nothing; it is what messages call the machine.
 
+use self::chassis::{Behind, ChassisControl, Control, GetChassisStatus};
+use self::line::Line;
+use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
+use crate::parting::Farewell;
+use std::sync::Arc;
+
+mod chassis;
+mod connection;
+mod line;
+mod open;
 pub(crate) mod session;
+
+pub use open::KIND;
+
+/// One controller.
+pub(crate) struct Controller {
+    line: Arc<Line>,
+    behind: Behind,
+    plug: String,
+    warnings: Vec<String>,
+}
+
+impl Controller {
+    fn read(&self, limits: Limits) -> Result<State, DeviceError> {
+        let powered = self.line.ask(GetChassisStatus(self.behind), limits)?;
+        Ok(if powered { State::On } else { State::Off })
+    }
+}
+
+impl Device for Controller {
+    fn set(&mut self, _: &str, wanted: Power, limits: Limits) -> Result<(), DeviceError> {
+        let control = match wanted {
+            Power::On => Control::Up,
+            Power::Off => Control::Down,
+        };
+        self.line.ask(ChassisControl(control, self.behind), limits)
+    }
+
+    fn state(&mut self, _: &str, limits: Limits) -> State {
+        self.read(limits).unwrap_or_else(|error| State::Unknown(error.to_string()))
+    }
+
+    fn list(&mut self, limits: Limits) -> Result<Vec<Outlet>, DeviceError> {
+        let state = self.read(limits)?;
+        Ok(vec![Outlet { plug: self.plug.clone(), alias: String::new(), state }])
+    }
+
+    fn diagnose(&mut self, _: &str, limits: Limits) -> Result<(), DeviceError> {
+        self.line.ask(ChassisControl(Control::Diagnose, self.behind), limits)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
+    fn farewell(&self) -> Option<Farewell> {
+        let line = Arc::clone(&self.line);
+        Some(Arc::new(move || line.leave()))
+    }
+
+    fn close(&mut self) {
+        self.line.close();
+    }
+}

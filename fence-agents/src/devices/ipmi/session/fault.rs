@@ -61,10 +61,11 @@ impl Fault {
             | Self::Password(_)
             | Self::Kg(_)
             | Self::Role(..)
-            | Self::Full
             | Self::SilentToPassword
             | Self::Interrupted => true,
             Self::Silent
+            // Others close their sessions, and idle ones end by themselves.
+            | Self::Full
             | Self::NoOpening
             | Self::SilentInLogin
             | Self::Status(_)
@@ -80,7 +81,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent => f.write_str(
-                "no answer: check ip and ipport, that the controller has power and a network, and that it allows \
+                "silence: check ip and ipport, that the controller has power and a network, and that it allows \
                  IPMI over LAN",
             ),
             Self::OnlyLan => {
@@ -137,7 +138,7 @@ impl fmt::Display for Fault {
             ),
             Self::Interrupted => f.write_str("the agent was told to stop"),
             Self::NotOpen => f.write_str("there is no session"),
-            Self::Network(error) => write!(f, "cannot send: {error}: check ip, ipport and this host's network"),
+            Self::Network(error) => write!(f, "{error}: check ip and ipport, this host's network, and that the controller allows IPMI over LAN"),
         }
     }
 }

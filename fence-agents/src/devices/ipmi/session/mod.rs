@@ -196,6 +196,11 @@ impl Session {
         }
     }
 
+    /// Whether the login is done.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
     /// The next datagram to send.
     pub(crate) fn transmit(&mut self) -> Option<Vec<u8>> {
         self.out.pop_front()
