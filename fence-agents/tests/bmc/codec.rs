@@ -60,7 +60,7 @@ pub(crate) fn seal(suite: u8, sik: &[u8], session: u32, sequence: u32, message: 
     let (k1, k2) = (hmac(suite, sik, &[1; 20]), hmac(suite, sik, &[2; 20]));
     let mut text = message.to_vec();
     let mut count = 0;
-    while (text.len() + 1) % 16 != 0 {
+    while !(text.len() + 1).is_multiple_of(16) {
         count += 1;
         text.push(count);
     }
@@ -73,7 +73,7 @@ pub(crate) fn seal(suite: u8, sik: &[u8], session: u32, sequence: u32, message: 
     packet.extend((hidden.len() as u16).to_le_bytes());
     packet.extend(hidden);
     let mut pad = 0;
-    while (packet.len() + 2) % 4 != 0 {
+    while !(packet.len() + 2).is_multiple_of(4) {
         packet.push(0xff);
         pad += 1;
     }
@@ -87,7 +87,7 @@ pub(crate) fn unseal(suite: u8, sik: &[u8], datagram: &[u8]) -> Option<Vec<u8>> 
     let (k1, k2) = (hmac(suite, sik, &[1; 20]), hmac(suite, sik, &[2; 20]));
     let tag_at = datagram.len().checked_sub(tag_len(suite))?;
     let covered = datagram.get(4..tag_at)?;
-    if hmac(suite, &k1, covered)[..tag_len(suite)] != datagram[tag_at..] || covered.len() % 4 != 0 {
+    if hmac(suite, &k1, covered)[..tag_len(suite)] != datagram[tag_at..] || !covered.len().is_multiple_of(4) {
         return None;
     }
     if covered.get(1) != Some(&0xc0) {
@@ -95,7 +95,7 @@ pub(crate) fn unseal(suite: u8, sik: &[u8], datagram: &[u8]) -> Option<Vec<u8>> 
     }
     let len = usize::from(u16::from_le_bytes([*covered.get(10)?, *covered.get(11)?]));
     let hidden = covered.get(12..12 + len)?;
-    if hidden.len() < 32 || hidden.len() % 16 != 0 {
+    if hidden.len() < 32 || !hidden.len().is_multiple_of(16) {
         return None;
     }
     let mut text = cbc_decrypt(&k2[..16], &hidden[..16], &hidden[16..]);

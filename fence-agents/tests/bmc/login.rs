@@ -22,6 +22,7 @@ impl Bmc {
         }
         let (tag, console) = (payload[0], u32_at(payload, 4)?);
         let asked = [payload[12], payload[20], payload[28]];
+        self.asked.push(asked);
         let refuse = |status: u8| [&[tag, status, 0, 0], payload.get(4..8).unwrap()].concat();
         let Some(suite) = self.config.suites.iter().copied().find(|suite| algorithms(*suite) == asked) else {
             return Some(refuse(0x11));
@@ -49,7 +50,8 @@ impl Bmc {
         let mut answer = vec![tag, 0, 4, 0];
         answer.extend(console.to_le_bytes());
         answer.extend(managed.to_le_bytes());
-        for (kind, algorithm) in (0_u8..).zip(algorithms(suite)) {
+        let chosen = if self.config.downgrades { [0, 0, 0] } else { algorithms(suite) };
+        for (kind, algorithm) in (0_u8..).zip(chosen) {
             answer.extend([kind, 0, 0, 8, algorithm, 0, 0, 0]);
         }
         Some(answer)

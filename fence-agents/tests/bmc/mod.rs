@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) kg: Option<Vec<u8>>,
     pub(crate) suites: Vec<u8>,
     pub(crate) sessions_max: usize,
+    /// Takes any wish for a session, and answers with the algorithms of no protection at all.
+    pub(crate) downgrades: bool,
     pub(crate) speaks_plus: bool,
     pub(crate) speaks_lan: bool,
     pub(crate) obeys: Obeys,
@@ -62,6 +64,7 @@ impl Default for Config {
             kg: None,
             suites: vec![3, 17],
             sessions_max: 4,
+            downgrades: false,
             speaks_plus: true,
             speaks_lan: true,
             obeys: Obeys::AtOnce,
@@ -96,6 +99,8 @@ pub(crate) struct Bmc {
     pub(crate) sessions: BTreeMap<u32, Session>,
     pub(crate) power: bool,
     pub(crate) pending: Option<(bool, u32)>,
+    /// The algorithms of every wish for a session.
+    pub(crate) asked: Vec<[u8; 3]>,
     /// Every Chassis Control that came in.
     pub(crate) controls: Vec<u8>,
     /// How often the state was read.
@@ -115,6 +120,7 @@ impl Bmc {
             sessions: BTreeMap::new(),
             power: true,
             pending: None,
+            asked: Vec::new(),
             controls: Vec::new(),
             looks: 0,
             closed: 0,

@@ -88,7 +88,7 @@ fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
     let mut warnings = Vec::new();
     let ways = ways(options, &mut warnings)?;
     let logins = logins(options, &ways)?;
-    let behind = options.get("target").map(|target| behind(target)).transpose()?.flatten();
+    let behind = options.get("target").map(behind).transpose()?.flatten();
     let target = Target { host: host.to_owned(), port, logins };
     let line = Line::new(target).map_err(|error| InputError::Unusable(format!("no event: {error}")))?;
     Ok(Box::new(Controller { line: Arc::new(line), behind, plug, warnings }))
@@ -180,7 +180,7 @@ fn kg(options: &Options) -> Result<Option<Zeroizing<Vec<u8>>>, InputError> {
 
 fn unhex(digits: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits).as_bytes();
-    if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     let pairs = digits.chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());
