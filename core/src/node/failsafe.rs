@@ -27,7 +27,9 @@ impl Node {
 
     /// With each heartbeat, while the witness is lost.
     pub(super) fn ask_peers_for_leases(&mut self, now: Instant, out: &mut Out) {
-        if !self.is_witness_lost(now) || self.run.failed {
+        // With M37 a refusal is taken for no answer.
+        let refused = mutant::on(Mutant::M37) && self.volumes.values().any(|volume| volume.refused.is_some());
+        if !self.is_witness_lost(now) && !refused || self.run.failed {
             return;
         }
         let ids: Vec<_> = self.volumes.keys().copied().collect();
@@ -42,7 +44,7 @@ impl Node {
         let request = self.next_request();
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         let (Phase::Active(held) | Phase::Frozen(held)) = volume.phase else { return };
-        let refused = volume.refused.is_some();
+        let refused = volume.refused.is_some() && !mutant::on(Mutant::M37);
         if solo || refused || missing.is_empty() || now >= held.lease_until {
             return;
         }
@@ -87,7 +89,7 @@ impl Node {
         let asked_at = round.sent_at;
         volume.rounds.drain(..=index);
         let late = volume.phase.held().is_none_or(|held| now >= held.lease_until);
-        if late || volume.refused.is_some() {
+        if late || volume.refused.is_some() && !mutant::on(Mutant::M37) {
             return;
         }
         if !volume.failsafe {

@@ -190,10 +190,7 @@ impl Node {
         refused: Vec<(VolumeId, Refusal)>,
         out: &mut Out,
     ) {
-        // With M37 a refusal is taken for no answer.
-        if !mutant::on(Mutant::M37) || refused.is_empty() {
-            self.link.answered_at = Some(now);
-        }
+        self.link.answered_at = Some(now);
         if !self.link.told_up {
             self.link.told_up = true;
             out.event(Event::WitnessUp);
@@ -231,8 +228,11 @@ impl Node {
     }
 
     fn renewal_refused(&mut self, now: Instant, id: VolumeId, refusal: Refusal, out: &mut Out) {
-        let Some(volume) = self.volumes.get_mut(&id).filter(|_| !mutant::on(Mutant::M37)) else { return };
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
         volume.refused = Some(refusal);
+        if mutant::on(Mutant::M37) {
+            return;
+        }
         volume.rounds.clear();
         if let Some(kept) = self.run.held.get_mut(&id).filter(|kept| !kept.refused) {
             kept.refused = !mutant::on(Mutant::M48);

@@ -134,11 +134,11 @@ fn failsafe() -> Vec<Family> {
             .within(&[Fault::RestartDaemon(N2)], 0, 24, 2),
         Family::new("failsafe after a refusal that a former daemon heard", asked)
             .finds(&[48])
-            .then(&[Fault::Isolate(N1)])
-            .within(&[Fault::Heal], 24, 60, 2)
-            .within(&[Fault::RestartDaemon(N2)], 0, 12, 3)
+            .start(&[Fault::StopHangs(N1)])
+            .then(&[Fault::FenceByHand(N2, N1)])
+            .within(&[Fault::CutWitness(N1)], 0, 12, 1)
             .within(&[Fault::RestartDaemon(N1)], 0, 12, 1)
-            .within(&[Fault::CutWitness(N1)], 0, 12, 2),
+            .within(&[Fault::RestartDaemon(N2)], 0, 12, 1),
     ]
 }
 
