@@ -1,75 +1,129 @@
-//! `sim --seeds 2000 [--start S] [--nodes n]`, `sim replay SEED`, `sim shrink SEED`, `sim scenarios`.
+//! `sim`: many seeds, one seed step by step, the known-wrong rules, the scenarios, and runs that add up.
 
-use picket_proof::sim::coverage::Coverage;
+use picket_proof::sim::deep::{self, State};
+use picket_proof::sim::many::{self, Found};
 use picket_proof::sim::play::play;
 use picket_proof::sim::run::{Outcome, Plan};
 use picket_proof::sim::shrink::shrink;
+use picket_proof::sim::{aims, mutants};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const USAGE: &str = "sim [--seeds N] [--start S] [--nodes n] [--threads T]
+sim --deep [--minutes M] [--state FILE]   seeds that add up over runs
+sim replay SEED [--mutant M | --aim NAME] [--verbose] [--whole]
+sim aims [WORD]                           every seed of the aims whose names hold the word
+sim mutants [--mutant M]                  each known-wrong rule is found, in a build that has them
+sim scenarios [WORD…]";
+
+/// A deep run writes its state after so many seeds: less than a minute of work.
+const CHUNK: u64 = 1000;
 
 struct Options {
     seeds: u64,
     start: u64,
+    threads: u64,
     nodes: Option<u8>,
+    mutant: Option<u8>,
+    minutes: u64,
+    deep: bool,
     verbose: bool,
+    whole: bool,
+    aim: Option<String>,
+    state: PathBuf,
     words: Vec<String>,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { seeds: 200, start: 1, nodes: None, verbose: false, words: Vec::new() };
+    let threads =
+        std::thread::available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1));
+    let mut options = Options {
+        seeds: 200,
+        start: 1,
+        threads,
+        nodes: None,
+        mutant: None,
+        minutes: 10,
+        deep: false,
+        verbose: false,
+        whole: false,
+        aim: None,
+        state: PathBuf::from("tests/out/sim-deep.state"),
+        words: Vec::new(),
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = |name: &str| -> Result<u64, String> {
-            let text = arguments.next().ok_or(format!("{name} needs a number"))?;
-            text.parse().map_err(|_| format!("{name} needs a number, not {text}"))
-        };
+        let name = argument.clone();
+        let mut text = || arguments.next().ok_or(format!("{name} needs a value"));
+        let number =
+            |text: String| text.parse::<u64>().map_err(|_| format!("{name} needs a number, not {text}"));
         match argument.as_str() {
-            "--seeds" => options.seeds = number("--seeds")?,
-            "--start" => options.start = number("--start")?,
-            "--nodes" => options.nodes = u8::try_from(number("--nodes")?).ok(),
-            "--mutant" => switch_on(number("--mutant")?)?,
+            "--seeds" => options.seeds = number(text()?)?,
+            "--start" => options.start = number(text()?)?,
+            "--threads" => options.threads = number(text()?)?,
+            "--minutes" => options.minutes = number(text()?)?,
+            "--nodes" => options.nodes = u8::try_from(number(text()?)?).ok(),
+            "--mutant" => options.mutant = Some(mutant_number(&text()?)?),
+            "--aim" => options.aim = Some(text()?),
+            "--state" => options.state = PathBuf::from(text()?),
+            "--deep" => options.deep = true,
             "--verbose" => options.verbose = true,
+            "--whole" => options.whole = true,
             _ => options.words.push(argument),
         }
     }
     Ok(options)
 }
 
+fn mutant_number(text: &str) -> Result<u8, String> {
+    text.trim_start_matches(['M', 'm']).parse().map_err(|_| format!("{text} is the number of no mutant"))
+}
+
+fn main() -> ExitCode {
+    match options().and_then(|options| run(&options)) {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<ExitCode, String> {
+    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] if options.deep => deep(options),
+        [] => {
+            options.mutant.map_or(Ok(()), switch_on)?;
+            Ok(random(options))
+        }
+        ["scenarios", names @ ..] => Ok(scenarios(names)),
+        ["replay" | "shrink", seed] => {
+            let seed = seed.parse().map_err(|_| format!("{seed} is no seed"))?;
+            replay(options, seed)
+        }
+        ["aims", names @ ..] => {
+            options.mutant.map_or(Ok(()), switch_on)?;
+            Ok(all_aims(names, options.threads))
+        }
+        ["mutants"] => all_mutants(options),
+        _ => Err(USAGE.into()),
+    }
+}
+
 /// Puts a known-wrong rule into the protocol, in a build that has them.
 #[cfg(picket_mutants)]
-fn switch_on(number: u64) -> Result<(), String> {
+fn switch_on(number: u8) -> Result<(), String> {
     use picket_core::mutant::{Mutant, switch};
-    let found = Mutant::ALL.iter().find(|mutant| u64::from(mutant.number()) == number);
-    let mutant = *found.ok_or_else(|| format!("there is no mutant {number}"))?;
-    println!("{mutant:?}: {}", mutant.text());
-    switch(&[mutant]);
+    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
+    switch(&[*found.ok_or_else(|| format!("there is no mutant {number}"))?]);
     Ok(())
 }
 
 #[cfg(not(picket_mutants))]
-fn switch_on(_number: u64) -> Result<(), String> {
-    Err("mutants are in builds with --cfg picket_mutants only".into())
-}
-
-fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
-        Err(text) => {
-            eprintln!("{text}");
-            return ExitCode::from(2);
-        }
-    };
-    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
-    let seed = |text: &str| text.parse::<u64>().unwrap_or(1);
-    match words.as_slice() {
-        [] => many(&options),
-        ["scenarios", names @ ..] => scenarios(names),
-        ["replay", text] => show(&Plan::of_seed(seed(text), options.nodes), options.verbose),
-        ["shrink", text] => show(&shrink(&Plan::of_seed(seed(text), options.nodes)), options.verbose),
-        _ => {
-            eprintln!("sim [--seeds N] [--start S] [--nodes n] | replay SEED | shrink SEED | scenarios");
-            ExitCode::from(2)
-        }
-    }
+fn switch_on(_number: u8) -> Result<(), String> {
+    Err("this build holds no mutants: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
 }
 
 /// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
@@ -103,32 +157,151 @@ fn scenarios(words: &[&str]) -> ExitCode {
     ExitCode::from(u8::from(failed > 0))
 }
 
-fn many(options: &Options) -> ExitCode {
-    let mut coverage = Coverage::default();
-    let mut failed = 0u64;
-    for seed in options.start..options.start + options.seeds {
-        let plan = Plan::of_seed(seed, options.nodes);
-        let Outcome { violation, world } = plan.run(false, false);
-        coverage.add(&plan.faults, &world);
-        if let Some(violation) = violation {
-            failed += 1;
-            println!("seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.text);
-        }
+fn tell_violations(found: &Found) {
+    for (seed, violation) in &found.violations {
+        println!("seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.text);
     }
-    print!("{coverage}");
-    println!("{failed} seeds failed");
+}
+
+fn random(options: &Options) -> ExitCode {
+    let seeds = options.start..options.start + options.seeds;
+    let found = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
+    tell_violations(&found);
+    print!("{}", found.coverage);
+    let speed = deep::hours_per_core_hour(found.coverage.hours(), deep::cpu_ms());
+    println!("{speed:.0} cluster-hours per core-hour");
+    println!("{} seeds failed", found.violations.len());
+    ExitCode::from(u8::from(!found.violations.is_empty()))
+}
+
+/// Goes on where the last deep run ended, for a while or until the goal.
+fn deep(options: &Options) -> Result<ExitCode, String> {
+    let path = &options.state;
+    let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut state = State::read(path, deep::build()).map_err(wrong)?;
+    let length = Duration::from_secs(options.minutes * 60);
+    #[allow(clippy::disallowed_methods)] // how long it may take: nothing that is simulated depends on it
+    let from = Instant::now();
+    let mut cpu = deep::cpu_ms();
+    while from.elapsed() < length && state.of_build < deep::GOAL {
+        let seeds = state.next..state.next + CHUNK;
+        let found = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
+        tell_violations(&found);
+        let now = deep::cpu_ms();
+        state.add(CHUNK, &found, now - cpu);
+        cpu = now;
+        state.write(path).map_err(wrong)?;
+    }
+    print!("{}", state.coverage);
+    let speed = deep::hours_per_core_hour(state.coverage.hours(), state.cpu_ms);
+    println!("{speed:.0} cluster-hours per core-hour");
+    println!(
+        "seeds: {} of this build, {} of all builds, of {}",
+        state.of_build,
+        state.coverage.runs,
+        deep::GOAL
+    );
+    let mine = state.violations.iter().filter(|(_, build, _)| *build == state.build).count();
+    for (seed, build, what) in &state.violations {
+        println!("violated: seed {seed} of build {build:016x}: {what}");
+    }
+    println!("{mine} seeds of this build failed");
+    Ok(ExitCode::from(u8::from(mine > 0)))
+}
+
+/// Every seed of some aims.
+fn all_aims(words: &[&str], threads: u64) -> ExitCode {
+    let mut failed = 0u64;
+    for aim in aims::all().iter().filter(|aim| words.is_empty() || words.iter().any(|w| aim.name.contains(w)))
+    {
+        let found = many::run(1..aim.seeds + 1, threads, false, |seed| Plan::of_aim(aim, seed));
+        println!("{:55} {:>4} seeds, {} failed", aim.name, aim.seeds, found.violations.len());
+        for (seed, violation) in found.violations.iter().take(3) {
+            println!("    seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.text);
+        }
+        failed += u64::from(!found.violations.is_empty());
+    }
+    println!("{failed} aims failed");
     ExitCode::from(u8::from(failed > 0))
 }
 
-fn show(plan: &Plan, verbose: bool) -> ExitCode {
-    println!("{:#?}", plan.setup);
-    for planned in &plan.faults {
+/// One seed, step by step; if it fails, the smallest failure that was found in it.
+fn replay(options: &Options, seed: u64) -> Result<ExitCode, String> {
+    let named = |name: &String| aims::all().into_iter().find(|aim| aim.name.contains(name.as_str()));
+    let mut aim = options.aim.as_ref().and_then(named);
+    if let Some(number) = options.mutant {
+        switch_on(number)?;
+        aim = aim.or_else(|| mutants::aims_for(number).into_iter().next());
+    }
+    let plan = aim.map_or_else(|| Plan::of_seed(seed, options.nodes), |aim| Plan::of_aim(&aim, seed));
+    let fails = plan.run(false, false).violation.is_some();
+    let shown = if fails && !options.whole { shrink(&plan) } else { plan.clone() };
+    println!("{:#?}", shown.setup);
+    println!("{} faults, {} of them needed:", plan.faults.len(), shown.faults.len());
+    for planned in &shown.faults {
         println!("{} to {}: {:?}", planned.at, planned.until, planned.fault);
     }
-    let Outcome { violation, world } = plan.run(true, verbose);
-    for line in world.log.lines() {
-        println!("{line}");
-    }
+    let Outcome { violation, world } = shown.run(true, options.verbose);
+    world.log.lines().iter().for_each(|line| println!("{line}"));
+    println!("\nIn short:");
+    mutants::tell(&world).iter().for_each(|line| println!("{line}"));
     println!("digest {:016x}", world.log.digest());
-    ExitCode::from(u8::from(violation.is_some()))
+    match &violation {
+        Some(found) => println!("violated: {} at {}: {}", found.invariant, found.at, found.text),
+        None => println!("nothing is violated"),
+    }
+    Ok(ExitCode::from(u8::from(violation.is_some())))
+}
+
+/// Shows that the protocol passes every aim, and that each known-wrong rule is found in one.
+#[cfg(picket_mutants)]
+fn all_mutants(options: &Options) -> Result<ExitCode, String> {
+    use picket_core::mutant::{Mutant, switch};
+    let only = options.mutant;
+    let mut failed = 0;
+    let mut seeds = 0;
+    for aim in aims::all().iter().filter(|aim| only.is_none_or(|number| aim.finds.contains(&number))) {
+        seeds += aim.seeds;
+        if let Some((seed, violation)) = mutants::first_violation(aim, options.threads) {
+            failed += 1;
+            println!(
+                "WITHOUT A MUTANT \"{}\" fails, seed {seed}: {} {}",
+                aim.name, violation.invariant, violation.text
+            );
+        }
+    }
+    println!("without a mutant: {seeds} seeds of the aims, {failed} aims fail");
+    let (mut caught, mut all) = (0, 0);
+    for mutant in Mutant::ALL.iter().filter(|mutant| only.is_none_or(|number| number == mutant.number())) {
+        switch(&[*mutant]);
+        all += 1;
+        let passes = |plan: &Plan| {
+            switch(&[]);
+            let passes = plan.run(false, false).violation.is_none();
+            switch(&[*mutant]);
+            passes
+        };
+        let Some(found) = mutants::find(mutant.number(), options.threads, &passes) else {
+            println!("M{} {}: NOT CAUGHT", mutant.number(), mutant.text());
+            continue;
+        };
+        caught += 1;
+        println!(
+            "M{} {}: \"{}\", seed {}: {}",
+            mutant.number(),
+            mutant.text(),
+            found.aim,
+            found.seed,
+            found.violation.invariant
+        );
+        found.story.iter().for_each(|line| println!("  {line}"));
+    }
+    switch(&[]);
+    println!("mutants caught: {caught}/{all}");
+    Ok(ExitCode::from(u8::from(caught < all || failed > 0)))
+}
+
+#[cfg(not(picket_mutants))]
+fn all_mutants(_options: &Options) -> Result<ExitCode, String> {
+    switch_on(0).map(|()| ExitCode::SUCCESS)
 }

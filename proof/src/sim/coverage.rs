@@ -1,8 +1,9 @@
-//! Which faults were met, and which met each other.
+//! Which faults were met, which met each other, and which rules were seen at work.
 
 use super::schedule::Planned;
 use crate::world::World;
 use crate::world::clock::SECOND;
+use crate::world::rules::{RULES, Rules};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,16 +13,19 @@ const MEETS_WITHIN: u64 = 3 * SECOND;
 /// What many runs together did.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    runs: u64,
-    world_nanos: u128,
-    steps: u64,
-    promotions: u64,
-    fences: u64,
-    permits: u64,
-    kinds: BTreeMap<&'static str, u64>,
-    pairs: BTreeMap<(&'static str, &'static str), u64>,
-    proofs: BTreeMap<&'static str, u64>,
-    refusals: BTreeSet<&'static str>,
+    /// How many runs.
+    pub runs: u64,
+    pub(super) world_nanos: u128,
+    pub(super) steps: u64,
+    pub(super) promotions: u64,
+    pub(super) fences: u64,
+    pub(super) permits: u64,
+    /// The longest time that a cluster needed after its last fault until all was well, in nanoseconds.
+    pub(super) slowest: u64,
+    pub(super) kinds: BTreeMap<&'static str, u64>,
+    pub(super) pairs: BTreeMap<(&'static str, &'static str), u64>,
+    pub(super) rules: Rules,
+    pub(super) refusals: BTreeSet<&'static str>,
 }
 
 impl Coverage {
@@ -33,9 +37,8 @@ impl Coverage {
         self.promotions += world.promotions;
         self.fences += world.fence_hits;
         self.permits += world.permits;
-        for (word, count) in &world.proofs {
-            *self.proofs.entry(word).or_default() += count;
-        }
+        self.slowest = self.slowest.max(world.healed_after.unwrap_or(0));
+        self.rules.merge(&world.rules);
         self.refusals.extend(world.refusals.iter());
         for (index, first) in faults.iter().enumerate() {
             *self.kinds.entry(first.fault.kind()).or_default() += 1;
@@ -56,15 +59,14 @@ impl Coverage {
         self.promotions += other.promotions;
         self.fences += other.fences;
         self.permits += other.permits;
+        self.slowest = self.slowest.max(other.slowest);
         for (kind, count) in &other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }
         for (pair, count) in &other.pairs {
             *self.pairs.entry(*pair).or_default() += count;
         }
-        for (word, count) in &other.proofs {
-            *self.proofs.entry(word).or_default() += count;
-        }
+        self.rules.merge(&other.rules);
         self.refusals.extend(other.refusals.iter());
     }
 
@@ -75,10 +77,29 @@ impl Coverage {
         let seconds = (self.world_nanos / 1_000_000_000) as f64;
         seconds / 3600.0
     }
+
+    /// The rules that were never seen at work.
+    #[must_use]
+    pub fn rules_missed(&self) -> Vec<&'static str> {
+        RULES.iter().filter(|rule| !self.rules.counts().contains_key(**rule)).copied().collect()
+    }
+
+    /// The pairs of fault kinds that never met.
+    #[must_use]
+    pub fn pairs_missed(&self) -> Vec<(&'static str, &'static str)> {
+        pairs().filter(|pair| !self.pairs.contains_key(pair)).collect()
+    }
+}
+
+/// Every pair of kinds, a kind with itself too.
+pub(super) fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let from =
+        |index: usize| KINDS.iter().skip(index).map(move |b| (KINDS[index].min(b), KINDS[index].max(b)));
+    (0..KINDS.len()).flat_map(from)
 }
 
 /// Every kind that a random schedule can hold.
-const KINDS: &[&str] = &[
+pub(super) const KINDS: &[&str] = &[
     "cut-beats",
     "cut-peer",
     "cut-repl",
@@ -115,37 +136,39 @@ const KINDS: &[&str] = &[
     "move",
     "fence-by-hand",
     "confirm-wrongly",
+    "ghosts",
+    "reset-hangs",
+    "evict",
+    "keep-running",
+    "driver-blind",
+    "device-slow",
+    "device-tells-late",
 ];
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} runs, {:.1} cluster hours, {} core steps", self.runs, self.hours(), self.steps)?;
-        writeln!(f, "{} promotions, {} permits, {} fences hit", self.promotions, self.permits, self.fences)?;
-        let proofs: Vec<_> = self.proofs.iter().map(|(word, count)| format!("{word} {count}")).collect();
-        writeln!(f, "proofs: {}", proofs.join(", "))?;
-        let refusals: Vec<_> = self.refusals.iter().copied().collect();
-        writeln!(f, "refusals: {}", refusals.join(", "))?;
-        let never: Vec<_> = KINDS.iter().filter(|kind| !self.kinds.contains_key(**kind)).copied().collect();
+        writeln!(f, "{} runs, {:.1} cluster-hours, {} core steps", self.runs, self.hours(), self.steps)?;
         writeln!(
             f,
-            "fault kinds never met: {}",
-            if never.is_empty() { "none".into() } else { never.join(", ") }
+            "{} promotions, {} permits, {} fences hit; at most {} s from the last fault to all well",
+            self.promotions,
+            self.permits,
+            self.fences,
+            self.slowest / SECOND
         )?;
-        let mut missing = Vec::new();
-        for (index, a) in KINDS.iter().enumerate() {
-            for b in KINDS.iter().skip(index) {
-                if !self.pairs.contains_key(&(*a.min(b), *a.max(b))) {
-                    missing.push(format!("{a}+{b}"));
-                }
-            }
+        let rules = self.rules_missed();
+        writeln!(f, "rules seen at work: {} of {}", RULES.len() - rules.len(), RULES.len())?;
+        for rule in rules {
+            writeln!(f, "  never: {rule}")?;
         }
-        let all = KINDS.len() * (KINDS.len() + 1) / 2;
+        let never: Vec<_> = KINDS.iter().filter(|kind| !self.kinds.contains_key(**kind)).copied().collect();
+        let none = || "none".to_owned();
+        writeln!(f, "fault kinds never met: {}", if never.is_empty() { none() } else { never.join(", ") })?;
+        let missing: Vec<String> = self.pairs_missed().iter().map(|(a, b)| format!("{a}+{b}")).collect();
+        let all = pairs().count();
         writeln!(f, "fault pairs met: {} of {all}", all - missing.len())?;
-        const SHOWN: usize = 40;
-        if !missing.is_empty() {
-            let more = if missing.len() > SHOWN { ", …" } else { "" };
-            missing.truncate(SHOWN);
-            writeln!(f, "never met: {}{more}", missing.join(", "))?;
+        for line in missing.chunks(6) {
+            writeln!(f, "  never: {}", line.join(", "))?;
         }
         Ok(())
     }

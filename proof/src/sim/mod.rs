@@ -1,9 +1,15 @@
 //! The simulator: many worlds, each with its own seed, cluster and faults.
 //!
-//! [`schedule`] what goes wrong · [`run`] one seed · [`coverage`] what was met · [`shrink`] making a failure small ·
-//! [`scenario`] what must follow, written as text, and [`play`] that plays it.
+//! [`schedule`] random faults, [`aims`] chosen ones · [`run`] one seed · [`many`] many, on several threads ·
+//! [`coverage`] what was met · [`deep`] what many runs of the program add up to · [`mutants`] that each known-wrong
+//! rule is found · [`shrink`] making a failure small · [`scenario`] what must follow, written as text, and [`play`]
+//! that plays it.
 
+pub mod aims;
 pub mod coverage;
+pub mod deep;
+pub mod many;
+pub mod mutants;
 pub mod play;
 pub mod run;
 pub mod scenario;

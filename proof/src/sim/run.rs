@@ -1,13 +1,23 @@
 //! One seed: a cluster, its faults, what came of it.
 
+use super::aims::Aim;
 use super::schedule::{self, CALM_UNTIL, Planned};
 use crate::world::clock::{SECOND, Time};
 use crate::world::oracle::Violation;
 use crate::world::rng::Rng;
 use crate::world::{Setup, World};
+use picket_core::ids::{NodeId, VolumeId};
+use picket_core::node::NodeRequest;
 
-/// After the last fault is over, and whatever was ordered meanwhile, every volume is served again within this.
+/// After the last fault is over, and whatever was ordered meanwhile, every volume is served again within this: a
+/// permit that nobody reports lives for half a minute, a maintenance for a minute.
 pub const HEALED_WITHIN: u64 = 120 * SECOND;
+
+/// When volumes are moved to where a plan wants them.
+const MOVES_AT: Time = Time(12 * SECOND);
+
+/// How often a run is looked at for what no event tells.
+const SAMPLED_EVERY: u64 = SECOND;
 
 /// A run that can be repeated.
 #[derive(Clone, Debug)]
@@ -16,6 +26,10 @@ pub struct Plan {
     pub seed: u64,
     /// The cluster.
     pub setup: Setup,
+    /// Who holds what when the calm ends, where that matters.
+    pub holds: Vec<(VolumeId, NodeId)>,
+    /// A person looks after the cluster during the faults too.
+    pub person: bool,
     /// Its faults.
     pub faults: Vec<Planned>,
 }
@@ -36,7 +50,15 @@ impl Plan {
         let mut rng = Rng::new(seed);
         let setup = schedule::cluster(&mut rng, nodes);
         let faults = schedule::faults(&mut rng, &setup);
-        Self { seed, setup, faults }
+        Self { seed, setup, holds: Vec::new(), person: seed.is_multiple_of(2), faults }
+    }
+
+    /// The plan of an aim's seed.
+    #[must_use]
+    pub fn of_aim(aim: &Aim, seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x0a11);
+        let draft = aim.draft(&mut rng);
+        Self { seed, setup: draft.setup, holds: draft.holds, person: draft.person, faults: draft.faults }
     }
 
     /// Runs it.
@@ -44,42 +66,61 @@ impl Plan {
     pub fn run(&self, logging: bool, verbose: bool) -> Outcome {
         let mut world = World::new(self.setup.clone(), self.seed ^ 0xfeed, logging);
         world.verbose = verbose;
+        world.run_until(MOVES_AT);
+        for (volume, node) in &self.holds {
+            if !world.can_acknowledge(*node, *volume) {
+                world.ask(*node, NodeRequest::Move { volume: *volume, to: *node });
+            }
+        }
         world.run_until(CALM_UNTIL);
         if let Some(record) = world.witness.durable() {
             world.backup = Some(record.clone());
         }
         world.expect_served("the beginning");
-        if self.seed.is_multiple_of(2) {
+        if self.person {
             world.hire_person();
         }
         let mut last = CALM_UNTIL;
         for planned in &self.faults {
             world.plan(planned.at, planned.until, planned.fault.clone());
-            last = last.max(planned.until);
+            last = last.max(if planned.fault.lasts() { planned.until } else { planned.at });
         }
-        world.run_until(last);
+        go_on(&mut world, last);
         world.hire_person();
         let end = last + HEALED_WITHIN;
         heal(&mut world, end);
         world.expect_served("everything was healed");
+        world.expect_redundant("everything was healed");
         Outcome { violation: world.oracle.violation.clone(), world }
     }
 }
 
-/// Waits until everything is served, and a while longer.
+/// Goes on until then, or until something is violated.
+fn go_on(world: &mut World, until: Time) {
+    while world.now < until && world.oracle.violation.is_none() {
+        let next = (world.now + SAMPLED_EVERY).min(until);
+        world.run_until(next);
+        world.sample_rules();
+        world.check_refused();
+    }
+}
+
+/// Waits until everything is served by all replicas, and a while longer.
 fn heal(world: &mut World, end: Time) {
     const STEADY: u64 = 5 * SECOND;
-    let mut served_since = None;
+    let from = world.now;
+    let mut since = None;
     while world.now < end && world.oracle.violation.is_none() {
         let next = world.now + SECOND;
-        world.run_until(next);
-        if world.unserved().is_empty() {
-            let since = *served_since.get_or_insert(world.now);
-            if world.now.since(since) >= STEADY {
+        go_on(world, next);
+        if world.unserved().is_empty() && world.not_redundant().is_empty() {
+            let steady = *since.get_or_insert(world.now);
+            if world.now.since(steady) >= STEADY {
+                world.healed_after = Some(steady.since(from));
                 return;
             }
         } else {
-            served_since = None;
+            since = None;
         }
     }
 }

@@ -42,6 +42,7 @@ pub fn cluster(rng: &mut Rng, nodes: Option<u8>) -> Setup {
     let volumes = (0..rng.range(1, 3)).map(|_| volume(rng, everybody)).collect();
     Setup {
         profile,
+        timing: None,
         machines,
         volumes,
         paths: u8::try_from(rng.range(1, 2)).unwrap_or(1),
@@ -95,12 +96,12 @@ fn volume(rng: &mut Rng, everybody: NodeSet) -> VolumeSetup {
 #[must_use]
 pub fn faults(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     let count = rng.range(1, 10);
-    let mut planned: Vec<Planned> = (0..count).filter_map(|_| planned(rng, setup)).collect();
+    let mut planned: Vec<Planned> = (0..count).flat_map(|_| planned(rng, setup)).collect();
     planned.sort_by_key(|planned| planned.at);
     planned
 }
 
-fn planned(rng: &mut Rng, setup: &Setup) -> Option<Planned> {
+fn planned(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     // Half of all faults begin in bursts, so that they meet.
     let offset =
         if rng.permille(500) { rng.range(0, TROUBLE) } else { 10 * SECOND + rng.range(0, 2 * SECOND) };
@@ -111,7 +112,17 @@ fn planned(rng: &mut Rng, setup: &Setup) -> Option<Planned> {
         2 => rng.range(SECOND, 8 * SECOND),
         _ => rng.range(5 * SECOND, 20 * SECOND),
     };
-    fault(rng, setup).map(|fault| Planned { at, until: at + length, fault })
+    let Some(fault) = fault(rng, setup) else { return Vec::new() };
+    let until = at + length;
+    let mut all = vec![Planned { at, until, fault: fault.clone() }];
+    // A process that is stopped again, right after its late pet and before it sees that it was late.
+    if let Fault::DaemonStall { torn: true, .. } | Fault::Stall { torn: true, .. } = fault
+        && rng.permille(400)
+    {
+        let again = rng.range(10 * MS, 3 * SECOND);
+        all.push(Planned { at: until, until: until + again, fault });
+    }
+    all
 }
 
 fn node(rng: &mut Rng, setup: &Setup) -> NodeId {
@@ -142,7 +153,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     let (first, second) = two(rng, setup);
     let machine = &setup.machines[usize::from(first.0) - 1];
     let torn = rng.permille(400);
-    let some = match rng.range(0, 17) {
+    let some = match rng.range(0, 21) {
         0 => Fault::Slow {
             a: first.0,
             b: rng.pick(&[second.0, WITNESS])?,
@@ -161,10 +172,18 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         10 => Fault::NodeDisk(first),
         11 => {
             let (node, volume) = replica(rng, setup)?;
-            Fault::Driver { node, volume, mode: rng.pick(&[DriverMode::Fails, DriverMode::Hangs])? }
+            let modes = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind];
+            Fault::Driver { node, volume, mode: rng.pick(&modes)? }
         }
         12 => {
-            let modes = [DeviceMode::Fails, DeviceMode::Hangs, DeviceMode::ActsUnheard, DeviceMode::ActsLate];
+            let modes = [
+                DeviceMode::Fails,
+                DeviceMode::Hangs,
+                DeviceMode::ActsUnheard,
+                DeviceMode::ActsLate,
+                DeviceMode::Slow,
+                DeviceMode::TellsLate,
+            ];
             let level = u8::try_from(rng.range(0, 1)).unwrap_or(0);
             Fault::Device { target: first, level, mode: rng.pick(&modes)? }
         }
@@ -183,6 +202,14 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         }
         // A wrong confirmation is safe only where the watchdog counts.
         16 if machine.pause_visible && machine.watchdog => Fault::ConfirmWrongly(first),
+        17 => Fault::Ghosts(first),
+        18 => Fault::ResetHangs(first),
+        19 => {
+            let (node, volume) = replica(rng, setup)?;
+            Fault::Evict { node, volume }
+        }
+        // The maintenance outlasts every fault: a daemon that comes back later than that is a known weakness.
+        20 => Fault::KeepRunning { node: first, seconds: 60 },
         _ => Fault::FenceByHand { asked: first, target: second },
     };
     Some(some)

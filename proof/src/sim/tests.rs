@@ -36,3 +36,70 @@ fn some_seeds_violate_nothing() {
         assert_eq!(outcome.violation, None, "seed {seed}");
     }
 }
+
+/// The same plan gives the same events, byte for byte, also for an aim, and a shrunken plan violates what the whole
+/// one does.
+#[test]
+fn an_aim_replays_byte_for_byte() {
+    for aim in super::aims::all() {
+        let plan = Plan::of_aim(&aim, 7);
+        let (first, second) = (plan.run(true, true), Plan::of_aim(&aim, 7).run(true, true));
+        assert_eq!(first.world.log.lines(), second.world.log.lines(), "{}", aim.name);
+        assert_eq!(first.violation, None, "{}", aim.name);
+    }
+}
+
+#[test]
+fn every_known_wrong_rule_has_an_aim_and_every_aim_keeps_the_inequalities() {
+    for mutant in picket_core::mutant::Mutant::ALL {
+        assert!(!super::mutants::aims_for(mutant.number()).is_empty(), "{mutant:?}");
+    }
+    for aim in super::aims::all() {
+        assert_eq!(Plan::of_aim(&aim, 1).setup.params().validate(), Ok(()), "{}", aim.name);
+    }
+}
+
+/// A clock that slows down within a lease is outside the promises, so that a failure needs no known-wrong rule.
+#[test]
+fn a_failure_is_made_small() {
+    use crate::world::clock::Time;
+    use crate::world::fault::Fault;
+    use picket_core::ids::NodeId;
+    let aim = super::aims::all().into_iter().find(|aim| aim.finds.contains(&11)).unwrap();
+    let mut plan = Plan::of_aim(&aim, 3);
+    let isolated = plan.faults[0].at;
+    let mut put = |at, until, fault| plan.faults.push(super::schedule::Planned { at, until, fault });
+    put(isolated, Time::ms(40_000), Fault::Drift { node: NodeId(1), ppm: -400_000 });
+    for noise in 0..5 {
+        let at = Time::ms(20_000 + 300 * noise);
+        put(at, Time::ms(31_000), Fault::Slow { a: 1, b: 2, latency_ms: 5, loss_permille: 10 });
+    }
+    plan.faults.sort_by_key(|planned| planned.at);
+    let violated = plan.run(false, false).violation.unwrap();
+    let small = super::shrink::shrink(&plan);
+    let kinds: Vec<&str> = small.faults.iter().map(|planned| planned.fault.kind()).collect();
+    assert_eq!(kinds, ["cut", "drift"], "{:?}", small.faults);
+    assert_eq!(small.run(false, false).violation.unwrap().invariant, violated.invariant);
+}
+
+#[test]
+fn what_deep_runs_found_adds_up() {
+    let folder = std::env::temp_dir().join(format!("picket-sim-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("state");
+    let chunk = |from: u64| super::many::run(from..from + 4, 2, false, |seed| Plan::of_seed(seed, None));
+    let mut state = super::deep::State::read(&path, 1).unwrap();
+    state.add(4, &chunk(state.next), 10);
+    state.write(&path).unwrap();
+    let mut state = super::deep::State::read(&path, 1).unwrap();
+    assert_eq!((state.next, state.of_build, state.coverage.runs), (5, 4, 4));
+    state.add(4, &chunk(state.next), 10);
+    state.write(&path).unwrap();
+    // Another build goes on, and does not count the seeds of the one before as its own.
+    let state = super::deep::State::read(&path, 2).unwrap();
+    assert_eq!((state.next, state.of_build, state.coverage.runs, state.cpu_ms), (9, 0, 8, 20));
+    let whole = super::many::run(1..9, 1, false, |seed| Plan::of_seed(seed, None));
+    assert_eq!(state.coverage.rules.counts(), whole.coverage.rules.counts());
+    assert_eq!(state.coverage.pairs_missed(), whole.coverage.pairs_missed());
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -8,6 +8,7 @@ use super::clock::{MS, Time, nanos};
 use super::event::{Act, Ev, Msg, RunNo};
 use super::machine::Power;
 use super::net::{Lane, WITNESS, place};
+use super::rules;
 use super::stream::StreamId;
 use picket_core::ids::{NodeId, Nonce};
 use picket_core::message::Reply;
@@ -45,10 +46,23 @@ impl World {
         let run = machine.runs;
         let local = machine.now(now);
         let (disk, kept) = (machine.store.disk.read().cloned(), machine.store.run.clone());
+        let adopts = machine.replicas.values().any(|replica| replica.primary().is_some());
+        let left = std::mem::take(&mut machine.left_running);
+        let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
         let core = Node::new(config, disk, kept, machine.boot, run_id, local);
         machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
         machine.daemon_hindered_at = now;
+        if let Some(watchdog) = machine.watchdog.as_mut() {
+            watchdog.daemon_starts();
+        }
         self.log.line(now, node, || format!("daemon starts, run {run}"));
+        self.log.tell(now, || format!("the daemon of node {node} starts"));
+        if adopts {
+            self.rules.hit(if keeps { rules::KEPT } else { rules::ADOPTED });
+        }
+        if keeps && adopts && !left {
+            self.violated("kept-once", format!("node {node} counts twice what was left running once"));
+        }
         self.start_drivers(node, run);
         self.streams_of(node);
         self.daemon_input(node, Input::Tick);
@@ -71,10 +85,21 @@ impl World {
         }
         let boot_no = machine.boot_no;
         self.log.line(now, node, || format!("daemon ends: {why}"));
+        self.log.tell(now, || format!("the daemon of node {node} ends: {why}"));
         self.process_ended(place(node), false);
         if let Some(after) = restart_after {
             self.put(now + after, Ev::StartDaemon { node, boot_no });
         }
+    }
+
+    /// A daemon that was told to stop is gone.
+    pub(super) fn daemon_ends(&mut self, node: NodeId, run: RunNo) {
+        let machine = self.machine(node);
+        if machine.daemon.as_ref().is_none_or(|daemon| daemon.run != run) {
+            return;
+        }
+        let again = (machine.daemon_held == 0).then_some(100 * MS);
+        self.kill_daemon(node, again, "stopped");
     }
 
     /// Gives the daemon an input, now or when it can take it.
@@ -229,9 +254,17 @@ impl World {
 
     fn reset_ordered(&mut self, node: NodeId, power_off: bool, reason: &picket_core::node::ResetReason) {
         self.check_reset(node, reason);
-        let boot_no = self.machine(node).boot_no;
+        if matches!(reason, picket_core::node::ResetReason::AuthorityLost { .. }) {
+            self.rules.hit(if power_off { rules::FASTKILL } else { rules::FASTBOOT });
+        }
         let at = self.now + self.rng.range(0, 3 * MS);
         self.log.line(self.now, node, || format!("resets itself: {reason:?}"));
+        let machine = self.machine_mut(node);
+        let boot_no = machine.boot_no;
+        if machine.resets_hang > 0 {
+            machine.reset_due = true;
+            return;
+        }
         self.put(at, Ev::Die { node, boot_no, power_off });
     }
 

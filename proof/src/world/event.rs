@@ -22,6 +22,12 @@ pub enum Ev {
     Booted { node: NodeId, boot_no: u32 },
     /// A machine that reset itself is dead now.
     Die { node: NodeId, boot_no: u32, power_off: bool },
+    /// The petting thread saw that it was late, and ends the machine when it runs.
+    LatePet { node: NodeId, boot_no: u32 },
+    /// A daemon that was told to stop, and has answered, ends.
+    DaemonEnds { node: NodeId, run: RunNo },
+    /// A message of a connection that is over, or a copy of one that was delivered, arrives all the same.
+    Ghost { stream: StreamId, to_high: bool, msg: Msg },
     /// A watchdog may be due.
     Watchdog { node: NodeId, boot_no: u32 },
     /// The service manager starts the daemon.

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::clock::MS;
+use super::event::Ev;
 use super::fence::DeviceMode;
 use super::net::{Link, Place};
 use super::volume::DriverMode;
@@ -9,6 +10,17 @@ use picket_core::ids::{GenerationId, NodeId, NodeSet, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
 use picket_core::node::{Input, NodeRequest};
 use picket_core::witness;
+
+/// How long after its answer a daemon that was told to stop is gone.
+const ENDS_WITHIN: u64 = 30 * MS;
+
+/// A daemon that was told to stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    node: NodeId,
+    /// What it holds is left running, under a maintenance.
+    keeps: bool,
+}
 
 /// The place of a fault in the schedule.
 pub type FaultId = usize;
@@ -35,6 +47,8 @@ pub enum Fault {
     DaemonKill(NodeId),
     /// The daemon is told to stop and to hand over, and is started again at the end.
     DaemonStop(NodeId),
+    /// The daemon is told to stop and to leave running what it holds, and is started again at the end.
+    KeepRunning { node: NodeId, seconds: u64 },
     /// The node's disk does not sync.
     NodeDisk(NodeId),
     /// A volume's driver fails or hangs.
@@ -53,6 +67,14 @@ pub enum Fault {
     WitnessDisk,
     /// The witness dies and comes back at the end with another store: empty, or with an old backup.
     WitnessReplaced { backup: bool },
+    /// The same store comes back at the end as it was when the trouble began: nobody was told.
+    WitnessRolledBack,
+    /// Messages between this node and witness or peers outlive their connections, and some come twice.
+    Ghosts(NodeId),
+    /// The machine's own reset does nothing; only the watchdog or a device ends it.
+    ResetHangs(NodeId),
+    /// Somebody takes a node out of a volume's in-sync set.
+    Evict { node: NodeId, volume: VolumeId },
     /// Somebody asks a node to move a volume.
     Move { asked: NodeId, volume: VolumeId, to: NodeId },
     /// Somebody asks a node to fence another.
@@ -80,12 +102,16 @@ impl Fault {
             Self::Pause(_) => "pause",
             Self::DaemonKill(_) => "daemon-kill",
             Self::DaemonStop(_) => "daemon-stop",
+            Self::KeepRunning { .. } => "keep-running",
             Self::NodeDisk(_) => "node-disk",
             Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
+            Self::Driver { mode: DriverMode::Blind, .. } => "driver-blind",
             Self::Driver { .. } => "driver-fails",
             Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
             Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",
             Self::Device { mode: DeviceMode::Hangs, .. } => "device-hangs",
+            Self::Device { mode: DeviceMode::Slow, .. } => "device-slow",
+            Self::Device { mode: DeviceMode::TellsLate, .. } => "device-tells-late",
             Self::Device { .. } => "device-fails",
             Self::DiskSwapped { .. } => "disk-swapped",
             Self::Drift { .. } => "drift",
@@ -93,6 +119,10 @@ impl Fault {
             Self::WitnessStall => "witness-stall",
             Self::WitnessDisk => "witness-disk",
             Self::WitnessReplaced { .. } => "witness-replaced",
+            Self::WitnessRolledBack => "witness-rolled-back",
+            Self::Ghosts(_) => "ghosts",
+            Self::ResetHangs(_) => "reset-hangs",
+            Self::Evict { .. } => "evict",
             Self::Move { .. } => "move",
             Self::FenceByHand { .. } => "fence-by-hand",
             Self::ConfirmWrongly(_) => "confirm-wrongly",
@@ -101,10 +131,27 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether its end means anything.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        !matches!(
+            self,
+            Self::Crash(_)
+                | Self::DiskSwapped { .. }
+                | Self::Evict { .. }
+                | Self::Move { .. }
+                | Self::FenceByHand { .. }
+                | Self::Override { .. }
+        )
+    }
+}
+
 impl World {
     /// Begins a fault.
     pub fn begin(&mut self, fault: &Fault) {
         self.log.line(self.now, "****", || format!("{fault:?}"));
+        self.log.tell(self.now, || format!("FAULT: {}", super::prose::of_fault(fault)));
         match fault.clone() {
             Fault::Cut(_, links) => self.cut(&links, true),
             Fault::Slow { a, b, latency_ms, loss_permille } => {
@@ -126,7 +173,11 @@ impl World {
                 self.machine_mut(node).daemon_held += 1;
                 self.kill_daemon(node, None, "killed");
             }
-            Fault::DaemonStop(node) => self.stop_daemon(node),
+            Fault::DaemonStop(node) => self.stop_daemon(node, NodeRequest::StopHandOver),
+            Fault::KeepRunning { node, seconds } => {
+                let length = std::time::Duration::from_secs(seconds);
+                self.stop_daemon(node, NodeRequest::StopKeepRunning { length });
+            }
             Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(true),
             Fault::Driver { node, volume, mode } => {
                 self.driver_modes.insert((node, volume), mode);
@@ -134,12 +185,15 @@ impl World {
             Fault::Device { target, level, mode } => self.set_devices(target, Some(level), mode),
             Fault::DiskSwapped { node, volume } => self.swap_disk(node, volume),
             Fault::Drift { node, ppm } => self.set_drift(node, ppm),
-            Fault::WitnessKill | Fault::WitnessReplaced { .. } => {
+            Fault::WitnessKill | Fault::WitnessReplaced { .. } | Fault::WitnessRolledBack => {
                 self.witness.held += 1;
                 self.kill_witness("killed");
             }
             Fault::WitnessStall => self.set_witness_stalled(true),
             Fault::WitnessDisk => self.witness.disk.set_failing(true),
+            Fault::Ghosts(node) => self.ghosts = self.ghosts.with(node),
+            Fault::ResetHangs(node) => self.machine_mut(node).resets_hang += 1,
+            Fault::Evict { node, volume } => self.ask_witness(OperatorRequest::Evict { node, volume }),
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
             Fault::FenceByHand { asked, target } => self.ask(asked, NodeRequest::Fence { target }),
             Fault::ConfirmWrongly(node) => {
@@ -157,6 +211,9 @@ impl World {
     /// Ends a fault.
     pub fn end(&mut self, fault: &Fault) {
         self.log.line(self.now, "****", || format!("over: {fault:?}"));
+        if fault.lasts() {
+            self.log.tell(self.now, || format!("over: {}", super::prose::of_fault(fault)));
+        }
         match fault.clone() {
             Fault::Cut(_, links) => self.cut(&links, false),
             Fault::Slow { a, b, .. } => {
@@ -174,7 +231,7 @@ impl World {
             Fault::Stall { node, torn } => self.set_stalled(node, false, false, torn),
             Fault::DaemonStall { node, torn } => self.set_stalled(node, true, false, torn),
             Fault::Pause(node) => self.set_paused(node, false),
-            Fault::DaemonKill(node) | Fault::DaemonStop(node) => {
+            Fault::DaemonKill(node) | Fault::DaemonStop(node) | Fault::KeepRunning { node, .. } => {
                 let machine = self.machine_mut(node);
                 machine.daemon_held = machine.daemon_held.saturating_sub(1);
                 let boot_no = machine.boot_no;
@@ -183,6 +240,7 @@ impl World {
             Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(false),
             Fault::Driver { node, volume, .. } => {
                 self.driver_modes.remove(&(node, volume));
+                self.report(node, volume);
             }
             Fault::Device { target, level, .. } => self.set_devices(target, Some(level), DeviceMode::Works),
             Fault::Drift { node, .. } => {
@@ -194,14 +252,25 @@ impl World {
                 self.orphan_permits();
                 let record = if backup { self.backup.clone() } else { None };
                 self.witness.disk.replace(record);
+                self.oracle.rolled_back = true;
                 self.witness.store = StoreId(self.rng.wide());
                 self.witness_comes_back();
             }
+            Fault::WitnessRolledBack => {
+                self.orphan_permits();
+                let record = self.backup.clone();
+                self.witness.disk.replace(record);
+                self.oracle.rolled_back = true;
+                self.witness_comes_back();
+            }
+            Fault::Ghosts(node) => self.ghosts = self.ghosts.without(node),
+            Fault::ResetHangs(node) => self.resets_again(node),
             Fault::WitnessStall => self.set_witness_stalled(false),
             Fault::WitnessDisk => self.witness.disk.set_failing(false),
             Fault::ConfirmWrongly(node) => self.careless = self.careless.without(node),
             Fault::Crash(_)
             | Fault::DiskSwapped { .. }
+            | Fault::Evict { .. }
             | Fault::Move { .. }
             | Fault::FenceByHand { .. }
             | Fault::Override { .. } => {}
@@ -242,11 +311,21 @@ impl World {
         self.arm_watchdog(node);
     }
 
-    fn stop_daemon(&mut self, node: NodeId) {
+    fn stop_daemon(&mut self, node: NodeId, request: NodeRequest) {
         self.machine_mut(node).daemon_held += 1;
         // A daemon that holds nothing answers at once.
-        self.stopping.insert(self.tickets + 1, node);
-        self.ask(node, NodeRequest::StopHandOver);
+        let keeps = matches!(request, NodeRequest::StopKeepRunning { .. });
+        self.stopping.insert(self.tickets + 1, Stop { node, keeps });
+        self.ask(node, request);
+    }
+
+    /// The machine's own reset works again; one that was ordered is done.
+    fn resets_again(&mut self, node: NodeId) {
+        let machine = self.machine_mut(node);
+        machine.resets_hang = machine.resets_hang.saturating_sub(1);
+        if machine.resets_hang == 0 && std::mem::take(&mut machine.reset_due) {
+            self.reboot(node, "reset, late");
+        }
     }
 
     fn swap_disk(&mut self, node: NodeId, volume: VolumeId) {
@@ -308,14 +387,17 @@ impl World {
     pub(super) fn answered(&mut self, node: NodeId, ticket: u64, answer: &picket_core::node::NodeAnswer) {
         self.log.line(self.now, node, || format!("answer {ticket}: {answer:?}"));
         self.answers.insert(ticket, answer.clone());
-        if self.stopping.remove(&ticket) == Some(node) {
-            if let Some(watchdog) = self.machine_mut(node).watchdog.as_mut()
-                && *answer == picket_core::node::NodeAnswer::Done
-            {
-                watchdog.close();
-            }
-            let again = (self.machine(node).daemon_held == 0).then_some(100 * MS);
-            self.kill_daemon(node, again, "stopped");
+        let Some(stop) = self.stopping.remove(&ticket).filter(|stop| stop.node == node) else { return };
+        let done = *answer == picket_core::node::NodeAnswer::Done;
+        let at = self.now + self.rng.range(0, ENDS_WITHIN);
+        let machine = self.machine_mut(node);
+        machine.left_running |= done && stop.keeps;
+        if let Some(watchdog) = machine.watchdog.as_mut().filter(|_| done) {
+            watchdog.close();
+        }
+        // A maintenance that was refused leaves the daemon where it is.
+        if let Some(run) = machine.daemon.as_ref().map(|daemon| daemon.run).filter(|_| done || !stop.keeps) {
+            self.put(at, Ev::DaemonEnds { node, run });
         }
     }
 }

@@ -23,6 +23,10 @@ pub enum DeviceMode {
     ActsUnheard,
     /// It never answers, and acts some time after it was given up.
     ActsLate,
+    /// It acts and reads it back, and takes nearly as long as it may.
+    Slow,
+    /// It acts at once, and takes nearly as long as it may to read it back.
+    TellsLate,
 }
 
 impl World {
@@ -71,6 +75,16 @@ impl World {
                 coming.push(acts(works, false));
                 coming.push(end(works + verify, DeviceVerdict::ConfirmedOff));
             }
+            DeviceMode::Slow => {
+                let at = timeout / 100 * self.rng.range(10, 90);
+                coming.push(acts(at, false));
+                coming.push(end(at + self.rng.range(5 * MS, 60 * MS), DeviceVerdict::ConfirmedOff));
+            }
+            DeviceMode::TellsLate => {
+                coming.push(acts(works.min(timeout / 20), false));
+                let at = timeout / 100 * self.rng.range(20, 95);
+                coming.push(end(at, DeviceVerdict::ConfirmedOff));
+            }
             DeviceMode::Fails => coming.push(end(works, DeviceVerdict::Failed)),
             DeviceMode::Hangs => coming.push(end(timeout, DeviceVerdict::Unknown)),
             DeviceMode::ActsUnheard => {
@@ -115,7 +129,7 @@ impl World {
                 });
                 if off >= powers && self.machine(target).power != Power::Off {
                     if !late {
-                        self.check_fence_hits(node, target);
+                        self.check_fence_hits(node, target, order);
                     }
                     self.fence_hits += 1;
                     self.power_off(target, &format!("fenced by node {node}"));

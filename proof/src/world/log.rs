@@ -8,6 +8,8 @@ use std::fmt;
 pub struct Log {
     on: bool,
     lines: Vec<String>,
+    /// What happened, told for people; the same moments in fewer words.
+    story: Vec<String>,
     digest: u64,
 }
 
@@ -15,7 +17,7 @@ impl Log {
     /// A log that keeps its lines, or none.
     #[must_use]
     pub const fn new(on: bool) -> Self {
-        Self { on, lines: Vec::new(), digest: 0xcbf2_9ce4_8422_2325 }
+        Self { on, lines: Vec::new(), story: Vec::new(), digest: 0xcbf2_9ce4_8422_2325 }
     }
 
     /// Whether lines are kept.
@@ -29,6 +31,26 @@ impl Log {
         if self.on {
             self.lines.push(format!("{now} {who:<4} {}", what()));
         }
+    }
+
+    /// Tells people something, made only when the log is on.
+    pub fn tell(&mut self, now: Time, what: impl FnOnce() -> String) {
+        self.tell_of(now, || Some(what()));
+    }
+
+    /// The same for something that may not be worth telling.
+    pub fn tell_of(&mut self, now: Time, what: impl FnOnce() -> Option<String>) {
+        if self.on
+            && let Some(what) = what()
+        {
+            self.story.push(format!("{now} s  {what}"));
+        }
+    }
+
+    /// What was told.
+    #[must_use]
+    pub fn story(&self) -> &[String] {
+        &self.story
     }
 
     /// Mixes a number into the digest, that tells whether two runs were the same.

@@ -9,6 +9,7 @@ use super::daemon::Daemon;
 use super::disk::NodeStore;
 use super::event::{Ev, RunNo};
 use super::replica::Replica;
+use super::rules;
 use super::volume::Driver;
 use super::watchdog::Watchdog;
 use picket_core::ids::{BootId, NodeId, VolumeId};
@@ -59,6 +60,11 @@ pub struct Machine {
     pub(super) waiting: Vec<Ev>,
     /// Power feeds that are switched off, as (level, device).
     pub(super) feeds_off: Vec<(u8, u8)>,
+    /// The daemon said that it leaves its volumes running, and none has started since.
+    pub(super) left_running: bool,
+    /// Faults under which an ordered reset does nothing, and whether one was ordered meanwhile.
+    pub(super) resets_hang: u8,
+    pub(super) reset_due: bool,
     /// When the daemon was last not able to run.
     pub(super) daemon_hindered_at: Time,
 }
@@ -137,7 +143,10 @@ impl World {
             replica.crash();
         }
         machine.drivers.clear();
+        machine.reset_due = false;
+        machine.left_running = false;
         self.log.line(now, node, || format!("DEAD: {why}"));
+        self.log.tell(now, || format!("node {node} is off: {why}"));
         self.machine_lost(node);
     }
 
@@ -166,9 +175,25 @@ impl World {
         machine.watchdog = timing.filter(|_| has_watchdog).map(Watchdog::new);
         let boot_no = machine.boot_no;
         self.log.line(now, node, || format!("booted {boot:?}"));
+        self.log.tell(now, || format!("node {node} has booted"));
         self.machine_found(node);
         let at = now + self.rng.range(50 * MS, 500 * MS);
         self.put(at, Ev::StartDaemon { node, boot_no });
+    }
+
+    /// The petting thread ends the machine, when it runs.
+    pub(super) fn late_pet(&mut self, node: NodeId, boot_no: u32) {
+        let machine = self.machine_mut(node);
+        let late = machine.daemon.is_some() && machine.watchdog.as_ref().is_some_and(Watchdog::is_late);
+        if machine.boot_no != boot_no || !late {
+            return;
+        }
+        if machine.daemon_runs() {
+            self.rules.hit(rules::LATE_PET);
+            self.die(node, boot_no, false);
+        } else {
+            machine.waiting.push(Ev::LatePet { node, boot_no });
+        }
     }
 
     pub(super) fn die(&mut self, node: NodeId, boot_no: u32, power_off: bool) {
@@ -213,6 +238,7 @@ impl World {
         watchdog.account(local);
         if watchdog.kills_at().is_some_and(|at| at <= local) {
             self.check_watchdog_kill(node);
+            self.rules.hit(rules::WATCHDOG);
             self.reboot(node, "watchdog");
         } else {
             self.arm_watchdog(node);
@@ -235,6 +261,9 @@ impl World {
             machine.clock.go_on(now);
         }
         machine.daemon_hindered_at = now;
+        if is {
+            self.rules.hit(rules::PAUSED);
+        }
         self.run_state_changed(node);
         self.arm_watchdog(node);
     }
@@ -260,7 +289,7 @@ impl World {
             if machine.watchdog.as_mut().is_some_and(|watchdog| watchdog.thread_goes_on(local, torn)) {
                 let at = now + self.rng.range(0, MS);
                 self.log.line(now, node, || "late pet seen: reset".into());
-                self.put(at, Ev::Die { node, boot_no, power_off: false });
+                self.put(at, Ev::LatePet { node, boot_no });
             }
         }
         self.run_state_changed(node);

@@ -7,7 +7,8 @@
 //!
 //! [`event`] what can happen · [`machine`] power, pauses, stalls · [`watchdog`] · [`daemon`] and [`witness`] the
 //! two drivers · [`stream`] and [`net`] what is between them · [`replica`] and [`volume`] the data · [`fence`] ·
-//! [`fault`] what goes wrong · [`person`] · [`oracle`] what must hold · [`log`] what happened.
+//! [`fault`] what goes wrong · [`person`] · [`oracle`] what must hold · [`rules`] which rules were seen at work ·
+//! [`log`] what happened · [`prose`] the same in sentences.
 
 pub mod clock;
 pub mod daemon;
@@ -20,10 +21,12 @@ pub mod machine;
 pub mod net;
 pub mod oracle;
 pub mod person;
+pub mod prose;
 pub mod queue;
 pub mod replica;
 pub mod replication;
 pub mod rng;
+pub mod rules;
 pub mod setup;
 pub mod stream;
 pub mod volume;
@@ -35,7 +38,7 @@ pub use setup::Setup;
 
 use clock::{Clock, SECOND, Time};
 use event::{Ev, RunNo};
-use fault::{Fault, FaultId};
+use fault::{Fault, FaultId, Stop};
 use fence::DeviceMode;
 use log::Log;
 use machine::{Machine, Power};
@@ -73,6 +76,8 @@ pub struct World {
     pub proofs: BTreeMap<&'static str, u64>,
     /// The proof of the newest grant of a volume.
     pub last_proof: BTreeMap<VolumeId, &'static str>,
+    /// Which rules were seen at work.
+    pub rules: rules::Rules,
     /// Which refusals were heard.
     pub refusals: BTreeSet<&'static str>,
     /// Answers to persons.
@@ -87,6 +92,8 @@ pub struct World {
     pub promotions: u64,
     /// How many steps the cores took.
     pub steps: u64,
+    /// How long after the last fault everything was as it must be, in nanoseconds.
+    pub healed_after: Option<u64>,
     /// A copy of the witness's record, taken before faults.
     pub backup: Option<Record>,
     net: Net,
@@ -96,11 +103,13 @@ pub struct World {
     conns: u64,
     writes: u64,
     tickets: u64,
-    stopping: BTreeMap<u64, NodeId>,
+    stopping: BTreeMap<u64, Stop>,
     requiring: BTreeMap<(NodeId, VolumeId), (CommandId, u32)>,
     driver_modes: BTreeMap<(NodeId, VolumeId), DriverMode>,
     device_modes: BTreeMap<(NodeId, u8), DeviceMode>,
     person: bool,
+    /// Messages from and to these nodes outlive their connections, and may come twice.
+    ghosts: NodeSet,
     /// Nodes that a careless person confirms off whenever somebody asks.
     careless: NodeSet,
 }
@@ -125,6 +134,7 @@ impl World {
             proofs: BTreeMap::new(),
             last_proof: BTreeMap::new(),
             refusals: BTreeSet::new(),
+            rules: rules::Rules::default(),
             answers: BTreeMap::new(),
             fences_started: 0,
             fence_hits: 0,
@@ -132,6 +142,7 @@ impl World {
             promotions: 0,
             steps: 0,
             backup: None,
+            healed_after: None,
             net: Net::default(),
             queue: Queue::default(),
             rng,
@@ -143,6 +154,7 @@ impl World {
             driver_modes: BTreeMap::new(),
             device_modes: BTreeMap::new(),
             person: false,
+            ghosts: NodeSet::EMPTY,
             careless: NodeSet::EMPTY,
             setup,
         };
@@ -190,6 +202,9 @@ impl World {
         match event {
             Ev::Booted { node, boot_no } => self.booted(node, boot_no),
             Ev::Die { node, boot_no, power_off } => self.die(node, boot_no, power_off),
+            Ev::LatePet { node, boot_no } => self.late_pet(node, boot_no),
+            Ev::DaemonEnds { node, run } => self.daemon_ends(node, run),
+            Ev::Ghost { stream, to_high, msg } => self.ghost_arrives(stream, to_high, msg),
             Ev::Watchdog { node, boot_no } => self.watchdog_due(node, boot_no),
             Ev::StartDaemon { node, boot_no } => self.start_daemon(node, boot_no),
             Ev::Timer { node, run } => self.timer_due(node, run),
@@ -257,6 +272,9 @@ fn new_machine(setup: &Setup, id: NodeId, rng: &mut Rng) -> Machine {
         drivers: BTreeMap::new(),
         waiting: Vec::new(),
         feeds_off: Vec::new(),
+        left_running: false,
+        resets_hang: 0,
+        reset_due: false,
         daemon_hindered_at: Time(0),
     }
 }

@@ -82,7 +82,9 @@ impl Replica {
             return self.refuse(from, epoch);
         }
         self.max_epoch = epoch;
-        let mut sends = self.cut_upstream();
+        // The same primary may offer again: to be told of a refusal, it would take that for the new offer's answer.
+        let again = self.upstream.as_ref().is_some_and(|up| (up.node, up.epoch) == (from, epoch));
+        let mut sends = if again { Sends::new() } else { self.cut_upstream() };
         self.upstream = Some(Source { node: from, epoch, generation, len, streaming: false });
         sends.push((from, ReplMsg::Attached { epoch, log: self.log.clone() }));
         sends

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Setup {
     /// The timings.
     pub profile: Profile,
+    /// Timings that no profile has, instead of the profile's.
+    pub timing: Option<Params>,
     /// The machines, node 1 first.
     pub machines: Vec<MachineSetup>,
     /// The volumes, volume 1 first.
@@ -71,6 +73,7 @@ impl Setup {
         let volume = VolumeSetup { members, loss_action: LossAction::Fastboot, barrier_suffices: false };
         Self {
             profile: Profile::Fast,
+            timing: None,
             machines: vec![machine; usize::from(nodes)],
             volumes: vec![volume],
             paths: 2,
@@ -84,7 +87,7 @@ impl Setup {
     /// The timings.
     #[must_use]
     pub fn params(&self) -> Params {
-        self.profile.params()
+        self.timing.unwrap_or_else(|| self.profile.params())
     }
 
     /// Every node.

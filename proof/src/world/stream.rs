@@ -9,8 +9,19 @@ use super::event::{Ev, Msg};
 use super::machine::Power;
 use super::net::{Lane, Place, WITNESS, place};
 use picket_core::ids::{NodeId, SessionId};
+use picket_core::message::{Reply, Request};
 use picket_core::{node, witness};
 use std::collections::{BTreeMap, VecDeque};
+
+/// Of the messages of a haunted stream so many are delivered once more, per mille. One that is repeated within its
+/// own session ends it, so that more of them would only keep the witness away.
+const REPEATED: u64 = 30;
+
+/// The same for registrations, which are rare.
+const REGISTRATIONS_REPEATED: u64 = 500;
+
+/// A ghost arrives within this: longer than a machine takes to boot.
+const GHOSTS_WITHIN: u64 = 8000 * MS;
 
 /// One connection, never used again.
 pub type ConnId = u64;
@@ -72,6 +83,17 @@ impl StreamId {
     }
 }
 
+/// How often a message of a haunted stream is repeated, per mille. What replicas say is bound to one connection, and
+/// so is the greeting of a session.
+fn repeated(msg: &Msg) -> u64 {
+    match msg {
+        Msg::ToWitness(message) if matches!(message.body, Request::Register(_)) => REGISTRATIONS_REPEATED,
+        Msg::FromWitness(message) if matches!(message.body, Reply::Challenge { .. }) => 0,
+        Msg::ToWitness(_) | Msg::FromWitness(_) | Msg::Peer(_) => REPEATED,
+        Msg::Repl(..) | Msg::Close => 0,
+    }
+}
+
 impl World {
     fn process(&self, lane: Lane, end: Place) -> Process {
         if end == WITNESS {
@@ -123,12 +145,16 @@ impl World {
             !self.net.is_cut(id.lane, id.other(to), to) && self.process(id.lane, to) == Process::Runs;
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if stream.ends[usize::from(to_high)] != Some(conn) {
+            self.becomes_ghost(id, to_high, msg);
             return;
         }
         let stash = &mut stream.stash[usize::from(to_high)];
         if !passes || !stash.is_empty() {
             stash.push_back((conn, msg));
             return;
+        }
+        if self.haunts(id) && self.rng.permille(repeated(&msg)) {
+            self.becomes_ghost(id, to_high, msg.clone());
         }
         self.arrive(id, conn, to, msg);
     }
@@ -140,13 +166,38 @@ impl World {
                 let input = witness::Input::Message { node: NodeId(from), message: *message };
                 self.witness_input(input);
             }
-            Msg::FromWitness(message) => self.daemon_input(NodeId(to), node::Input::Witness(*message)),
+            Msg::FromWitness(message) => {
+                self.note_refusal(NodeId(to), &message);
+                self.daemon_input(NodeId(to), node::Input::Witness(*message));
+            }
             Msg::Peer(message) => {
                 let input = node::Input::Peer { from: NodeId(from), message: *message };
                 self.daemon_input(NodeId(to), input);
             }
             Msg::Repl(volume, message) => self.repl_arrives(NodeId(to), NodeId(from), volume, *message),
             Msg::Close => self.broken(id, conn, to == id.high),
+        }
+    }
+
+    /// Whether messages outlive the connections of this stream.
+    fn haunts(&self, id: StreamId) -> bool {
+        let touches = |end: Place| end != WITNESS && self.ghosts.contains(NodeId(end));
+        touches(id.low) || touches(id.high)
+    }
+
+    /// A message that its connection does not deliver arrives later, if the stream is haunted.
+    fn becomes_ghost(&mut self, id: StreamId, to_high: bool, msg: Msg) {
+        if repeated(&msg) > 0 && self.haunts(id) {
+            let at = self.now + self.rng.range(0, GHOSTS_WITHIN);
+            self.put(at, Ev::Ghost { stream: id, to_high, msg });
+        }
+    }
+
+    pub(super) fn ghost_arrives(&mut self, id: StreamId, to_high: bool, msg: Msg) {
+        let to = id.end(to_high);
+        if self.process(id.lane, to) == Process::Runs && !self.net.is_cut(id.lane, id.other(to), to) {
+            self.log.line(self.now, "****", || format!("a ghost from {} to {to}", id.other(to)));
+            self.arrive(id, ConnId::MAX, to, msg);
         }
     }
 
@@ -228,9 +279,10 @@ impl World {
             return;
         }
         stream.ends[usize::from(high)] = None;
-        stream.stash[usize::from(high)].clear();
         stream.obstructed_since = None;
+        let undelivered = std::mem::take(&mut stream.stash[usize::from(high)]);
         let session = if end == WITNESS { stream.session.take() } else { None };
+        undelivered.into_iter().for_each(|(_, msg)| self.becomes_ghost(id, high, msg));
         if let Some(session) = session {
             self.witness_input(witness::Input::Disconnected { session });
         } else if id.lane == Lane::Witness && end != WITNESS {
@@ -246,11 +298,12 @@ impl World {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let high = end == id.high;
         if stream.ends[usize::from(high)].take().is_some() {
-            stream.stash[usize::from(high)].clear();
             stream.obstructed_since = None;
             if end == WITNESS {
                 stream.session = None;
             }
+            let undelivered = std::mem::take(&mut stream.stash[usize::from(high)]);
+            undelivered.into_iter().for_each(|(_, msg)| self.becomes_ghost(id, high, msg));
         }
         self.reconsider(id);
     }
@@ -294,9 +347,12 @@ impl World {
         let old = if id.low == WITNESS { stream.session.take() } else { None };
         stream.ends = [Some(conn); 2];
         // What an end had not taken yet belongs to the former connection.
-        stream.stash = Default::default();
+        let undelivered = std::mem::take(&mut stream.stash);
         stream.obstructed_since = None;
         stream.newest = [stream.newest[0].max(now), stream.newest[1].max(now)];
+        for (stash, to_high) in undelivered.into_iter().zip([false, true]) {
+            stash.into_iter().for_each(|(_, msg)| self.becomes_ghost(id, to_high, msg));
+        }
         if let Some(session) = old {
             let at = now + self.rng.range(0, 1000 * MS);
             let input = Box::new(witness::Input::Disconnected { session });

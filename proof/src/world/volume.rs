@@ -23,6 +23,8 @@ pub enum DriverMode {
     Fails,
     /// It answers nothing, and does them when this is over.
     Hangs,
+    /// It says nothing of what the replica is.
+    Blind,
 }
 
 /// The driver of a volume in one daemon.
@@ -50,8 +52,11 @@ impl World {
     }
 
     /// Tells the daemon what the replica is, if that changed.
-    fn report(&mut self, node: NodeId, volume: VolumeId) {
+    pub(super) fn report(&mut self, node: NodeId, volume: VolumeId) {
         let now = self.now;
+        if self.driver_mode(node, volume) == DriverMode::Blind {
+            return;
+        }
         let latency = self.rng.range(MS / 10, MS);
         let machine = self.machine_mut(node);
         let Some(run) = machine.daemon.as_ref().map(|daemon| daemon.run) else { return };

@@ -18,6 +18,12 @@ pub struct Watchdog {
     /// What happened up to then is worked out.
     known_until: Instant,
     armed: bool,
+    /// The thread's newest look at the clock, when it was stopped right after one, allowed the pet.
+    looked: bool,
+    /// It saw that it is late: it pets no more and ends the machine, as soon as it runs.
+    late: bool,
+    /// The daemon closed it and is about to end: it does not open it again.
+    closed: bool,
 }
 
 impl Watchdog {
@@ -25,14 +31,24 @@ impl Watchdog {
     #[must_use]
     pub const fn new(timing: Timing) -> Self {
         let boot = Instant::BOOT;
-        Self { timing, thread: None, published: boot, last_pet: boot, known_until: boot, armed: false }
+        Self {
+            timing,
+            thread: None,
+            published: boot,
+            last_pet: boot,
+            known_until: boot,
+            armed: false,
+            looked: false,
+            late: false,
+            closed: false,
+        }
     }
 
     /// Works out what the thread has petted until now.
     pub fn account(&mut self, now: Instant) {
         let since = self.known_until;
         self.known_until = now;
-        let Some(start) = self.thread else { return };
+        let Some(start) = self.thread.filter(|_| !self.late) else { return };
         let end = now.min(self.published);
         let period = nanos(self.timing.pet).max(1);
         let turns = nanos(end.since(start)) / period;
@@ -47,11 +63,12 @@ impl Watchdog {
     pub fn publish(&mut self, now: Instant, until: Instant) -> bool {
         self.account(now);
         self.published = until;
-        let opens = self.thread.is_none() && now <= until;
+        let opens = self.thread.is_none() && !self.closed && now <= until;
         if opens {
             self.armed = true;
             self.thread = Some(now);
             self.last_pet = now;
+            self.late = false;
         }
         opens
     }
@@ -59,17 +76,25 @@ impl Watchdog {
     /// The thread does not run any more: its process ended or is stalled.
     pub fn thread_stops(&mut self, now: Instant) {
         self.account(now);
+        self.looked = self.thread.is_some() && now <= self.published;
         self.thread = None;
     }
 
-    /// The thread runs again after a stall. With `torn` it had compared the clock before the stall and pets now.
-    /// Returns whether it then sees that it is late, and resets the machine.
+    /// The thread runs again after a stall. With `torn` it had compared the clock before the stall and, if that
+    /// allowed it, pets now. Returns whether it then sees that it is late, and resets the machine.
     pub fn thread_goes_on(&mut self, now: Instant, torn: bool) -> bool {
-        self.thread = Some(now);
         self.known_until = now;
-        if torn {
+        if !self.armed {
+            return false;
+        }
+        self.thread = Some(now);
+        if self.late {
+            return false;
+        }
+        if torn && self.looked {
             self.last_pet = now;
-            return now > self.published + self.timing.effective;
+            self.late = now > self.published + self.timing.effective;
+            return self.late;
         }
         if now <= self.published {
             self.last_pet = now;
@@ -81,12 +106,24 @@ impl Watchdog {
     pub fn close(&mut self) {
         self.armed = false;
         self.thread = None;
+        self.closed = true;
+    }
+
+    /// A daemon starts, and may open it.
+    pub const fn daemon_starts(&mut self) {
+        self.closed = false;
     }
 
     /// When it kills, as far as is known now.
     #[must_use]
     pub fn kills_at(&self) -> Option<Instant> {
         self.armed.then(|| self.last_pet + self.timing.effective)
+    }
+
+    /// Whether the thread saw that it was late.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        self.late
     }
 
     /// Whether the thread had stopped petting on purpose: the bound has passed.

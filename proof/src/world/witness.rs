@@ -6,6 +6,7 @@ use super::daemon::clip;
 use super::disk::File;
 use super::event::{Ev, Msg, RunNo};
 use super::net::{Lane, WITNESS, place};
+use super::oracle::Spoken;
 use super::stream::StreamId;
 use picket_core::ids::{NodeId, Nonce, SessionId, StoreId};
 use picket_core::message::Reply;
@@ -75,10 +76,16 @@ impl World {
         host.disk.set_failing(false);
         let local = host.clock.read(now);
         let record = host.disk.read().cloned();
+        let restart = record.is_some();
         host.witness = Some(Witness::new(config, record, host.store, local));
         host.timer_at = None;
         host.busy_until = None;
         self.log.line(now, "wit", || "starts".into());
+        self.log.tell(now, || "the witness starts".into());
+        self.witness_begins();
+        if restart {
+            self.rules.hit(super::rules::RESTART);
+        }
         self.witness_streams();
         self.witness_input(Input::Tick);
     }
@@ -94,6 +101,7 @@ impl World {
         host.disk.crash(&mut rng);
         host.waiting.clear();
         self.log.line(self.now, "wit", || format!("ends: {why}"));
+        self.log.tell(self.now, || format!("the witness ends: {why}"));
         self.process_ended(WITNESS, false);
     }
 
@@ -151,6 +159,7 @@ impl World {
         let host = &mut self.witness;
         let local = host.clock.read(now);
         let Some(witness) = host.witness.as_mut() else { return };
+        let spoken = Spoken::of(&input);
         let connected = if let Input::Connected { node } = input { Some(node) } else { None };
         let ready = witness.step(local, input, fresh);
         let Ok(released) = commit(&mut host.disk, vec![((), ready)]) else {
@@ -160,6 +169,7 @@ impl World {
             return;
         };
         let effects: Vec<Effect> = released.into_iter().flat_map(|(_, effects)| effects).collect();
+        self.check_step(&spoken);
         if let Some(node) = connected {
             self.note_session(node, &effects);
         }

@@ -1,0 +1,102 @@
+//! Boots and their order, daemons that stop and start, and persons who override.
+
+use super::{Aim, Draft, N1, N2, V1, alone, fenced};
+use crate::world::clock::SECOND;
+use crate::world::fault::Fault;
+use crate::world::setup::Setup;
+use crate::world::volume::DriverMode;
+use picket_core::ids::NodeSet;
+
+/// All of them are over by then.
+const END: u64 = 15 * SECOND;
+
+pub(super) const AIMS: &[Aim] = &[
+    Aim { name: "an old registration", finds: &[24], seeds: 200, cluster: powered, make: old_registration },
+    Aim {
+        name: "an override that knows less than the witness",
+        finds: &[41],
+        seeds: 20,
+        cluster: two,
+        make: overridden,
+    },
+    Aim {
+        name: "a daemon that stops while nobody can take over",
+        finds: &[45],
+        seeds: 40,
+        cluster: two,
+        make: stops,
+    },
+    Aim {
+        name: "left running, and killed after its start",
+        finds: &[46],
+        seeds: 40,
+        cluster: two,
+        make: left_running,
+    },
+    Aim {
+        name: "a driver that takes its time, and an empty witness",
+        finds: &[47],
+        seeds: 60,
+        cluster: two,
+        make: blind,
+    },
+];
+
+fn two() -> Setup {
+    alone(2)
+}
+
+fn powered() -> Setup {
+    fenced(2)
+}
+
+/// A registration comes once more, after the machine has booted again.
+fn old_registration(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let back = at + draft.ms(50, 300);
+    let dies = back + draft.ms(300, 900);
+    draft.put(0, END, Fault::Ghosts(N1));
+    draft.put(at, back, Fault::DaemonKill(N1));
+    draft.put(dies, dies, Fault::Crash(N1));
+}
+
+/// The witness grants the volume to a newer boot of its holder, while a person takes that one for dead.
+fn overridden(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let dies = at + draft.ms(500, 1500);
+    let done = dies + draft.ms(10_000, 14_000);
+    draft.isolate(at, 2 * END, N2);
+    draft.put(dies, dies, Fault::Crash(N1));
+    let dead = NodeSet::only(N1);
+    draft.put(done, done, Fault::Override { node: N2, volume: V1, dead, seconds: 3600 });
+}
+
+fn stops(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let stop = at + draft.ms(450, 700);
+    let back = stop + draft.ms(100, 900);
+    draft.put(at, back, Fault::DaemonKill(N2));
+    draft.put(stop, END, Fault::DaemonStop(N1));
+}
+
+/// The daemon that takes over what was left running is killed before its lease is renewed.
+fn left_running(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let back = at + draft.ms(500, 1500);
+    let killed = back + draft.ms(1, 60);
+    let again = killed + draft.ms(50, 300);
+    draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 5 });
+    draft.put(killed, again, Fault::DaemonKill(N1));
+}
+
+/// The holder's daemon has just started and has not read its volume, when a new witness asks what there is.
+fn blind(draft: &mut Draft<'_>) {
+    let at = draft.ms(200, 700);
+    let before = draft.ms(0, 200);
+    let back = at + draft.ms(50, 200);
+    let witness = at + draft.ms(0, 200);
+    let sees = back + draft.ms(300, 900);
+    draft.put(at, back, Fault::DaemonKill(N1));
+    draft.driver(at, sees, N1, V1, DriverMode::Blind);
+    draft.put(at - before, witness, Fault::WitnessReplaced { backup: false });
+}

@@ -1,0 +1,143 @@
+//! Who serves a volume, and who may.
+
+use super::super::World;
+use super::super::clock::nanos;
+use super::super::machine::{Machine, Power};
+use super::super::replica::Replica;
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::message::{FromWitness, Reply};
+use picket_core::node::Phase;
+use picket_core::params::with_drift;
+
+impl World {
+    /// Whether a node could acknowledge a write to the volume now.
+    #[must_use]
+    pub fn can_acknowledge(&self, node: NodeId, volume: VolumeId) -> bool {
+        let machine = self.machine(node);
+        let Some(replica) = machine.replicas.get(&volume).filter(|r| machine.runs() && r.is_writable())
+        else {
+            return false;
+        };
+        if !self.leans_on_barrier(volume) {
+            return true;
+        }
+        // The configuration leans on the barrier: what counts is whether the required replicas would take it.
+        replica.required().iter().all(|peer| {
+            let follows =
+                self.machine(peer).replicas.get(&volume).and_then(super::super::replica::Replica::follows);
+            follows == replica.primary().map(|epoch| (node, epoch))
+        })
+    }
+
+    /// A lease proof may count although the holder can be paused unseen: it may serve until its first wake-up.
+    pub(super) fn leans_on_barrier(&self, volume: VolumeId) -> bool {
+        self.setup.volumes[usize::from(volume.0) - 1].barrier_suffices
+    }
+
+    /// Looks at everything that is a matter of who serves the volume.
+    pub(in super::super) fn check_exclusive(&mut self, volume: VolumeId) {
+        if self.oracle.overridden {
+            return;
+        }
+        self.check_writers(volume);
+        self.check_active(volume);
+    }
+
+    /// Never two nodes able to acknowledge a write to the same volume.
+    fn check_writers(&mut self, volume: VolumeId) {
+        let able: NodeSet =
+            self.machines.iter().map(|m| m.id).filter(|node| self.can_acknowledge(*node, volume)).collect();
+        if able.len() > 1 {
+            self.violated("exclusive", format!("nodes {able} can acknowledge writes to volume {volume}"));
+        }
+    }
+
+    /// Never two nodes that have the same volume in service, even if the barrier would hold their writes back.
+    fn check_active(&mut self, volume: VolumeId) {
+        if self.leans_on_barrier(volume) {
+            return;
+        }
+        let open = |machine: &&Machine| machine.runs() && machine.is_open(volume);
+        let active: NodeSet = self.machines.iter().filter(open).map(|machine| machine.id).collect();
+        if active.len() > 1 {
+            self.violated("active", format!("volume {volume} is in service on nodes {active}"));
+        }
+    }
+
+    /// A node was told that the renewal of a grant is refused.
+    pub(in super::super) fn note_refusal(&mut self, node: NodeId, message: &FromWitness) {
+        let Reply::Renewed { refused, .. } = &message.body else { return };
+        let until = self.now + nanos(with_drift(with_drift(self.setup.params().lease)));
+        for (volume, _) in refused {
+            let Some(epoch) = self.machine(node).replicas.get(volume).and_then(Replica::primary) else {
+                continue;
+            };
+            let known = self.oracle.refused.entry((node, *volume)).or_insert((epoch, until));
+            if known.0 != epoch {
+                *known = (epoch, until);
+            }
+        }
+    }
+
+    /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
+    /// have the volume.
+    pub fn check_refused(&mut self) {
+        let mut found = None;
+        for ((node, volume), (epoch, until)) in &self.oracle.refused {
+            let machine = self.machine(*node);
+            let open = machine.runs() && machine.is_open(*volume) && self.now > *until;
+            let same = machine.replicas.get(volume).and_then(Replica::primary) == Some(*epoch);
+            let record = self.witness.disk.read().and_then(|record| record.volumes.get(volume));
+            let alone = record.is_some_and(|register| register.isr == NodeSet::only(*node));
+            if open && same && !alone && machine.daemon_runs() {
+                found = Some((*node, *volume));
+            }
+        }
+        if let Some((node, volume)) = found.filter(|_| !self.oracle.overridden) {
+            let text = format!("node {node} serves volume {volume} a lease after its renewal was refused");
+            self.violated("refused-final", text);
+        }
+    }
+
+    /// When a volume is granted, nobody else has a lease on it by its own clock, or takes itself for solo.
+    pub(super) fn check_authority(&mut self, volume: VolumeId, granted_to: NodeId) {
+        if self.oracle.overridden || self.leans_on_barrier(volume) {
+            return;
+        }
+        let others = self.machines.iter().map(|machine| machine.id).filter(|node| *node != granted_to);
+        let found = others.into_iter().find_map(|node| Some((node, self.authority(node, volume)?)));
+        if let Some((node, why)) = found {
+            let text = format!("volume {volume} is granted to node {granted_to} while node {node} {why}");
+            self.violated("authority", text);
+        }
+    }
+
+    /// Why a node may serve the volume by its own records, if it may.
+    fn authority(&self, node: NodeId, volume: VolumeId) -> Option<String> {
+        let machine = self.machine(node);
+        if machine.power != Power::On {
+            return None;
+        }
+        let local = machine.now(self.now);
+        let status = machine.node().and_then(|core| core.volume_status(local, volume));
+        let Some(status) = status.filter(|status| status.phase != Phase::Unread) else {
+            // No daemon, or one that has not read it: the volume goes on as the former one left it.
+            let held = machine.store.run.as_ref().and_then(|run| run.held.get(&volume))?;
+            let left = held.lease_until.since(local);
+            let runs = machine.is_open(volume) && !left.is_zero();
+            return runs.then(|| format!("has a lease for another {} ms, and no daemon", left.as_millis()));
+        };
+        if status.solo {
+            return Some("takes itself for the only one in sync".into());
+        }
+        let left = status.lease_left.filter(|left| !left.is_zero())?;
+        Some(format!("has a lease for another {} ms", left.as_millis()))
+    }
+}
+
+impl Machine {
+    /// Whether the volume takes reads and writes here, as far as the machine itself is concerned.
+    pub(super) fn is_open(&self, volume: VolumeId) -> bool {
+        self.replicas.get(&volume).is_some_and(|replica| replica.primary().is_some() && !replica.is_frozen())
+    }
+}

@@ -1,0 +1,138 @@
+//! Permits and the agents that work under them.
+
+use super::super::World;
+use super::super::clock::{SECOND, nanos};
+use super::super::event::Order;
+use super::AtWork;
+use picket_core::ids::{NodeId, NodeSet, PermitId};
+use picket_core::message::{FenceReason, Holder};
+use picket_core::topology::PowerAction;
+use picket_core::witness::{PermitRecord, Record};
+
+impl World {
+    /// A permit was issued in the step that made this record. It goes to a node that has an in-sync replica of what
+    /// the target holds; for silence only when the target has nothing alone, and the witness has run long enough.
+    pub(super) fn check_permit(&mut self, record: &Record, target: NodeId, permit: PermitRecord) {
+        self.permits += 1;
+        let fencer = permit.fencer;
+        // What an earlier boot held is no service that could end.
+        let holder = Holder { node: target, boot: permit.target_boot };
+        let held = || record.volumes.values().filter(|register| register.holder == Some(holder));
+        let stake = held().any(|register| register.isr.contains(fencer));
+        let solo = held().any(|register| register.isr == NodeSet::only(target));
+        let failed = record.nodes.get(&target).is_some_and(|known| known.failed.is_some());
+        let silent = permit.reason != FenceReason::Operator && !failed;
+        let up = self.witness.clock.read(self.now).since(self.oracle.witness_started);
+        if !stake {
+            self.violated("permit-stake", format!("node {fencer} may fence node {target} for nothing"));
+        } else if solo && silent {
+            let text = format!("node {fencer} may fence node {target}, which has some data alone");
+            self.violated("permit-solo", text);
+        } else if silent && up < self.setup.params().lease_and_guard() {
+            let text = format!(
+                "node {fencer} may fence node {target} {} ms after the witness's start",
+                up.as_millis()
+            );
+            self.violated("permit-early", text);
+        }
+    }
+
+    /// An agent is started only under a live permit, no two nodes work on one target, and nobody breaks a promise.
+    pub(in super::super) fn check_agent_start(&mut self, node: NodeId, order: Order) {
+        if order.action == PowerAction::On {
+            return;
+        }
+        let target = order.target;
+        let other = self.oracle.agents.keys().find(|(of, by)| *of == target && *by != node).map(|key| key.1);
+        if let Some(other) = other.filter(|other| !self.is_orphan(target, *other)) {
+            let text = format!("agents of nodes {other} and {node} work on node {target}");
+            self.violated("one-fence", text);
+        }
+        let now = self.now;
+        let machine = self.machine(node);
+        let Some(core) = machine.node() else { return };
+        let status = core.status(machine.now(now));
+        let permit = status.fences.iter().find(|f| f.target == target).and_then(|f| f.permit);
+        let boot =
+            self.live_permit(target).filter(|live| Some(live.id) == permit).map(|live| live.target_boot);
+        self.oracle.agents.insert((target, node), AtWork { order: order.id, permit, boot });
+        if !self.has_permit(target, node, permit) {
+            let text = format!("node {node} starts an agent against node {target} without a live permit");
+            self.violated("fence-permit", text);
+        }
+        self.check_promise(node, target);
+    }
+
+    /// Who promised a holder not to take its volume does not switch it off either.
+    fn check_promise(&mut self, node: NodeId, target: NodeId) {
+        let machine = self.machine(node);
+        let local = machine.now(self.now);
+        let Some(core) = machine.node() else { return };
+        let promised = |promise: &picket_core::node::Promise| promise.to == target && local < promise.until;
+        if core.status(local).promises.iter().any(promised) {
+            self.violated(
+                "promise-kept",
+                format!("node {node} fences node {target}, to which it gave a promise"),
+            );
+        }
+    }
+
+    pub(in super::super) fn agent_over(&mut self, node: NodeId, order: Order) {
+        let key = (order.target, node);
+        if self.oracle.agents.get(&key).is_some_and(|at_work| at_work.order == order.id) {
+            self.oracle.agents.remove(&key);
+        }
+    }
+
+    fn live_permit(&self, target: NodeId) -> Option<PermitRecord> {
+        let live = |record: &Record| record.nodes.get(&target).and_then(|known| known.permit);
+        self.witness.disk.read().and_then(live)
+    }
+
+    fn has_permit(&self, target: NodeId, fencer: NodeId, permit: Option<PermitId>) -> bool {
+        if self.is_orphan(target, fencer) {
+            return true;
+        }
+        let live = self.live_permit(target);
+        live.is_some_and(|live| live.fencer == fencer && permit.is_none_or(|id| id == live.id))
+    }
+
+    /// The witness's store is about to be gone, and its live permits with it.
+    pub(in super::super) fn orphan_permits(&mut self) {
+        let Some(record) = self.witness.disk.read() else { return };
+        let ends = |lives| self.now + nanos(lives) + SECOND;
+        let live = record.nodes.iter().filter_map(|(target, known)| {
+            known.permit.map(|live| ((*target, live.fencer), ends(live.lives)))
+        });
+        let orphans: Vec<_> = live.collect();
+        self.oracle.orphans.extend(orphans);
+    }
+
+    fn is_orphan(&self, target: NodeId, fencer: NodeId) -> bool {
+        self.oracle.orphans.get(&(target, fencer)).is_some_and(|until| self.now < *until)
+    }
+
+    fn is_serving(&self, node: NodeId) -> bool {
+        self.machine(node).replicas.keys().any(|volume| self.can_acknowledge(node, *volume))
+    }
+
+    /// A power-off under a permit: the permit lives, no promise was given meanwhile, and a later boot than the
+    /// permit's has nothing in service.
+    pub(in super::super) fn check_fence_hits(&mut self, fencer: NodeId, target: NodeId, order: Order) {
+        let at_work = self.oracle.agents.get(&(target, fencer)).filter(|run| run.order == order.id).copied();
+        let permit = at_work.and_then(|run| run.permit);
+        if self.oracle.overridden || self.is_orphan(target, fencer) {
+            return;
+        }
+        if !self.has_permit(target, fencer, permit) {
+            let text = format!("an agent of node {fencer} hits node {target} without a live permit");
+            self.violated("fence-permit", text);
+        }
+        let later = at_work.and_then(|run| run.boot).is_some_and(|boot| boot != self.machine(target).boot);
+        if later && self.is_serving(target) {
+            let text = format!("an agent of node {fencer} ends the service of a later boot of node {target}");
+            self.violated("later-boot", text);
+        }
+        self.check_promise(fencer, target);
+    }
+}

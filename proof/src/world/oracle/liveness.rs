@@ -1,0 +1,104 @@
+//! What must be served, and by how many, after everything was healed.
+
+use super::super::World;
+use super::super::machine::Power;
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
+
+impl World {
+    /// The volumes that nobody serves, although a machine runs that has all of the data.
+    #[must_use]
+    pub fn unserved(&self) -> Vec<VolumeId> {
+        self.setup
+            .volumes()
+            .map(|(volume, _)| volume)
+            .filter(|volume| !self.machines.iter().any(|m| self.can_acknowledge(m.id, *volume)))
+            .filter(|volume| self.machines.iter().any(|m| self.is_healthy(m.id, *volume)))
+            .collect()
+    }
+
+    /// Whether a node is in the recorded in-sync set and has the data that it must have for that. A disk that
+    /// was swapped under the only in-sync replica leaves nobody.
+    fn is_healthy(&self, node: NodeId, volume: VolumeId) -> bool {
+        let Some(register) = self.witness.disk.read().and_then(|record| record.volumes.get(&volume)) else {
+            return true;
+        };
+        let Some(replica) = self.machine(node).replicas.get(&volume) else { return false };
+        let descends = replica.generation.descends_from(register.generation);
+        let unknown = register.isr.is_empty();
+        unknown || register.isr.contains(node) && replica.complete && descends
+    }
+
+    /// The replicas of served volumes that are not in the in-sync set, although their machines run. Data that
+    /// diverged waits for a person.
+    #[must_use]
+    pub fn not_redundant(&self) -> Vec<(VolumeId, NodeSet)> {
+        let Some(record) = self.witness.disk.read() else { return Vec::new() };
+        let missing = |volume: VolumeId, members: NodeSet| {
+            let isr = record.volumes.get(&volume).map(|register| register.isr).unwrap_or_default();
+            let able = |node: &NodeId| {
+                let machine = self.machine(*node);
+                let replica = machine.replicas.get(&volume);
+                machine.power == Power::On && replica.is_some_and(|replica| !replica.is_diverged())
+            };
+            members.minus(isr).iter().filter(able).collect::<NodeSet>()
+        };
+        let served = |volume: &VolumeId| self.machines.iter().any(|m| self.can_acknowledge(m.id, *volume));
+        self.setup
+            .volumes()
+            .filter(|(volume, _)| served(volume))
+            .map(|(volume, setup)| (volume, missing(volume, setup.members)))
+            .filter(|(_, missing)| !missing.is_empty())
+            .collect()
+    }
+
+    /// Every volume is served.
+    pub fn expect_served(&mut self, after: &str) {
+        if self.oracle.violation.is_some() || self.oracle.overridden {
+            return;
+        }
+        let unserved = self.unserved();
+        if !unserved.is_empty() {
+            let text = format!("after {after} nobody serves {}{}", names(&unserved), self.why_not(&unserved));
+            self.violated("served", text);
+        }
+    }
+
+    /// Every replica is in its in-sync set.
+    pub fn expect_redundant(&mut self, after: &str) {
+        if self.oracle.violation.is_some() || self.oracle.overridden {
+            return;
+        }
+        if let Some((volume, missing)) = self.not_redundant().first().copied() {
+            let why = self.why_not(&[volume]);
+            let text = format!("after {after} nodes {missing} are not in sync on volume {volume}{why}");
+            self.violated("redundant", text);
+        }
+    }
+
+    /// What every node says about some volumes, for people.
+    fn why_not(&self, volumes: &[VolumeId]) -> String {
+        let mut text = String::new();
+        for machine in &self.machines {
+            let Some(core) = machine.node() else { continue };
+            let status = core.status(machine.now(self.now));
+            for volume in status.volumes.iter().filter(|volume| volumes.contains(&volume.volume)) {
+                text.push_str(&format!(
+                    "\n    node {} volume {}: {:?}, why not {:?}, waiting {:?}, isr {:?}, lost {:?}",
+                    machine.id,
+                    volume.volume,
+                    volume.phase,
+                    volume.why_not,
+                    volume.waiting,
+                    volume.register.as_ref().map(|register| (register.isr, register.holder)),
+                    volume.report.as_ref().map(|report| (report.role, report.complete, report.lost)),
+                ));
+            }
+        }
+        text
+    }
+}
+
+fn names(volumes: &[VolumeId]) -> String {
+    let words: Vec<String> = volumes.iter().map(|volume| format!("volume {volume}")).collect();
+    words.join(" and ")
+}

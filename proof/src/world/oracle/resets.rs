@@ -1,0 +1,43 @@
+//! Machines that end themselves: only for what is active on them, and never a solo volume for another one.
+
+use super::super::World;
+use super::super::clock::{SECOND, nanos};
+use picket_core::ids::NodeId;
+use picket_core::node::{self, ResetReason, Role};
+
+impl World {
+    /// A node that is solo or verified inactive on everything is never reset by its own watchdog.
+    pub(in super::super) fn check_watchdog_kill(&mut self, node: NodeId) {
+        let params = self.setup.params();
+        let window = params.watchdog.map_or(0, |w| nanos(w.effective)) + self.progress_bound() + SECOND / 2;
+        let machine = self.machine(node);
+        let hindered = self.now.since(machine.daemon_hindered_at) < window || !machine.daemon_runs();
+        let Some(core) = machine.node().filter(|_| !hindered && !machine.reset_due) else { return };
+        let local = machine.now(self.now);
+        let free = |volume: &node::VolumeStatus| {
+            volume.solo || volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary)
+        };
+        if core.status(local).volumes.iter().all(free) {
+            let until = core.pet_until(local);
+            let text = format!("node {node}: its watchdog kills it, petting allowed until {until:?}");
+            self.violated("innocent-reset", text);
+        }
+    }
+
+    /// The same for resets that the daemon orders, and a volume that is solo is not killed for another.
+    pub(in super::super) fn check_reset(&mut self, node: NodeId, reason: &ResetReason) {
+        let machine = self.machine(node);
+        let Some(core) = machine.node() else { return };
+        let status = core.status(machine.now(self.now));
+        let inactive = |volume: &node::VolumeStatus| {
+            volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary)
+        };
+        if status.volumes.iter().all(inactive) && !matches!(reason, ResetReason::StopFailed { .. }) {
+            self.violated("innocent-reset", format!("node {node} resets itself: {reason:?}"));
+        } else if matches!(reason, ResetReason::AuthorityLost { .. })
+            && status.volumes.iter().any(|volume| volume.solo)
+        {
+            self.violated("solo-killed", format!("node {node} resets itself: {reason:?}"));
+        }
+    }
+}
