@@ -308,3 +308,47 @@ fn a_controller_behind_the_controller_is_asked() {
     assert_eq!((other.code, other.out.as_str()), (Some(1), ""), "{}", other.err);
     left_clean(&server);
 }
+
+/// A program of others, which knows nothing of ours, as a peer of the controller that these tests rely
+/// on: what both agree on is the protocol. It is so that suite 17 is checked, which simulators lack.
+#[test]
+#[ignore = "needs ipmitool; ./tests/run devices runs it"]
+fn ipmitool_and_our_controller_understand_each_other() {
+    for (way, said) in [
+        ("-I lanplus -C 17", "IPMI 2.0, suite 17"),
+        ("-I lanplus -C 3", "IPMI 2.0, suite 3"),
+        ("-I lan -A MD5", "IPMI 1.5, MD5"),
+        ("-I lanplus -C 17 -k key", "IPMI 2.0, suite 17, with a key K_G"),
+    ] {
+        let kg = way.contains("-k").then(|| b"key".to_vec());
+        let server = Server::start(Config { kg, ..Config::default() });
+        for (words, expected, power) in [
+            ("chassis power status", "Chassis Power is on", true),
+            ("chassis power off", "Chassis Power Control: Down/Off", false),
+            ("chassis power status", "Chassis Power is off", false),
+        ] {
+            let login = format!("-H {} -p {} -U admin -P secret", server.address.ip(), server.address.port());
+            let line = format!("{way} {login} {words}");
+            let tool = Command::new("ipmitool").args(line.split(' ')).output().unwrap();
+            let out = String::from_utf8_lossy(&tool.stdout);
+            assert!(out.contains(expected), "{said}: {out} {}", String::from_utf8_lossy(&tool.stderr));
+            server.with(|bmc| assert_eq!(bmc.power, power, "{said}"));
+        }
+        left_clean(&server);
+        println!("ipmitool agrees: {said}");
+    }
+}
+
+/// The verdict and the sessions under a network that loses, doubles, delays and changes packets.
+#[test]
+fn a_bad_network_changes_no_verdict() {
+    let server = Server::start(Config { noise: Some(7), ..Config::default() });
+    for way in WAYS {
+        for _ in 0..6 {
+            let status = run(&server, &format!("action=status {way} login_timeout=8"));
+            assert_ne!(status.code, Some(2), "{way}: {}", status.err);
+            assert!(status.code == Some(0) || !status.err.is_empty(), "{way}");
+        }
+    }
+    server.with(|bmc| assert!(bmc.power));
+}

@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) sessions_max: usize,
     /// Takes any wish for a session, and answers with the algorithms of no protection at all.
     pub(crate) downgrades: bool,
+    /// On a socket: answers are lost, doubled, kept back, cut off and changed, from this seed on.
+    pub(crate) noise: Option<u64>,
     pub(crate) speaks_plus: bool,
     pub(crate) speaks_lan: bool,
     pub(crate) obeys: Obeys,
@@ -65,6 +67,7 @@ impl Default for Config {
             suites: vec![3, 17],
             sessions_max: 4,
             downgrades: false,
+            noise: None,
             speaks_plus: true,
             speaks_lan: true,
             obeys: Obeys::AtOnce,

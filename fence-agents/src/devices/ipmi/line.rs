@@ -5,8 +5,8 @@
 //! waits, and closes what is open.
 //!
 //! Contract: what was refused for good (wrong password, no such user, …) is not tried again by the
-//! same process: controllers lock accounts out. A suite is left for the next one only on the
-//! controller's own word that it does not have it, and only within what the user has listed.
+//! same process: controllers lock accounts out. A suite is left for the next one only when the
+//! controller itself says or shows that it does not have it, and only within what the user has listed.
 
 use super::chassis;
 use super::connection::{Connection, Stop};
@@ -179,7 +179,7 @@ impl Line {
         loop {
             let Some(login) = self.target.logins.get(held.way) else { return Err(Fault::NotOpen) };
             match Connection::open(address, login.clone(), &self.stop, by, ABANDON_WITHIN) {
-                Err(Fault::NoSuite(_)) if held.way + 1 < self.target.logins.len() => held.way += 1,
+                Err(Fault::NoSuite(_) | Fault::OtherSuite(_)) if held.way + 1 < self.target.logins.len() => held.way += 1,
                 done => return done,
             }
         }

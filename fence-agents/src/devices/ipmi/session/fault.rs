@@ -93,7 +93,8 @@ impl fmt::Display for Fault {
                  starting; try again, or reset it",
             ),
             Self::SilentInLogin => f.write_str(
-                "the controller fell silent during the login: a bad network, or it is starting; try again",
+                "the controller fell silent during the login: check username and privlvl (some refuse them without a \
+                 word); or a bad network, or it is starting",
             ),
             Self::SilentToPassword => f.write_str(
                 "no answer to the login, which is how IPMI 1.5 controllers refuse a password: check password",
@@ -107,7 +108,7 @@ impl fmt::Display for Fault {
             Self::OtherSuite(suite) => write!(
                 f,
                 "the controller answered with other algorithms than those of cipher suite {suite}: refused as a \
-                 downgrade; check what stands between it and here, or set another cipher"
+                 downgrade; if it has no such suite, allow one that it has with cipher (as 17,3)"
             ),
             Self::NoAuth(auth) => {
                 write!(f, "the controller offers no {auth} authentication: set another auth, or use lanplus")

@@ -53,6 +53,12 @@ fn outcome(login: Login, config: Config) -> (Event, Duration, Bmc) {
     s.start(now, UNTIL);
     let event = run(&mut s, &mut bmc, &mut now, |packet| vec![packet]);
     assert!(bmc.violations.is_empty(), "{:?}", bmc.violations);
+    // What the controller says is told at once; only silence has to be waited for.
+    if let Event::Failed(fault) = &event
+        && !matches!(fault, Fault::Silent | Fault::OnlyLan | Fault::SilentToPassword | Fault::Unauthenticated)
+    {
+        assert!(now < UNTIL, "{fault} was told only after {now:?}");
+    }
     (event, now, bmc)
 }
 
@@ -99,6 +105,10 @@ fn every_cause_has_its_name() {
         let dead = Config { dies_after: Some(0), ..Config::default() };
         let (event, took, _) = outcome(login(way), dead);
         assert_eq!((event, took), (Event::Failed(Fault::Silent), UNTIL));
+    }
+    for (way, number) in [(PLUS[0], 3), (PLUS[1], 17)] {
+        let liar = Config { downgrades: true, ..Config::default() };
+        assert_eq!(outcome(login(way), liar).0, Event::Failed(Fault::OtherSuite(number)));
     }
     for (way, suite, number) in [(PLUS[0], 17, 3), (PLUS[1], 3, 17)] {
         let config = Config { suites: vec![suite], ..Config::default() };
