@@ -179,7 +179,9 @@ impl Line {
         loop {
             let Some(login) = self.target.logins.get(held.way) else { return Err(Fault::NotOpen) };
             match Connection::open(address, login.clone(), &self.stop, by, ABANDON_WITHIN) {
-                Err(Fault::NoSuite(_) | Fault::OtherSuite(_)) if held.way + 1 < self.target.logins.len() => held.way += 1,
+                Err(Fault::NoSuite(_) | Fault::OtherSuite(_)) if held.way + 1 < self.target.logins.len() => {
+                    held.way += 1
+                }
                 done => return done,
             }
         }
