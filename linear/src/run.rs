@@ -1,0 +1,384 @@
+//! One run: a witness, its clients, what is done to it, and the verdicts.
+
+use crate::check::{Verdict, check};
+use crate::client::{Client, Memory};
+use crate::history::{History, Operation};
+use crate::process::{Disk, Program, Running};
+use crate::reader::{Look, Reader};
+use crate::register::{Outcome, Register, View};
+use crate::rng::Rng;
+use crate::site::{Failed, NODES, Site, VOLUMES, copy};
+use core::ops::RangeInclusive;
+use core::time::Duration;
+use picket_core::ids::VolumeId;
+use picket_core::params::EPOCH_JUMP;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Nothing that is waited for takes this long on a machine that works at all.
+const HANG: Duration = Duration::from_secs(60);
+
+/// What kind of run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The program is killed, stopped and slowed down. Every history must be linearizable.
+    Faults,
+    /// An older copy of the store takes its place, and the clients remember: RECOVERY, and nothing before it ends.
+    RolledBack,
+    /// The same, and the clients claim to have seen nothing: every register that had changed must be found broken.
+    RolledBackUnseen,
+}
+
+/// One register of a run.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Which.
+    pub volume: VolumeId,
+    /// Where it stood at first.
+    pub first: Register,
+    /// What was done.
+    pub history: Vec<Operation>,
+    /// Whether that can be.
+    pub verdict: Verdict,
+    /// Whether it should be.
+    pub expected: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Its registers.
+    pub checked: Vec<Checked>,
+    /// Everything else that should not be.
+    pub wrong: Vec<String>,
+    /// Kills.
+    pub kills: u64,
+    /// Stops.
+    pub stops: u64,
+    /// Failed syncs that ended the witness.
+    pub failed_syncs: u64,
+    /// It ran with slow syncs.
+    pub slow: bool,
+    /// A recovery that a person would have to end.
+    pub unresolved: bool,
+}
+
+/// A site with a witness that runs and clients that ask.
+struct Scene {
+    site: Site,
+    program: Program,
+    history: Arc<History>,
+    witness: Option<Running>,
+    reader: Reader,
+    recovering: Vec<watch::Receiver<Option<bool>>>,
+    stop: watch::Sender<bool>,
+    quiet: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    rng: Rng,
+    report: Report,
+}
+
+/// Does one run in `directory`.
+///
+/// # Errors
+/// The machine failed, or something was waited for in vain.
+pub async fn run(
+    program: &Program,
+    directory: &std::path::Path,
+    kind: Kind,
+    seed: u64,
+) -> Result<Report, Failed> {
+    let memory = if kind == Kind::RolledBackUnseen { Memory::None } else { Memory::Kept };
+    let mut scene = Scene::new(program.clone(), Site::new(directory)?, memory, Rng::new(seed))?;
+    let first = scene.begin(kind).await?;
+    match kind {
+        Kind::Faults => scene.faults(&first).await?,
+        Kind::RolledBack => scene.rolled_back(&first).await?,
+        Kind::RolledBackUnseen => scene.rolled_back_unseen(&first).await?,
+    }
+    scene.tasks.shutdown().await;
+    Ok(scene.report)
+}
+
+impl Scene {
+    fn new(program: Program, site: Site, memory: Memory, mut rng: Rng) -> Result<Self, Failed> {
+        let history = Arc::new(History::default());
+        let (stop, quiet) = (watch::Sender::new(false), watch::Sender::new(true));
+        let (mut tasks, mut recovering) = (JoinSet::new(), Vec::new());
+        for node in NODES {
+            let (client, keeper, watched) = Client::new(&site, node, memory, rng.split(), history.clone())?;
+            tasks.spawn(keeper.run());
+            tasks.spawn(client.run(stop.subscribe(), quiet.subscribe()));
+            recovering.push(watched);
+        }
+        let reader = Reader::new(&site, history.clone())?;
+        let report = Report::default();
+        let witness = None;
+        Ok(Self { site, program, history, witness, reader, recovering, stop, quiet, tasks, rng, report })
+    }
+
+    fn start(&mut self, disk: Disk) -> Result<(), Failed> {
+        self.history.begin_life();
+        self.witness = Some(self.program.start(&self.site, disk)?);
+        Ok(())
+    }
+
+    /// A new store is in RECOVERY until all have reported; then nobody has asked for anything yet.
+    async fn begin(&mut self, kind: Kind) -> Result<Look, Failed> {
+        let disk = match self.rng.below(100) {
+            _ if kind != Kind::Faults || self.program.strace.is_none() => Disk::Plain,
+            0..35 => Disk::Slow { micros: 1000 + self.rng.below(20_000) },
+            35..50 => Disk::Failing { from: 15 + self.rng.below(100) },
+            _ => Disk::Plain,
+        };
+        self.report.slow = matches!(disk, Disk::Slow { .. });
+        self.start(disk)?;
+        self.in_service().await?;
+        let first = self.look().await?;
+        let (reader, rng) = (Reader::new(&self.site, self.history.clone())?, self.rng.split());
+        self.tasks.spawn(reader.run(rng, self.stop.subscribe()));
+        Ok(first)
+    }
+
+    /// Waits until every client was told that the witness is in service.
+    async fn in_service(&mut self) -> Result<(), Failed> {
+        for watched in &mut self.recovering {
+            let told = tokio::time::timeout(HANG, watched.wait_for(|told| *told == Some(false))).await;
+            told.map_err(|_| Failed(format!("the witness is not in service after {HANG:?}")))??;
+        }
+        Ok(())
+    }
+
+    /// Looks until there is an answer.
+    async fn look(&mut self) -> Result<Look, Failed> {
+        let looks = async {
+            loop {
+                if let Some(look) = self.reader.look().await {
+                    return look;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let look = tokio::time::timeout(HANG, looks).await;
+        look.map_err(|_| Failed(format!("no look at the witness within {HANG:?}")))
+    }
+
+    /// The clients ask for some time.
+    async fn work(&mut self, least_ms: u64, most_ms: u64) {
+        self.quiet.send_replace(false);
+        tokio::time::sleep(Duration::from_millis(least_ms + self.rng.below(most_ms - least_ms))).await;
+    }
+
+    async fn kill(&mut self) -> Result<(), Failed> {
+        let Some(witness) = self.witness.take() else { return Ok(()) };
+        let ended = witness.kill().await?;
+        self.history.end_life();
+        self.report.kills += 1;
+        if let Some(status) = ended {
+            self.report.wrong.push(format!("the witness ended by itself: {status}"));
+        }
+        Ok(())
+    }
+
+    /// A witness whose disk fails ends by itself. Anything else that ends it is wrong, which `kill` tells.
+    async fn restart_after_failed_sync(&mut self) -> Result<(), Failed> {
+        let ended = match &mut self.witness {
+            Some(witness) => witness.ended()?,
+            None => None,
+        };
+        let log = fs::read_to_string(self.site.file("witness.log")).unwrap_or_default();
+        if ended.is_some() && log.contains("Input/output error") {
+            self.witness = None;
+            self.history.end_life();
+            self.report.failed_syncs += 1;
+            fs::rename(self.site.file("witness.log"), self.site.file("witness.log.failed"))?;
+            self.start(Disk::Plain)?;
+        }
+        Ok(())
+    }
+
+    async fn faults(&mut self, first: &Look) -> Result<(), Failed> {
+        let recoveries = self.history.recoveries();
+        for _ in 0..3 {
+            self.work(100, 450).await;
+            self.restart_after_failed_sync().await?;
+            let stops = self.rng.percent(50);
+            if stops && let Some(witness) = &self.witness {
+                witness.stop()?;
+                self.report.stops += 1;
+                let long = Duration::from_millis(20 + self.rng.below(300));
+                tokio::time::sleep(long).await;
+            }
+            // Killed where it stopped, or let go on.
+            if !stops || self.rng.percent(40) {
+                self.kill().await?;
+                self.start(Disk::Plain)?;
+            } else if let Some(witness) = &self.witness {
+                witness.go_on()?;
+            }
+        }
+        self.work(100, 450).await;
+        self.restart_after_failed_sync().await?;
+        self.end().await?;
+        if self.history.recoveries() != recoveries {
+            self.report.wrong.push("the witness found that its store lacks history".to_owned());
+        }
+        self.check(0..=u64::MAX, &first.views, 0, &BTreeMap::new());
+        Ok(())
+    }
+
+    /// Nothing new is asked; a last look, and everything ends.
+    async fn end(&mut self) -> Result<Look, Failed> {
+        self.quiet.send_replace(true);
+        let look = self.look().await?;
+        self.stop.send_replace(true);
+        self.kill().await?;
+        self.report.kills -= 1;
+        Ok(look)
+    }
+
+    /// Works, copies the store, works on, and puts the copy in the store's place. Gives what was seen before the
+    /// copy was taken, and before it came back.
+    async fn roll_back(&mut self) -> Result<(Look, Look), Failed> {
+        let (state, older) = (self.site.state(), self.site.file("older"));
+        self.work(200, 500).await;
+        self.quiet.send_replace(true);
+        self.kill().await?;
+        copy(&state, &older)?;
+        self.start(Disk::Plain)?;
+        let then = self.look().await?;
+        self.work(300, 700).await;
+        self.quiet.send_replace(true);
+        let last = self.look().await?;
+        self.kill().await?;
+        fs::remove_dir_all(&state)?;
+        copy(&older, &state)?;
+        self.start(Disk::Plain)?;
+        Ok((then, last))
+    }
+
+    async fn rolled_back_unseen(&mut self, first: &Look) -> Result<(), Failed> {
+        let (then, last) = self.roll_back().await?;
+        self.look().await?;
+        self.work(200, 400).await;
+        self.end().await?;
+        let changed: BTreeMap<VolumeId, bool> =
+            VOLUMES.into_iter().map(|volume| (volume, then.views.get(&volume) == last.views.get(&volume))).collect();
+        if changed.values().all(|same| *same) {
+            self.report.wrong.push("nothing changed after the copy was taken: the run shows nothing".to_owned());
+        }
+        self.check(0..=u64::MAX, &first.views, 0, &changed);
+        Ok(())
+    }
+
+    async fn rolled_back(&mut self, first: &Look) -> Result<(), Failed> {
+        let recoveries = self.history.recoveries();
+        let (then, last) = self.roll_back().await?;
+        let before = self.history.life() - 1;
+        let is_resolved = self.in_service_or_person(recoveries).await?;
+        if then.views != last.views && self.history.recoveries() == recoveries {
+            self.report.wrong.push("an older copy of the store was not noticed".to_owned());
+        }
+        self.check(0..=before, &first.views, 0, &BTreeMap::new());
+        if !is_resolved {
+            self.report.unresolved = true;
+            self.end().await?;
+            return Ok(());
+        }
+        let after = self.look().await?;
+        let life = self.history.life();
+        self.look_back(before, &after);
+        let recovered = self.history.recoveries() != recoveries;
+        self.work(200, 400).await;
+        self.end().await?;
+        // What was read while it recovered is of the store as it came back.
+        if recovered {
+            self.check_after(life, &after);
+        }
+        Ok(())
+    }
+
+    /// Waits until the recovery is over; false: it waits for a person.
+    async fn in_service_or_person(&mut self, recoveries: u64) -> Result<bool, Failed> {
+        let over = async {
+            loop {
+                let told: Vec<Option<bool>> = self.recovering.iter().map(|told| *told.borrow()).collect();
+                if told.iter().all(|told| *told == Some(false)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(10), over).await.is_ok() {
+            return Ok(true);
+        }
+        let look = self.look().await?;
+        if look.recovering && self.history.recoveries() > recoveries {
+            return Ok(false);
+        }
+        Err(Failed("the witness is neither in service nor in RECOVERY".to_owned()))
+    }
+
+    /// What was acknowledged before stands: epochs and versions are not used again.
+    fn look_back(&mut self, before: u64, after: &Look) {
+        for volume in VOLUMES {
+            let told = |operation: Operation| match operation {
+                Operation { outcome: Outcome::Told(view), call, .. } if call != crate::register::Call::Read => {
+                    Some(view)
+                }
+                _ => None,
+            };
+            let acknowledged = self.history.of(volume, 0..=before).into_iter().filter_map(told);
+            let now = after.views.get(&volume).copied().unwrap_or_default();
+            for was in acknowledged {
+                if now.epoch < was.epoch || now.version < was.version {
+                    self.report.wrong.push(format!("v{volume}: told \"{was}\", and \"{now}\" after a recovery"));
+                }
+            }
+        }
+    }
+
+    fn check_after(&mut self, life: u64, after: &Look) {
+        // From the look on: what was asked before it belongs to the recovery.
+        let firsts = after.views.clone();
+        self.check_from(life..=u64::MAX, &firsts, EPOCH_JUMP, &BTreeMap::new(), true);
+    }
+
+    fn check(
+        &mut self,
+        lives: RangeInclusive<u64>,
+        firsts: &BTreeMap<VolumeId, View>,
+        jump: u64,
+        expected: &BTreeMap<VolumeId, bool>,
+    ) {
+        self.check_from(lives, firsts, jump, expected, false);
+    }
+
+    /// Checks every register. `after_look`: only what was asked after the first read that shows `firsts`.
+    fn check_from(
+        &mut self,
+        lives: RangeInclusive<u64>,
+        firsts: &BTreeMap<VolumeId, View>,
+        jump: u64,
+        expected: &BTreeMap<VolumeId, bool>,
+        after_look: bool,
+    ) {
+        for volume in VOLUMES {
+            let view = firsts.get(&volume).copied().unwrap_or_default();
+            let floor = if jump > 0 { view.epoch + jump } else { 0 };
+            let first = Register { view, attempt: None, floor };
+            let mut history = self.history.of(volume, lives.clone());
+            if after_look {
+                let shown = |operation: &&Operation| operation.outcome == Outcome::Told(view);
+                let from = history.iter().filter(shown).map(|operation| operation.invoked).min();
+                history.retain(|operation| Some(operation.invoked) >= from);
+            }
+            let verdict = check(first, &history);
+            let expected = expected.get(&volume).copied().unwrap_or(true);
+            self.report.checked.push(Checked { volume, first, history, verdict, expected });
+        }
+    }
+}
