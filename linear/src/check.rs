@@ -125,7 +125,9 @@ impl Search<'_> {
         tries.retain(|index| self.operations.get(*index).is_some_and(|(_, o)| o.invoked <= first_end));
         // Tried from the end: what has an answer and was over first comes first, what has none comes last.
         tries.sort_by_key(|index| {
-            self.operations.get(*index).map(|(_, o)| (o.outcome != Outcome::Unknown, core::cmp::Reverse(o.over)))
+            self.operations
+                .get(*index)
+                .map(|(_, o)| (o.outcome != Outcome::Unknown, core::cmp::Reverse(o.over)))
         });
         Place { done, register, tries }
     }

@@ -31,11 +31,14 @@ use tokio::sync::{mpsc, watch};
 const BEAT: Duration = Duration::from_millis(60);
 
 /// The longest pause between two requests, in milliseconds.
-const PAUSE_MS_MAX: u64 = 8;
+const PAUSE_MS_MAX: u64 = 4;
 
 /// Requests that wait for an answer, at most, besides one for a grant per volume: enough for several on one register,
 /// few enough to be searched.
 const WAITING_MAX: usize = 5;
+
+/// Volumes that are asked for more often than the others.
+const BUSY: u64 = 2;
 
 /// Messages from the session that wait.
 const WAKES_MAX: usize = 256;
@@ -70,7 +73,6 @@ struct Known {
 struct Waiting {
     pending: Pending,
     volume: VolumeId,
-    call: Call,
 }
 
 /// A node.
@@ -218,7 +220,12 @@ impl Client {
             _ => {}
         }
         // Answers come in order: what was withdrawn before was not granted.
-        let gone: Vec<u64> = self.acquires.iter().filter(|(_, (_, by))| by.is_some_and(|by| by < processed.0)).map(|(a, _)| *a).collect();
+        let gone: Vec<u64> = self
+            .acquires
+            .iter()
+            .filter(|(_, (_, by))| by.is_some_and(|by| by < processed.0))
+            .map(|(a, _)| *a)
+            .collect();
         for attempt in gone {
             if let Some((waiting, _)) = self.acquires.remove(&attempt) {
                 self.history.answer(waiting.pending, Outcome::NotDone);
@@ -245,7 +252,7 @@ impl Client {
         let life = self.life;
         let reads = VOLUMES.map(|volume| {
             let pending = self.history.ask(volume, life, Call::Read);
-            Waiting { pending, volume, call: Call::Read }
+            Waiting { pending, volume }
         });
         let request = self.say(Request::Register(Register { nonce, boot, config, self_fence, replicas }));
         self.asked.insert(request, reads.to_vec());
@@ -339,9 +346,9 @@ impl Client {
         if !self.registered || self.asked.len() >= WAITING_MAX {
             return;
         }
-        let Some(volume) = VOLUMES.get(usize::try_from(self.rng.below(VOLUMES.len() as u64)).unwrap_or(0)) else {
-            return;
-        };
+        // Half of all requests go to the first volumes, where they meet.
+        let among = if self.rng.percent(50) { BUSY } else { VOLUMES.len() as u64 };
+        let Some(volume) = VOLUMES.get(usize::try_from(self.rng.below(among)).unwrap_or(0)) else { return };
         let is_held = self.known.get(volume).is_some_and(|known| known.held.is_some());
         match (self.rng.below(100), is_held) {
             (0..30, false) | (0..5, true) => self.acquire(*volume),
@@ -355,8 +362,7 @@ impl Client {
     }
 
     fn ask(&mut self, volume: VolumeId, call: Call) -> Waiting {
-        let pending = self.history.ask(volume, self.life, call.clone());
-        Waiting { pending, volume, call }
+        Waiting { pending: self.history.ask(volume, self.life, call), volume }
     }
 
     /// A new attempt; now and then the newest one again, as after a lost answer.

@@ -112,8 +112,7 @@ impl History {
 
     /// A request is about to be handed over, to the run `life` of the witness.
     pub fn ask(&self, volume: VolumeId, life: u64, call: Call) -> Pending {
-        let operation =
-            Operation { invoked: self.now(), over: Moment::MAX, call, outcome: Outcome::Unknown };
+        let operation = Operation { invoked: self.now(), over: Moment::MAX, call, outcome: Outcome::Unknown };
         let mut entries = self.entries();
         entries.operations.push(Entry { volume, life, operation });
         Pending(entries.operations.len() - 1)

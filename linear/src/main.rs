@@ -78,7 +78,10 @@ fn program(arguments: &Arguments) -> Result<Program, Failed> {
         None => std::env::current_exe()?.with_file_name("picket-witness"),
     };
     if !witness.is_file() {
-        return Err(Failed(format!("{}: no witness there; build it or name it with --witness", witness.display())));
+        return Err(Failed(format!(
+            "{}: no witness there; build it or name it with --witness",
+            witness.display()
+        )));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let strace = std::env::split_paths(&path).map(|folder| folder.join("strace")).find(|file| file.is_file());
@@ -96,12 +99,16 @@ async fn all(arguments: &Arguments) -> Result<bool, Failed> {
     };
     let runs = arguments.histories.div_ceil(VOLUMES.len() as u64);
     let kinds = (0..runs).map(|_| Kind::Faults);
-    let kinds = kinds.chain((0..arguments.rollbacks).flat_map(|_| [Kind::RolledBack, Kind::RolledBackUnseen]));
+    let kinds =
+        kinds.chain((0..arguments.rollbacks).flat_map(|_| [Kind::RolledBack, Kind::RolledBackUnseen]));
     println!("seed {seed}");
     let (mut total, mut running) = (Total::default(), JoinSet::new());
     for (number, kind) in (seed..).zip(kinds) {
         if running.len() >= arguments.jobs.max(1) {
-            total.take(running.join_next().await.ok_or_else(|| Failed("no run".to_owned()))??, &arguments.kept);
+            total.take(
+                running.join_next().await.ok_or_else(|| Failed("no run".to_owned()))??,
+                &arguments.kept,
+            );
         }
         let program = program.clone();
         running.spawn(async move { (number, kind, one(&program, kind, number).await) });
@@ -160,7 +167,10 @@ impl Total {
                 self.say(format!("seed {seed} v{volume}: a register that went back in time was not found"));
             }
             (Verdict::Unknown, _) => {
-                self.say(format!("seed {seed} v{volume}: {} operations are too many to search", checked.history.len()));
+                self.say(format!(
+                    "seed {seed} v{volume}: {} operations are too many to search",
+                    checked.history.len()
+                ));
             }
             (Verdict::Broken { ordered, register }, true) => {
                 let path = kept.join(format!("{seed}-v{volume}"));

@@ -69,7 +69,18 @@ impl Program {
     /// With `-D` the tracer is a grandchild, and our child is the witness itself.
     fn traced(&self, strace: &Path, inject: &str) -> Command {
         let mut command = Command::new(strace);
-        command.args(["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject]);
+        command.args([
+            "-D",
+            "-f",
+            "-qqq",
+            "--seccomp-bpf",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fdatasync",
+            "-e",
+            inject,
+        ]);
         command.arg(&self.witness);
         command
     }

@@ -1,6 +1,6 @@
 //! An operator who looks at the witness's status again and again: reads that no session orders.
 
-use crate::history::History;
+use crate::history::{History, Moment};
 use crate::register::{Call, Holder, Outcome, View};
 use crate::rng::Rng;
 use crate::site::{Failed, Site, VOLUMES, boot_named, node_named, nodes_named};
@@ -27,6 +27,8 @@ pub struct Look {
     pub views: BTreeMap<VolumeId, View>,
     /// The witness may lack history.
     pub recovering: bool,
+    /// When it had been taken.
+    pub at: Moment,
 }
 
 /// Somebody who looks.
@@ -50,13 +52,15 @@ impl Reader {
     pub async fn look(&mut self) -> Option<Look> {
         let life = self.history.life();
         let asked = VOLUMES.map(|volume| (volume, self.history.ask(volume, life, Call::Read)));
-        let answer = tokio::time::timeout(LOOK_MAX, self.client.status(WitnessStatusRequest::default())).await;
-        let look = understand(&answer.ok()?.ok()?.into_inner())?;
+        let answer =
+            tokio::time::timeout(LOOK_MAX, self.client.status(WitnessStatusRequest::default())).await;
+        let mut look = understand(&answer.ok()?.ok()?.into_inner())?;
         for (volume, pending) in asked {
             if let Some(view) = look.views.get(&volume) {
                 self.history.answer(pending, Outcome::Told(*view));
             }
         }
+        look.at = self.history.now();
         Some(look)
     }
 
@@ -75,7 +79,7 @@ impl Reader {
 
 fn understand(status: &WitnessStatus) -> Option<Look> {
     let views: Option<_> = status.volumes.iter().map(view).collect();
-    Some(Look { views: views?, recovering: status.recovering })
+    Some(Look { views: views?, recovering: status.recovering, at: 0 })
 }
 
 fn view(volume: &WitnessVolume) -> Option<(VolumeId, View)> {

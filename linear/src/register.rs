@@ -221,7 +221,9 @@ impl fmt::Display for Call {
                 me.boot.0,
                 set(*isr)
             ),
-            Self::Release { me, epoch } => write!(f, "n{} (boot {}) releases epoch {epoch}", me.node, me.boot.0),
+            Self::Release { me, epoch } => {
+                write!(f, "n{} (boot {}) releases epoch {epoch}", me.node, me.boot.0)
+            }
             Self::Read => f.write_str("a read"),
         }
     }

@@ -5,7 +5,7 @@ use crate::client::{Client, Memory};
 use crate::history::{History, Operation};
 use crate::process::{Disk, Program, Running};
 use crate::reader::{Look, Reader};
-use crate::register::{Outcome, Register, View};
+use crate::register::{Call, Outcome, Register};
 use crate::rng::Rng;
 use crate::site::{Failed, NODES, Site, VOLUMES, copy};
 use core::ops::RangeInclusive;
@@ -20,6 +20,9 @@ use tokio::task::JoinSet;
 
 /// Nothing that is waited for takes this long on a machine that works at all.
 const HANG: Duration = Duration::from_secs(60);
+
+/// Operators who look on and on.
+const READERS: usize = 2;
 
 /// What kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,8 @@ struct Scene {
     quiet: watch::Sender<bool>,
     tasks: JoinSet<()>,
     rng: Rng,
+    /// A slow disk stays slow; one that failed was replaced.
+    restarted_on: Disk,
     report: Report,
 }
 
@@ -116,8 +121,20 @@ impl Scene {
         }
         let reader = Reader::new(&site, history.clone())?;
         let report = Report::default();
-        let witness = None;
-        Ok(Self { site, program, history, witness, reader, recovering, stop, quiet, tasks, rng, report })
+        Ok(Self {
+            site,
+            program,
+            history,
+            witness: None,
+            reader,
+            recovering,
+            stop,
+            quiet,
+            tasks,
+            rng,
+            restarted_on: Disk::Plain,
+            report,
+        })
     }
 
     fn start(&mut self, disk: Disk) -> Result<(), Failed> {
@@ -131,15 +148,18 @@ impl Scene {
         let disk = match self.rng.below(100) {
             _ if kind != Kind::Faults || self.program.strace.is_none() => Disk::Plain,
             0..35 => Disk::Slow { micros: 1000 + self.rng.below(20_000) },
-            35..50 => Disk::Failing { from: 15 + self.rng.below(100) },
+            35..50 => Disk::Failing { from: 8 + self.rng.below(40) },
             _ => Disk::Plain,
         };
         self.report.slow = matches!(disk, Disk::Slow { .. });
+        self.restarted_on = if self.report.slow { disk } else { Disk::Plain };
         self.start(disk)?;
         self.in_service().await?;
         let first = self.look().await?;
-        let (reader, rng) = (Reader::new(&self.site, self.history.clone())?, self.rng.split());
-        self.tasks.spawn(reader.run(rng, self.stop.subscribe()));
+        for _ in 0..READERS {
+            let (reader, rng) = (Reader::new(&self.site, self.history.clone())?, self.rng.split());
+            self.tasks.spawn(reader.run(rng, self.stop.subscribe()));
+        }
         Ok(first)
     }
 
@@ -215,7 +235,7 @@ impl Scene {
             // Killed where it stopped, or let go on.
             if !stops || self.rng.percent(40) {
                 self.kill().await?;
-                self.start(Disk::Plain)?;
+                self.start(self.restarted_on)?;
             } else if let Some(witness) = &self.witness {
                 witness.go_on()?;
             }
@@ -226,7 +246,7 @@ impl Scene {
         if self.history.recoveries() != recoveries {
             self.report.wrong.push("the witness found that its store lacks history".to_owned());
         }
-        self.check(0..=u64::MAX, &first.views, 0, &BTreeMap::new());
+        self.check(first, 0..=u64::MAX, 0, &BTreeMap::new());
         Ok(())
     }
 
@@ -265,12 +285,16 @@ impl Scene {
         self.look().await?;
         self.work(200, 400).await;
         self.end().await?;
-        let changed: BTreeMap<VolumeId, bool> =
-            VOLUMES.into_iter().map(|volume| (volume, then.views.get(&volume) == last.views.get(&volume))).collect();
-        if changed.values().all(|same| *same) {
-            self.report.wrong.push("nothing changed after the copy was taken: the run shows nothing".to_owned());
+        let unchanged: BTreeMap<VolumeId, bool> = VOLUMES
+            .into_iter()
+            .map(|volume| (volume, then.views.get(&volume) == last.views.get(&volume)))
+            .collect();
+        if unchanged.values().all(|same| *same) {
+            self.report
+                .wrong
+                .push("nothing changed after the copy was taken: the run shows nothing".to_owned());
         }
-        self.check(0..=u64::MAX, &first.views, 0, &changed);
+        self.check(first, 0..=u64::MAX, 0, &unchanged);
         Ok(())
     }
 
@@ -282,7 +306,7 @@ impl Scene {
         if then.views != last.views && self.history.recoveries() == recoveries {
             self.report.wrong.push("an older copy of the store was not noticed".to_owned());
         }
-        self.check(0..=before, &first.views, 0, &BTreeMap::new());
+        self.check(first, 0..=before, 0, &BTreeMap::new());
         if !is_resolved {
             self.report.unresolved = true;
             self.end().await?;
@@ -294,9 +318,8 @@ impl Scene {
         let recovered = self.history.recoveries() != recoveries;
         self.work(200, 400).await;
         self.end().await?;
-        // What was read while it recovered is of the store as it came back.
         if recovered {
-            self.check_after(life, &after);
+            self.check(&after, life..=u64::MAX, EPOCH_JUMP, &BTreeMap::new());
         }
         Ok(())
     }
@@ -326,58 +349,38 @@ impl Scene {
     fn look_back(&mut self, before: u64, after: &Look) {
         for volume in VOLUMES {
             let told = |operation: Operation| match operation {
-                Operation { outcome: Outcome::Told(view), call, .. } if call != crate::register::Call::Read => {
-                    Some(view)
-                }
+                Operation { outcome: Outcome::Told(view), call, .. } if call != Call::Read => Some(view),
                 _ => None,
             };
             let acknowledged = self.history.of(volume, 0..=before).into_iter().filter_map(told);
             let now = after.views.get(&volume).copied().unwrap_or_default();
             for was in acknowledged {
                 if now.epoch < was.epoch || now.version < was.version {
-                    self.report.wrong.push(format!("v{volume}: told \"{was}\", and \"{now}\" after a recovery"));
+                    self.report
+                        .wrong
+                        .push(format!("v{volume}: told \"{was}\", and \"{now}\" after a recovery"));
                 }
             }
         }
     }
 
-    fn check_after(&mut self, life: u64, after: &Look) {
-        // From the look on: what was asked before it belongs to the recovery.
-        let firsts = after.views.clone();
-        self.check_from(life..=u64::MAX, &firsts, EPOCH_JUMP, &BTreeMap::new(), true);
-    }
-
+    /// Checks every register from a look on, at which nobody asked for anything, in these runs of the witness.
+    /// `unchanged`: volumes of which it is known whether an older copy of the store differs.
     fn check(
         &mut self,
+        from: &Look,
         lives: RangeInclusive<u64>,
-        firsts: &BTreeMap<VolumeId, View>,
         jump: u64,
-        expected: &BTreeMap<VolumeId, bool>,
-    ) {
-        self.check_from(lives, firsts, jump, expected, false);
-    }
-
-    /// Checks every register. `after_look`: only what was asked after the first read that shows `firsts`.
-    fn check_from(
-        &mut self,
-        lives: RangeInclusive<u64>,
-        firsts: &BTreeMap<VolumeId, View>,
-        jump: u64,
-        expected: &BTreeMap<VolumeId, bool>,
-        after_look: bool,
+        unchanged: &BTreeMap<VolumeId, bool>,
     ) {
         for volume in VOLUMES {
-            let view = firsts.get(&volume).copied().unwrap_or_default();
+            let view = from.views.get(&volume).copied().unwrap_or_default();
             let floor = if jump > 0 { view.epoch + jump } else { 0 };
             let first = Register { view, attempt: None, floor };
             let mut history = self.history.of(volume, lives.clone());
-            if after_look {
-                let shown = |operation: &&Operation| operation.outcome == Outcome::Told(view);
-                let from = history.iter().filter(shown).map(|operation| operation.invoked).min();
-                history.retain(|operation| Some(operation.invoked) >= from);
-            }
+            history.retain(|operation| operation.invoked > from.at);
             let verdict = check(first, &history);
-            let expected = expected.get(&volume).copied().unwrap_or(true);
+            let expected = unchanged.get(&volume).copied().unwrap_or(true);
             self.report.checked.push(Checked { volume, first, history, verdict, expected });
         }
     }

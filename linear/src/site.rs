@@ -97,14 +97,17 @@ impl Site {
     /// It is not good, which the message tells.
     pub fn node_config(&self, me: NodeId) -> Result<Config, Failed> {
         let mut text = format!(
-            "[node]\nname = \"n{me}\"\nstate_dir = \"/-\"\nrun_dir = \"/-\"\n\
+            "[node]\nname = \"n{me}\"\nstate_dir = \"/var/lib/picket\"\nrun_dir = \"/run/picket\"\n\
              [cluster]\nname = \"{CLUSTER}\"\nheartbeat_key = \"/-\"\n\
              [witness]\naddresses = [\"{}\"]\nserver_name = \"w1\"\n\
              [tls]\nca = \"/-\"\ncert = \"/-\"\nkey = \"/-\"\n",
             self.address
         );
         for id in NODES {
-            text.push_str(&format!("[[member]]\nname = \"n{id}\"\nid = {id}\npeer_address = \"127.0.0.1:{}\"\n", id.0));
+            text.push_str(&format!(
+                "[[member]]\nname = \"n{id}\"\nid = {id}\npeer_address = \"127.0.0.1:{}\"\n",
+                id.0
+            ));
             if id != me {
                 let paths = format!(
                     "paths = [{{ network = \"hb0\", local = \"127.0.0.1:1\", remote = \"127.0.0.1:{}\" }}]\n",

@@ -71,9 +71,9 @@ fn naive(register: Register, history: &[Operation], done: &mut Vec<bool>, latest
     }
     left.iter().any(|index| {
         let next = &history[*index];
-        let first = left.iter().all(|other| {
-            history[*other].outcome == Outcome::Unknown || history[*other].over >= next.invoked
-        });
+        let first = left
+            .iter()
+            .all(|other| history[*other].outcome == Outcome::Unknown || history[*other].over >= next.invoked);
         let in_time = next.over >= latest;
         let Some(after) = register.step(&next.call, &next.outcome).filter(|_| first && in_time) else {
             return false;
@@ -117,11 +117,7 @@ fn a_lost_update_is_found() {
         read(5, 6, view(1, Some(N1), all(), 1)),
     ]);
     // Two with the same version cannot both be done, however they overlap.
-    breaks(&[
-        granted(1, 2, N1, 1),
-        update(3, 9, N1, 1, solo(N1), true),
-        update(4, 8, N1, 1, all(), true),
-    ]);
+    breaks(&[granted(1, 2, N1, 1), update(3, 9, N1, 1, solo(N1), true), update(4, 8, N1, 1, all(), true)]);
     let conflict = Outcome::Conflict { held: 2 };
     let second = |outcome| op(4, 8, Call::Update { me: N1, epoch: 1, expected: 1, isr: all() }, outcome);
     holds(&[granted(1, 2, N1, 1), update(3, 9, N1, 1, solo(N1), true), second(conflict), read(10, 11, told)]);
