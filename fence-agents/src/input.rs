@@ -272,7 +272,11 @@ impl Options {
         let separator = self.need("plug_separator")?;
         let plugs = named.unwrap_or_default().split(separator).map(str::trim).filter(|plug| !plug.is_empty());
         let plugs: Vec<String> = plugs.map(str::to_owned).collect();
-        if plugs.is_empty() { Err(InputError::Missing("plug")) } else { Ok(plugs) }
+        if plugs.is_empty() {
+            Err(InputError::Missing(self.plug_option.unwrap_or("plug")))
+        } else {
+            Ok(plugs)
+        }
     }
 
     /// Whether somebody wrote `plug` for this device. Pacemaker also sends the node's name as plug where

@@ -210,6 +210,7 @@ fn options_that_cannot_work_are_named() {
         ("port=n1,n2", "one controller, but 2 machines"),
         ("ip=10.0.0.1/24", "ip=10.0.0.1/24 is not an address"),
         ("hexadecimal_kg=abc", "hexadecimal_kg is not an even number"),
+        ("uuid=12345", "uuid=12345 is not a UUID"),
         ("target=0x83", "target=0x83 is not an even address"),
         ("username=a-name-of-17-byte", "at most 16 bytes"),
         ("password=a-password-of-21-byte", "the password is 21 bytes long"),
@@ -296,6 +297,22 @@ fn a_diagnostic_interrupt_is_no_fence() {
     let fence = end_of(start(&server, "action=diag", Some("pacemaker-fenced")));
     assert_eq!((fence.code, fence.out.as_str()), (Some(1), ""));
     server.with(|bmc| assert_eq!((bmc.controls.as_slice(), bmc.power), ([4, 4].as_slice(), true)));
+    left_clean(&server);
+}
+
+#[test]
+fn the_controller_of_another_machine_is_refused() {
+    let server = Server::start(Config::default());
+    let right = "uuid=67756964-2d6f-662d-7465-73742d626d63";
+    let wrong = "uuid=67756964-2d6f-662d-7465-73742d626d64";
+    for action in ["status", "off", "reboot", "monitor", "diag"] {
+        let ended = run(&server, &format!("action={action} {wrong}"));
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{action}");
+        assert!(ended.err.contains("belongs to another machine"), "{action}: {}", ended.err);
+    }
+    server.with(|bmc| assert_eq!((bmc.controls.len(), bmc.power), (0, true)));
+    let ended = run(&server, &format!("action=off {right}"));
+    assert_eq!((ended.code, ended.out.trim()), (Some(0), "Success: Powered OFF"), "{}", ended.err);
     left_clean(&server);
 }
 

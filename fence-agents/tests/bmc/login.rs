@@ -3,7 +3,7 @@
 use super::codec::{self, algorithms, hmac, tag_len, u32_at};
 use super::{Bmc, Session};
 
-const GUID: [u8; 16] = *b"guid-of-test-bmc";
+pub(super) const GUID: [u8; 16] = *b"guid-of-test-bmc";
 
 impl Bmc {
     pub(super) fn login_plus(&mut self, kind: u8, payload: &[u8]) -> Option<Vec<u8>> {

@@ -9,6 +9,7 @@ mod login;
 pub(crate) mod server;
 
 use codec::{checksum, u32_at};
+use login::GUID;
 use std::collections::BTreeMap;
 
 /// How the machine behind the controller behaves when it is asked to change its power.
@@ -262,6 +263,7 @@ impl Bmc {
                 self.closed += 1;
                 vec![0]
             }
+            (6, 0x37) => [&[0], GUID.as_slice()].concat(),
             (0, 0x01) => self.status(),
             (0, 0x02) if session.privilege < 3 => vec![0xd4],
             (0, 0x02) => self.control(data[0]),

@@ -84,7 +84,7 @@ pub(super) const fn refusal(code: CompletionErrorCode) -> Option<&'static str> {
             Some("not at this privilege: set privlvl to operator or administrator")
         }
         CompletionErrorCode::InvalidCommand | CompletionErrorCode::InvalidCommandForLun => {
-            Some("it does not know the command: this controller cannot switch power, check target")
+            Some("it does not know this command: check target, and uuid if that was given")
         }
         CompletionErrorCode::RequestDataLenInvalid | CompletionErrorCode::InvalidDataFieldInRequest => {
             Some("it does not know this kind of power control")

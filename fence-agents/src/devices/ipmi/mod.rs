@@ -12,6 +12,7 @@
 //! nothing; it is what messages call the machine.
 
 use self::chassis::{Behind, ChassisControl, Control, GetChassisStatus};
+use self::identity::{GetSystemGuid, Uuid};
 use self::line::Line;
 use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
 use crate::parting::Farewell;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 mod chassis;
 mod connection;
+mod identity;
 mod line;
 mod open;
 pub(crate) mod session;
@@ -30,11 +32,36 @@ pub(crate) struct Controller {
     line: Arc<Line>,
     behind: Behind,
     plug: String,
+    /// The machine that is meant, if the options say so, until the controller was seen to be its own.
+    uuid: Option<Uuid>,
     warnings: Vec<String>,
 }
 
 impl Controller {
-    fn read(&self, limits: Limits) -> Result<State, DeviceError> {
+    /// Refuses a controller of another machine: addresses change, and controllers are swapped.
+    fn identify(&mut self, limits: Limits) -> Result<(), DeviceError> {
+        let Some(uuid) = self.uuid else { return Ok(()) };
+        let guid = self.line.ask(GetSystemGuid(self.behind), limits).map_err(|error| match error {
+            DeviceError::Refused(why) => DeviceError::Refused(format!("asked for its UUID: {why}")),
+            error @ (DeviceError::NoAnswer(_) | DeviceError::Unsupported(_)) => error,
+        })?;
+        if !uuid.is(guid) {
+            return Err(DeviceError::Refused(format!(
+                "the controller belongs to another machine: its UUID is {}, not {uuid}; check ip and uuid",
+                identity::shown(guid)
+            )));
+        }
+        self.uuid = None;
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control, limits: Limits) -> Result<(), DeviceError> {
+        self.identify(limits)?;
+        self.line.ask(ChassisControl(control, self.behind), limits)
+    }
+
+    fn read(&mut self, limits: Limits) -> Result<State, DeviceError> {
+        self.identify(limits)?;
         let powered = self.line.ask(GetChassisStatus(self.behind), limits)?;
         Ok(if powered { State::On } else { State::Off })
     }
@@ -46,7 +73,7 @@ impl Device for Controller {
             Power::On => Control::Up,
             Power::Off => Control::Down,
         };
-        self.line.ask(ChassisControl(control, self.behind), limits)
+        self.control(control, limits)
     }
 
     fn state(&mut self, _: &str, limits: Limits) -> State {
@@ -59,7 +86,7 @@ impl Device for Controller {
     }
 
     fn diagnose(&mut self, _: &str, limits: Limits) -> Result<(), DeviceError> {
-        self.line.ask(ChassisControl(Control::Diagnose, self.behind), limits)
+        self.control(Control::Diagnose, limits)
     }
 
     fn warnings(&self) -> Vec<String> {

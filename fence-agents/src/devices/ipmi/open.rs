@@ -2,6 +2,7 @@
 
 use super::Controller;
 use super::chassis::Behind;
+use super::identity::Uuid;
 use super::line::{Line, Target};
 use super::session::crypto::Suite;
 use super::session::login::{LAN_PASSWORD_MAX, Login, Privilege, SECRET_MAX, USER_MAX, Way};
@@ -26,7 +27,8 @@ controller that accepts and does nothing is a failure.\n\n\
 IPMI 2.0 (RMCP+) with cipher suite 17; suite 3, which many controllers still need, is used only if cipher says so \
 (cipher=3, or cipher=17,3 for either). IPMI 1.5 only with lanplus=0 or interface=lan; it hides nothing.\n\n\
 privlvl=operator is enough to fence. The controller must be on another power feed than the machine: one without \
-power gives no answer, and no answer is not off.\n\n\
+power gives no answer, and no answer is not off. Give uuid, so that a changed address or a swapped controller cannot \
+fence another machine.\n\n\
 diag sends a diagnostic interrupt (for a crash dump); it is no fence, and Pacemaker is told so.",
     options: &[
         OptionSpec::text("ip", "Address or name of the controller").short('a').old("ipaddr"),
@@ -52,6 +54,7 @@ diag sends a diagnostic interrupt (for a crash dump); it is no fence, and Pacema
         OptionSpec::text("kg", "The controller's key K_G, as text"),
         OptionSpec::text("hexadecimal_kg", "The controller's key K_G, as hexadecimal digits"),
         OptionSpec::text("target", "Address of another controller behind this one, as 0x82"),
+        OptionSpec::text("uuid", "UUID that the machine must have, checked before anything else is asked"),
         OptionSpec::text("port_as_ip", "The plug is the address of the controller").kind(Kind::Flag),
     ],
     plug_option: Some("ip"),
@@ -89,9 +92,11 @@ fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
     let ways = ways(options, &mut warnings)?;
     let logins = logins(options, &ways)?;
     let behind = options.get("target").map(behind).transpose()?.flatten();
+    let uuid = options.get("uuid").map(|text| Uuid::parse(text).ok_or_else(|| bad("uuid", text, "a UUID")));
+    let uuid = uuid.transpose()?;
     let target = Target { host: host.to_owned(), port, logins };
     let line = Line::new(target).map_err(|error| InputError::Unusable(format!("no event: {error}")))?;
-    Ok(Box::new(Controller { line: Arc::new(line), behind, plug, warnings }))
+    Ok(Box::new(Controller { line: Arc::new(line), behind, plug, uuid, warnings }))
 }
 
 /// How to log in, in the order of the user's list.
