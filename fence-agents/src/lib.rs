@@ -36,6 +36,7 @@ pub mod net;
 pub mod options;
 pub mod parting;
 pub mod power;
+pub mod reach;
 pub mod registry;
 pub mod report;
 pub mod runner;

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::device::Device;
-use crate::devices::{ipmi, meatware, process, redfish, stonith_helper, xen};
+use crate::devices::{ipmi, libvirt, meatware, process, redfish, stonith_helper, xen};
 use crate::gate::OpenGate;
 use crate::input::{InputError, Options};
 use crate::options::{FIRST, LAST, OptionSpec};
@@ -11,8 +11,15 @@ use crate::options::{FIRST, LAST, OptionSpec};
 pub const AGENT_PREFIX: &str = "fence_picket_";
 
 /// Every device, in the order in which `list` shows them.
-pub const DEVICES: &[&DeviceKind] =
-    &[&ipmi::KIND, &meatware::KIND, &process::KIND, &redfish::KIND, &stonith_helper::KIND, &xen::KIND];
+pub const DEVICES: &[&DeviceKind] = &[
+    &ipmi::KIND,
+    &libvirt::KIND,
+    &meatware::KIND,
+    &process::KIND,
+    &redfish::KIND,
+    &stonith_helper::KIND,
+    &xen::KIND,
+];
 
 /// A kind of device: all that is known about it before it is opened.
 ///

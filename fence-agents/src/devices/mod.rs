@@ -1,6 +1,7 @@
 //! The devices, one file or folder each.
 
 pub mod ipmi;
+pub mod libvirt;
 pub mod meatware;
 pub mod process;
 pub mod redfish;

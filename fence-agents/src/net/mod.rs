@@ -26,8 +26,18 @@ pub mod tls;
 /// one that says nothing for this long is gone, and only a new connection can tell.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// A text of the other side is shown up to so many characters: what it says fits a line.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// The kernel takes a timeout of zero as "none": wait at least this long.
 const TIMEOUT_LEAST: Duration = Duration::from_micros(1);
+
+/// A text of the other side as part of a line of ours.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN_CHARS_MAX).collect()
+}
 
 /// A connection to a device.
 #[derive(Debug)]

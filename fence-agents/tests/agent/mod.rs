@@ -1,4 +1,5 @@
 //! The real program, run as its callers run it: options on standard input, a bounded wait for its end.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use picket_fence::deadline::Deadline;
 use std::io::{Read, Write};
@@ -16,7 +17,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 /// Timeouts for devices that answer at once: a busy machine does not end a call, and a power state that does
 /// not come is not waited for.
 pub(crate) const PROMPT: &str =
-    "login_timeout=20\nshell_timeout=20\npower_timeout=0.3\nstonith_status_sleep=0.1\n";
+    "login_timeout=20\nshell_timeout=20\npower_timeout=0.3\nstonith_status_sleep=0.1\nretry_on=0\n";
 
 /// Timeouts for devices that do not answer.
 pub(crate) const HASTY: &str = "login_timeout=1\nshell_timeout=1\npower_timeout=0.3\n";

@@ -5,14 +5,12 @@
 //! as well as `null`, is unknown.
 
 use crate::device::State;
+pub use crate::net::shown;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 #[cfg(test)]
 mod tests;
-
-/// A text from the device is shown up to so many characters: what it says fits a line.
-const SHOWN_CHARS_MAX: usize = 200;
 
 /// A reference to a resource.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -177,13 +175,6 @@ struct Message {
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes)
         .map_err(|error| format!("the document cannot be read: {}", shown(&error.to_string())))
-}
-
-/// A text of the device as part of a line of ours.
-#[must_use]
-pub fn shown(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    clean.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 /// What the device says about a failure, as `: text`, or nothing.

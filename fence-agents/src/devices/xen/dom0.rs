@@ -1,71 +1,11 @@
 //! One Dom0: how it is reached, and the three commands that it is given.
 
 use super::domains::Domains;
-use crate::deadline::Deadline;
 use crate::device::Limits;
 use crate::input::{InputError, Options};
+use crate::reach::Reach;
 use crate::tool;
-use picket_host::process::{Finished, Leftovers, Program};
-
-/// Where the Dom0 is.
-#[derive(Clone, Debug)]
-pub(super) enum Reach {
-    /// This machine.
-    Here,
-    /// Another one, by ssh.
-    Ssh {
-        /// Its name or address.
-        host: String,
-        /// The words before the host.
-        words: Vec<String>,
-        /// The program.
-        ssh: String,
-    },
-}
-
-impl Reach {
-    /// Reads how to reach `host`; `None` is this machine.
-    pub(super) fn read(options: &Options, host: Option<&str>) -> Result<Self, InputError> {
-        let Some(host) = host else { return Ok(Self::Here) };
-        if host.starts_with('-') || host.contains(char::is_whitespace) {
-            return Err(InputError::Unusable(format!("{host:?} in ip is no host")));
-        }
-        // BatchMode: no question, no password; an unknown host key is a failure. -n: no input.
-        let mut words: Vec<String> =
-            ["-n", "-T", "-x", "-a", "-q", "-o", "BatchMode=yes"].map(String::from).into();
-        words.extend(["-p".to_owned(), options.integer("ipport", u16::MAX.into())?.to_string()]);
-        words.extend(["-l".to_owned(), options.need("username")?.to_owned()]);
-        if let Some(key) = options.get("identity_file") {
-            words.extend(["-i".to_owned(), key.to_owned(), "-o".to_owned(), "IdentitiesOnly=yes".to_owned()]);
-        }
-        let more = options.get("ssh_options").unwrap_or_default();
-        words.extend(more.split_whitespace().map(str::to_owned));
-        Ok(Self::Ssh { host: host.to_owned(), words, ssh: options.need("ssh_path")?.to_owned() })
-    }
-
-    fn program(&self, words: &[&str], login: Deadline) -> Program {
-        match self {
-            Self::Here => {
-                let (name, rest) = words.split_first().unwrap_or((&"", &[]));
-                tool::program(name).args(rest.iter().copied())
-            }
-            Self::Ssh { host, words: before, ssh } => {
-                let mut program = tool::program(ssh).args(before);
-                if let Some(left) = login.remaining() {
-                    // ssh counts whole seconds, and 0 would be "no limit".
-                    program = program.arg("-o").arg(format!("ConnectTimeout={}", left.as_secs().max(1)));
-                }
-                let command: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-                program.arg("--").arg(host).arg(command.join(" "))
-            }
-        }
-    }
-}
-
-/// One word for a remote shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
+use picket_host::process::{Finished, Leftovers};
 
 /// One Dom0.
 #[derive(Clone, Debug)]
@@ -81,10 +21,7 @@ impl Dom0 {
 
     /// For people.
     pub(super) fn name(&self) -> &str {
-        match &self.reach {
-            Reach::Here => "Dom0",
-            Reach::Ssh { host, .. } => host,
-        }
+        self.reach.name("Dom0")
     }
 
     fn run(&self, words: &[&str], limits: Limits) -> Finished {

@@ -15,9 +15,10 @@ mod domains;
 
 use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
 use crate::input::{InputError, Options};
-use crate::options::{Kind, OptionSpec};
+use crate::options::OptionSpec;
+use crate::reach::{IDENTITY_FILE, Reach, SSH_OPTIONS, SSH_PATH, SSH_PORT, Target};
 use crate::registry::DeviceKind;
-use dom0::{Dom0, Reach};
+use dom0::Dom0;
 use domains::{Domains, Presence};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,15 +38,15 @@ there without a password; the host's key must be known already.",
         OptionSpec::text("ip", "Dom0s, separated by commas; without it this machine is the Dom0")
             .short('a')
             .old("ipaddr"),
-        OptionSpec::text("ipport", "TCP port of ssh").short('u').kind(Kind::Integer).default("22"),
+        SSH_PORT,
         OptionSpec::text("username", "Login at the Dom0s").short('l').old("login").default("root"),
-        OptionSpec::text("identity_file", "Private key for ssh").short('k'),
-        OptionSpec::text("ssh_options", "More words for ssh, separated by blanks"),
+        IDENTITY_FILE,
+        SSH_OPTIONS,
         OptionSpec::text("hostlist", "Domains that may be fenced, each as name or name:/its/configuration"),
         OptionSpec::text("config_dir", "Directory of the domains' configurations, NAME.cfg")
             .default("/etc/xen"),
         OptionSpec::text("xl_path", "The xl program at the Dom0s").default("xl"),
-        OptionSpec::text("ssh_path", "The ssh program here").default("ssh"),
+        SSH_PATH,
     ],
     external_names: &["xen0", "xen0-ha"],
     external_options: &[("dom0", "ip")],
@@ -78,7 +79,7 @@ fn open(options: &Options) -> Result<Box<dyn Device>, InputError> {
     if hosts.len() > DOM0S_MAX {
         return Err(InputError::Unusable(format!("{} Dom0s in ip; at most {DOM0S_MAX}", hosts.len())));
     }
-    let reach = |host: Option<&str>| Reach::read(options, host);
+    let reach = |host: Option<&str>| Reach::read(options, host, Target::default());
     let dom0s = if hosts.is_empty() {
         vec![Dom0::new(options, reach(None)?)?]
     } else {

@@ -1,0 +1,136 @@
+//! A hypervisor by `virsh` on it, through ssh.
+//!
+//! Contract: a domain is absent only if a whole list of all domains does not have it. What `virsh`
+//! prints about one is taken only if every line that matters is there, once, and about that domain.
+
+use super::Hypervisor;
+use super::domain::{Activity, Domain, Plug, Seen, Uuid};
+use crate::deadline::Deadline;
+use crate::device::{DeviceError, Limits};
+use crate::reach::Reach;
+use crate::tool;
+use picket_host::process::Outcome;
+
+#[cfg(test)]
+mod tests;
+
+/// ssh's own exit status when it could not connect or log in.
+const SSH_FAILED: i32 = 255;
+
+/// A hypervisor by `virsh`.
+#[derive(Debug)]
+pub struct Virsh {
+    name: String,
+    reach: Reach,
+    program: String,
+    /// What `virsh` there must open.
+    uri: String,
+}
+
+impl Virsh {
+    /// `name` is for people, `program` the `virsh` there, `uri` what it opens.
+    #[must_use]
+    pub const fn new(name: String, reach: Reach, program: String, uri: String) -> Self {
+        Self { name, reach, program, uri }
+    }
+
+    fn run(&self, words: &[&str], limits: Limits) -> Result<String, DeviceError> {
+        // In plain English, so that its answers can be read.
+        let mut all = vec!["env", "LC_ALL=C", &self.program, "-q", "-c", &self.uri];
+        all.extend(words);
+        let finished = tool::run(self.reach.program(&all, limits.login), limits.call);
+        let told = |why: String| format!("{}: virsh {}: {why}", self.name, words.join(" "));
+        match &finished.outcome {
+            Outcome::Exited { code: SSH_FAILED } => Err(DeviceError::NoAnswer(format!(
+                "{}: ssh: {}; check ip, username, identity_file and the host's key in known_hosts",
+                self.name,
+                tool::told(&finished)
+            ))),
+            _ => tool::answer(&finished).map_err(|why| DeviceError::NoAnswer(told(why))),
+        }
+    }
+
+    fn info(&self, key: &str, limits: Limits) -> Seen {
+        let text = self.run(&["dominfo", "--domain", key], limits)?;
+        let domain = parse(&text).map_err(|why| DeviceError::NoAnswer(format!("{}: {why}", self.name)))?;
+        Ok(Some(domain))
+    }
+}
+
+impl Hypervisor for Virsh {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn find(&mut self, plug: &Plug, limits: Limits) -> Seen {
+        let (kind, key) = match plug {
+            Plug::Uuid(uuid) => ("--uuid", uuid.to_string()),
+            Plug::Name(name) => ("--name", name.clone()),
+        };
+        let list = self.run(&["list", "--all", kind], limits)?;
+        if !list.lines().any(|line| line.trim() == key) {
+            return Ok(None);
+        }
+        match self.info(&key, limits)? {
+            Some(domain) if !plug.is(&domain) => Err(DeviceError::NoAnswer(format!(
+                "{}: asked for {plug}, virsh answers about {}; set plug to the UUID",
+                self.name, domain.name
+            ))),
+            found => Ok(found),
+        }
+    }
+
+    fn all(&mut self, limits: Limits) -> Result<Vec<Domain>, DeviceError> {
+        let list = self.run(&["list", "--all", "--uuid"], limits)?;
+        let mut domains = Vec::new();
+        for uuid in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            domains.extend(self.info(uuid, limits)?);
+        }
+        Ok(domains)
+    }
+
+    fn destroy(&mut self, domain: &Domain, limits: Limits) -> Result<(), DeviceError> {
+        self.run(&["destroy", "--domain", &domain.uuid.to_string()], limits).map(drop)
+    }
+
+    fn start(&mut self, domain: &Domain, limits: Limits) -> Result<(), DeviceError> {
+        self.run(&["start", "--domain", &domain.uuid.to_string()], limits).map(drop)
+    }
+
+    fn close(&mut self, _: Deadline) {}
+}
+
+/// What `virsh dominfo` prints.
+fn parse(text: &str) -> Result<Domain, String> {
+    let field = |name: &str| {
+        let mut values = text.lines().filter_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key.trim() == name).then(|| value.trim())
+        });
+        match (values.next(), values.next()) {
+            (Some(value), None) => Ok(value),
+            (None, _) => Err(format!("virsh dominfo says no {name}")),
+            (Some(_), Some(_)) => Err(format!("virsh dominfo says {name} twice")),
+        }
+    };
+    let uuid = Uuid::parse(field("UUID")?).ok_or("virsh dominfo says a UUID that is none")?;
+    let id = match field("Id")? {
+        "-" => -1,
+        number => number.parse().map_err(|_| "virsh dominfo says an Id that is no number")?,
+    };
+    let activity = match field("State")? {
+        // A state without an Id, or the other way round, is no answer.
+        "running" | "idle" | "paused" if id >= 0 => Activity::Runs,
+        "shut off" if id < 0 => Activity::ShutOff,
+        "in shutdown" => Activity::Between("in shutdown"),
+        "crashed" => Activity::Between("crashed"),
+        "pmsuspended" => Activity::Between("pmsuspended"),
+        _ => Activity::Between("in a state that is not known here"),
+    };
+    let persistent = match field("Persistent")? {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    Ok(Domain { name: field("Name")?.to_owned(), uuid, id, activity, persistent })
+}
