@@ -1,6 +1,6 @@
 //! One seed: a cluster, its faults, what came of it.
 
-use super::aims::Aim;
+use super::aims::{self, Aim};
 use super::schedule::{self, CALM_UNTIL, Planned};
 use crate::world::clock::{SECOND, Time};
 use crate::world::oracle::Violation;
@@ -44,13 +44,31 @@ pub struct Outcome {
 }
 
 impl Plan {
-    /// The plan of a seed; `nodes` fixes the size of its cluster.
+    /// The plan of a seed; `nodes` fixes the size of its cluster. Every fourth one is an aim among random faults.
     #[must_use]
     pub fn of_seed(seed: u64, nodes: Option<u8>) -> Self {
         let mut rng = Rng::new(seed);
+        if seed.is_multiple_of(4) && nodes.is_none() {
+            return Self::among_others(&mut rng, seed);
+        }
         let setup = schedule::cluster(&mut rng, nodes);
         let faults = schedule::faults(&mut rng, &setup);
         Self { seed, setup, holds: Vec::new(), person: seed.is_multiple_of(2), faults }
+    }
+
+    /// An aim, and some random faults with it.
+    fn among_others(rng: &mut Rng, seed: u64) -> Self {
+        let aims = aims::within_promises();
+        let at = usize::try_from(rng.range(0, u64::try_from(aims.len()).unwrap_or(1) - 1)).unwrap_or(0);
+        let draft = aims[at].draft(rng);
+        let (setup, holds, mut faults) = (draft.setup, draft.holds, draft.faults);
+        let person = draft.person || rng.permille(500);
+        let noise = usize::try_from(rng.range(1, 4)).unwrap_or(1);
+        // An eviction that leaves a holder alone whose grant was revoked is a known weakness.
+        let random = schedule::faults(rng, &setup).into_iter();
+        faults.extend(random.filter(|planned| planned.fault.kind() != "evict").take(noise));
+        faults.sort_by_key(|planned| planned.at);
+        Self { seed, setup, holds, person, faults }
     }
 
     /// The plan of an aim's seed.

@@ -64,9 +64,13 @@ impl World {
         }
     }
 
-    /// A node was told that the renewal of a grant is refused.
+    /// A node was told that the renewal of a grant is refused, or that it is not any more: another store may have taken
+    /// the place of the one that refused.
     pub(in super::super) fn note_refusal(&mut self, node: NodeId, message: &FromWitness) {
-        let Reply::Renewed { refused, .. } = &message.body else { return };
+        let Reply::Renewed { volumes, refused, .. } = &message.body else { return };
+        for (volume, _) in volumes {
+            self.oracle.refused.remove(&(node, *volume));
+        }
         let until = self.now + nanos(with_drift(with_drift(self.setup.params().lease)));
         for (volume, _) in refused {
             let Some(epoch) = self.machine(node).replicas.get(volume).and_then(Replica::primary) else {
