@@ -17,8 +17,8 @@ sim aims [WORD]                           every seed of the aims whose names hol
 sim mutants [--mutant M]                  each known-wrong rule is found, in a build that has them
 sim scenarios [WORD…]";
 
-/// A deep run writes its state after so many seeds: less than a minute of work.
-const CHUNK: u64 = 1000;
+/// After so many seeds violations are told, and a deep run writes its state: some seconds of work.
+const CHUNK: u64 = 200;
 
 struct Options {
     seeds: u64,
@@ -164,9 +164,15 @@ fn tell_violations(found: &Found) {
 }
 
 fn random(options: &Options) -> ExitCode {
-    let seeds = options.start..options.start + options.seeds;
-    let found = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
-    tell_violations(&found);
+    let end = options.start + options.seeds;
+    let mut found = Found::default();
+    for from in (options.start..end).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
+        let seeds = from..(from + CHUNK).min(end);
+        let part = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
+        tell_violations(&part);
+        found.coverage.merge(&part.coverage);
+        found.violations.extend(part.violations);
+    }
     print!("{}", found.coverage);
     let speed = deep::hours_per_core_hour(found.coverage.hours(), deep::cpu_ms());
     println!("{speed:.0} cluster-hours per core-hour");
