@@ -191,6 +191,10 @@ fn another_machine_is_not_ordered_off() {
     // The node's own name, which callers send along, needs not be known to a controller with one machine.
     let service = Service::good(None);
     assert_eq!(act(&service, "off", "plug=node-b\nnodename=node-b").code, Some(0));
+    // Neither need any other name be given.
+    for action in ["monitor", "reboot"] {
+        assert_eq!(act(&service, action, "plug=").code, Some(0), "{action}");
+    }
     let sibling = Service::start(None, |asked, model| {
         asked.is("GET", SYSTEM).then(|| {
             let mut system = model.system();

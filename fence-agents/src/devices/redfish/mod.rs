@@ -311,7 +311,7 @@ const fn auth(word: &str) -> Auth {
     }
 }
 
-/// The machines that the options name, if they do.
+/// The machines that `plug` names. Other names, such as the node's, are not the controller's.
 fn plugs(options: &Options) -> Vec<String> {
-    options.plugs().unwrap_or_default()
+    if options.get("plug").is_some() { options.plugs().unwrap_or_default() } else { Vec::new() }
 }

@@ -50,6 +50,8 @@ controller cannot fence another machine.",
         OptionSpec::text("ssl_fingerprint", "SHA-256 fingerprint of the one certificate to trust"),
         OptionSpec::text("ssl_server_name", "Name that the certificate is made out to, if it is not ip"),
     ],
+    // A controller with one system is named by its address.
+    plug_option: Some("ip"),
     open,
     ..DeviceKind::BASE
 };
