@@ -223,6 +223,10 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["stop-signal", n] => Fault::DaemonStall { node: node(n)?, torn: false },
         ["pause", n] => Fault::Pause(node(n)?),
         ["daemon-kill", n] => Fault::DaemonKill(node(n)?),
+        ["keep-running", n, seconds] => Fault::KeepRunning { node: node(n)?, seconds: number_of(seconds)? },
+        ["reset-hangs", n] => Fault::ResetHangs(node(n)?),
+        ["ghosts", n] => Fault::Ghosts(node(n)?),
+        ["evict", n, v] => Fault::Evict { node: node(n)?, volume: volume(v)? },
         ["daemon-stop", n] => Fault::DaemonStop(node(n)?),
         ["node-disk", n] => Fault::NodeDisk(node(n)?),
         ["driver-hangs", n, v] => {
@@ -240,6 +244,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["witness-kill"] => Fault::WitnessKill,
         ["witness-disk"] => Fault::WitnessDisk,
         ["witness-restored"] => Fault::WitnessReplaced { backup: true },
+        ["witness-rolled-back"] => Fault::WitnessRolledBack,
         ["witness-new"] => Fault::WitnessReplaced { backup: false },
         ["move", v, "to", to, "asked-of", asked] => {
             Fault::Move { asked: node(asked)?, volume: volume(v)?, to: node(to)? }
@@ -261,6 +266,8 @@ fn device_mode(word: &str) -> Result<DeviceMode, String> {
         "hangs" => Ok(DeviceMode::Hangs),
         "unheard" => Ok(DeviceMode::ActsUnheard),
         "late" => Ok(DeviceMode::ActsLate),
+        "slow" => Ok(DeviceMode::Slow),
+        "tells-late" => Ok(DeviceMode::TellsLate),
         _ => Err(format!("no device mode {word}")),
     }
 }
