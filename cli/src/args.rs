@@ -304,6 +304,10 @@ pub struct DemoArgs {
     /// Show the acts.
     #[arg(long)]
     pub list: bool,
+    /// Play fate for a machine of a demonstration that was kept running: its control socket, and what is done:
+    /// on, off, reboot, status, pause, resume, switch alive|dead, or kill, stop, start, freeze, thaw and a program.
+    #[arg(long, num_args = 2..=3, value_names = ["SOCKET", "WHAT", "PROGRAM"], conflicts_with_all = ["acts", "keep", "list", "dir"])]
+    pub machine: Vec<String>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

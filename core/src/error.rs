@@ -242,19 +242,21 @@ impl Refusal {
             Self::OtherStore { running } => format!("the running store is {running}"),
             Self::Promised { to } => format!("promised to node {to}"),
             Self::WrongState { expected } => expected.clone(),
-            Self::NotRegistered
-            | Self::WrongNonce
-            | Self::NotMember
-            | Self::Incomplete
-            | Self::HeldOff
-            | Self::DeclaredFailed
-            | Self::NothingAtStake
-            | Self::NothingPending
-            | Self::WrongChallenge
-            | Self::Quarantined
-            | Self::FenceUnresolved
-            | Self::NotConnected
-            | Self::AlreadyThere => String::new(),
+            Self::NotRegistered => "the node has no session with the witness yet; try again".into(),
+            Self::WrongNonce => "the answer to another connection's question".into(),
+            Self::NotMember => "the node is no member of this cluster".into(),
+            Self::Incomplete => "a resync of the replica is not over".into(),
+            Self::HeldOff => "fenced too often; 'picket clear' lets the node back".into(),
+            Self::DeclaredFailed => "a stop failed in this boot; the next boot counts again".into(),
+            Self::NothingAtStake => {
+                "it holds nothing of which the fencing node has a replica in sync: a fence would protect nothing".into()
+            }
+            Self::NothingPending => "no confirmation is waited for".into(),
+            Self::WrongChallenge => "the number is not the one that is shown now".into(),
+            Self::Quarantined => "promises of the daemon's earlier run may last; try again in a few seconds".into(),
+            Self::FenceUnresolved => "a fence agent runs, or nobody knows what it did".into(),
+            Self::NotConnected => "the replica is not connected to its holder".into(),
+            Self::AlreadyThere => "it is held there already".into(),
         }
     }
 }

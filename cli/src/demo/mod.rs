@@ -16,3 +16,14 @@ pub use display::Display;
 pub use error::DemoError;
 pub use play::Demo;
 pub use stage::{Fault, LIMIT, Scene, Stage, VOLUME};
+
+/// What a person does to a machine of a demonstration that was kept running: `what` is a control command, `socket`
+/// the machine's control socket. Returns what the machine has to say.
+///
+/// # Errors
+/// There is no such command, nobody answers at the socket, or the machine refuses.
+pub async fn play_fate(socket: &std::path::Path, what: &str) -> Result<String, String> {
+    let name = socket.parent().and_then(std::path::Path::file_name).unwrap_or_default().to_string_lossy();
+    let command = what.parse()?;
+    machine::play_fate(socket, &name, &command).await.map_err(|error| error.to_string())
+}

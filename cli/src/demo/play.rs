@@ -184,7 +184,8 @@ impl Demo {
         }
         let machine = stage.cluster.dir().join("n1/control.sock");
         self.display.line(&format!(
-            "  echo off | nc -U {}      # pull n1's plug; also: on, status",
+            "  {} demo --machine {} off      # pull n1's plug; also: on, reboot, status, kill picketd",
+            bin.display(),
             machine.display()
         ));
         self.display.line("Ctrl-C ends it and leaves nothing behind.");

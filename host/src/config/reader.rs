@@ -156,7 +156,11 @@ pub fn duration() -> Reader<Duration> {
 /// A length of time within the range.
 #[must_use]
 pub fn duration_within(range: RangeInclusive<Duration>) -> Reader<Duration> {
-    let expected = format!("a duration from {:?} to {:?}", range.start(), range.end());
+    let expected = format!(
+        "a duration with its unit, such as \"1s\", from {} to {}",
+        told(*range.start()),
+        told(*range.end())
+    );
     of_text(expected, move |text| parse_duration(text).filter(|duration| range.contains(duration)))
 }
 
@@ -286,4 +290,13 @@ pub fn list_of<T: 'static>(item: Reader<T>) -> Reader<Vec<T>> {
         all
     };
     Reader { expected, read: Box::new(read) }
+}
+
+/// A length as people write it: whole hours and zero without fractions of a unit.
+fn told(length: Duration) -> String {
+    match length.as_secs() {
+        _ if length.is_zero() => "0s".to_owned(),
+        hours if length.subsec_nanos() == 0 && hours.is_multiple_of(3600) => format!("{}h", hours / 3600),
+        _ => format!("{length:?}"),
+    }
 }

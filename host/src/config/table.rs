@@ -58,7 +58,7 @@ impl<'d, 's> Table<'d, 's> {
     /// The table under a key that must be there.
     pub fn table_required(&self, key: &str) -> Option<Table<'d, 's>> {
         if self.get(key).is_none() {
-            self.missing(key, format!("a table [{}]", join(&self.path, key)));
+            self.missing(key, format!("a table [{}]", heading(&join(&self.path, key))));
         }
         self.table(key)
     }
@@ -148,7 +148,7 @@ impl<'d, 's> Table<'d, 's> {
         match value.get_ref().as_table() {
             Some(table) => Some(Self::open(self.document, table, value.span(), path)),
             None => {
-                let expected = format!("a table [{}]", join(&self.path, key));
+                let expected = format!("a table [{}]", heading(&join(&self.path, key)));
                 self.document.note_value(value.span(), path, found(value.get_ref()), expected);
                 None
             }
@@ -189,4 +189,14 @@ impl Unique {
             }
         }
     }
+}
+
+/// A key's path as it stands in a table's heading: without the places in arrays.
+fn heading(path: &str) -> String {
+    let mut inside = false;
+    let keep = |letter: &char| {
+        inside = if inside { *letter != ']' } else { *letter == '[' };
+        !inside && *letter != ']'
+    };
+    path.chars().filter(keep).collect()
 }

@@ -250,7 +250,9 @@ fn durations_are_exact() {
 fn ranges_of_durations_are_told() {
     let reader = || duration_within(Duration::from_millis(10)..=Duration::from_secs(1));
     assert_eq!(one("\"10ms\"", reader()), Ok(Duration::from_millis(10)));
-    let expected = Err("f:1:7: key: found \"2s\"; expected a duration from 10ms to 1s".to_owned());
+    let expected =
+        Err("f:1:7: key: found \"2s\"; expected a duration with its unit, such as \"1s\", from 10ms to 1s"
+            .to_owned());
     assert_eq!(one("\"2s\"", reader()), expected);
 }
 

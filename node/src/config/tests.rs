@@ -6,6 +6,8 @@ use picket_core::node::{Barrier, LossAction};
 use picket_core::topology::DeviceKind;
 use picket_host::config::Source;
 
+mod kinds;
+
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(&Source::from_text("picketd.toml", text)).map_err(|errors| errors.to_string())
 }

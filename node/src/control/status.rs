@@ -300,6 +300,22 @@ impl Desk {
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
+        for node in status.witness.maintenance.iter() {
+            let name = config.node_name(node);
+            let text =
+                format!("{name} is in maintenance: until that ends nobody fences it or takes over from it");
+            add("MAINTENANCE", name, text);
+        }
+        for volume in &status.volumes {
+            let Some(register) = volume.register.as_ref().filter(|register| register.isr.len() == 1) else {
+                continue;
+            };
+            let replicas = config.volumes.get(&volume.volume).map_or(0, |volume| volume.members.len());
+            if let Some(only) = register.isr.iter().next().filter(|_| replicas > 1) {
+                let text = format!("only {} is in sync: there is no fail-over", config.node_name(only));
+                add("NO_STANDBY", config.volume_name(volume.volume), text);
+            }
+        }
         for peer in &status.peers {
             let name = config.node_name(peer.node);
             let alive = peer.paths.iter().filter(|path| path.alive).count();

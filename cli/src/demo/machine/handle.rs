@@ -8,7 +8,7 @@ use picket_fence::power::BootId;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -128,22 +128,7 @@ impl Machine {
     /// # Errors
     /// The supervisor cannot be reached or refuses.
     pub async fn control(&self, command: &Command) -> Result<String, MachineError> {
-        let path = self.spec.control_socket();
-        let failed = |error| MachineError::file("talk to", &path)(error);
-        let mut stream = UnixStream::connect(&path).await.map_err(failed)?;
-        stream.write_all(format!("{command}\n").as_bytes()).await.map_err(failed)?;
-        let mut answer = String::new();
-        let mut reader = BufReader::new(stream.take(ANSWER_BYTES_MAX));
-        reader.read_line(&mut answer).await.map_err(failed)?;
-        let answer = answer.trim_end();
-        match answer.split_once(' ').unwrap_or((answer, "")) {
-            ("ok", rest) => Ok(rest.to_owned()),
-            (_, rest) => Err(MachineError::Refused {
-                machine: self.spec.name.clone(),
-                command: command.to_string(),
-                why: if rest.is_empty() { "no answer".to_owned() } else { rest.to_owned() },
-            }),
-        }
+        control(&self.spec.control_socket(), &self.spec.name, command).await
     }
 
     async fn say(&self, command: Command) -> Result<(), MachineError> {
@@ -272,5 +257,27 @@ impl Machine {
         let Self { spec: _, mut supervisor, life, _output } = self;
         drop(life);
         supervisor.wait().await.map_err(MachineError::system("wait for the supervisor"))
+    }
+}
+
+/// Says a control command to the machine `name` whose control socket is `path`; returns what comes after `ok`.
+///
+/// # Errors
+/// The supervisor cannot be reached or refuses.
+pub async fn control(path: &Path, name: &str, command: &Command) -> Result<String, MachineError> {
+    let failed = |error| MachineError::file("talk to", path)(error);
+    let mut stream = UnixStream::connect(path).await.map_err(failed)?;
+    stream.write_all(format!("{command}\n").as_bytes()).await.map_err(failed)?;
+    let mut answer = String::new();
+    let mut reader = BufReader::new(stream.take(ANSWER_BYTES_MAX));
+    reader.read_line(&mut answer).await.map_err(failed)?;
+    let answer = answer.trim_end();
+    match answer.split_once(' ').unwrap_or((answer, "")) {
+        ("ok", rest) => Ok(rest.to_owned()),
+        (_, rest) => Err(MachineError::Refused {
+            machine: name.to_owned(),
+            command: command.to_string(),
+            why: if rest.is_empty() { "no answer".to_owned() } else { rest.to_owned() },
+        }),
     }
 }

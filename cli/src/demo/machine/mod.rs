@@ -30,7 +30,7 @@ pub mod watchdog;
 mod wire;
 
 pub use error::MachineError;
-pub use handle::{Launcher, Machine};
+pub use handle::{Launcher, Machine, control as play_fate};
 pub use spec::{AfterBite, MachineSpec, ProgramSpec, WatchdogSpec};
 pub use supervisor::{run_supervisor, supervisor_main};
 

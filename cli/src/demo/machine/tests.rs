@@ -350,6 +350,21 @@ async fn the_fence_agent_switches_it_and_a_dead_switch_is_never_off() {
 }
 
 #[tokio::test]
+async fn fate_is_played_by_words_at_the_control_socket() {
+    let dir = dir();
+    let machine = start(daemonizing("n1", dir.path())).await;
+    let socket = machine.spec().control_socket();
+    let daemon = daemon(dir.path()).await;
+    let play = crate::demo::play_fate;
+    assert_eq!(play(&socket, "explode").await, Err("not a control command: \"explode\"".to_owned()));
+    assert_eq!(play(&socket, "off").await, Ok(String::new()));
+    assert!(has_ended(&daemon));
+    assert!(play(&socket, "status").await.unwrap().contains("off"));
+    let nowhere = play(&dir.path().join("nobody"), "off").await.unwrap_err();
+    assert!(nowhere.contains("nobody"), "{nowhere}");
+}
+
+#[tokio::test]
 async fn everything_dies_with_the_process_that_started_the_machine() {
     let dir = dir();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
