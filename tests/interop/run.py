@@ -9,7 +9,7 @@ ones. Nothing outside is touched, and what is left running ends with the namespa
 The machines that are fenced are real processes. A stand-in for Xen's `xl` (there is no hypervisor
 here) lists and destroys them; the agent above it is the real one.
 
-    tests/interop/run.py PICKET_FENCE      the built program
+    tests/interop/run.py PICKET_FENCE [GROUP…]     the built program; site, fencer, two: only these checks
 """
 
 import os
@@ -21,6 +21,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import cluster
+from common import LIMIT_S, Failure, check, run, until
+
 NEEDS = {
     "fence-agents": "/usr/share/cluster/relaxng/metadata.rng",
     "cluster-glue": "/usr/sbin/stonith",
@@ -28,12 +31,13 @@ NEEDS = {
     "corosync": "/usr/sbin/corosync",
     "pacemaker-cli-utils": "/usr/sbin/stonith_admin",
     "libxml2-utils": "/usr/bin/xmllint",
+    "openipmi": "/usr/bin/ipmi_sim",
+    "ipmitool": "/usr/bin/ipmitool",
+    "procps": "/usr/bin/pkill",
+    "iputils-ping": "/usr/bin/ping",
 }
 PLUGINS = "/usr/lib/stonith/plugins/external"
 INSIDE = "PICKET_INTEROP_INSIDE"
-# No program is waited for longer; the slowest, a whole topology, takes seconds.
-LIMIT_S = 60
-
 XL = r"""#!/bin/sh
 # A stand-in for xl: a domain is the process whose number is in DIR/domains/NAME.
 cd DIR/domains || exit 1
@@ -55,34 +59,6 @@ create)
 *) exit 1 ;;
 esac
 """
-
-
-class Failure(Exception):
-    """A check that did not hold."""
-
-
-def check(holds, what):
-    if not holds:
-        raise Failure(what)
-
-
-def run(*words, stdin="", expect=None, env=None):
-    done = subprocess.run(
-        [str(word) for word in words],
-        input=stdin, text=True, capture_output=True, timeout=LIMIT_S, env={**os.environ, **(env or {})},
-    )
-    if expect is not None and done.returncode != expect:
-        shown = " ".join(str(word) for word in words)
-        raise Failure(f"{shown}\nexit {done.returncode}, not {expect}\n{done.stdout}{done.stderr}")
-    return done
-
-
-def until(holds, what):
-    """Waits for an event with a deadline; the pause only keeps the processor free."""
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        check(time.monotonic() < deadline, f"not within {LIMIT_S} s: {what}")
-        time.sleep(0.02)
 
 
 class Site:
@@ -318,42 +294,70 @@ def confirm(site, fencer):
     check("n1" in fencer.admin("-H", "n1"), "no history")
 
 
-def inside(program):
-    site = Site(program)
-    failed = 0
-    checks = [(check_of, (site,)) for check_of in (schema, manual_pages, glue)]
-    fencer = None
+class Rig:
+    """What the checks share, made when the first one needs it."""
+
+    def __init__(self, program):
+        self.site = Site(program)
+        self.fencer = None
+        self.two = None
+
+    def given(self, group):
+        if group == "site":
+            return (self.site,)
+        if group == "fencer":
+            self.fencer = self.fencer or Fencer(self.site)
+            return (self.site, self.fencer)
+        self.two = self.two or cluster.Cluster(self.site)
+        return (self.two,)
+
+    def logs(self, group):
+        if group == "fencer" and self.fencer and self.fencer.log.exists():
+            return "\n".join(self.fencer.log.read_text().splitlines()[-25:])
+        return self.two.logs() if group == "two" and self.two else ""
+
+    def stop(self):
+        for part in (self.fencer, self.two):
+            if part:
+                part.stop()
+
+
+CHECKS = (
+    [("site", one) for one in (schema, manual_pages, glue)]
+    + [("fencer", one) for one in (pacemaker, pacemaker_failures, topology, confirm)]
+    + [("two", one) for one in cluster.CHECKS]
+)
+
+
+def inside(program, groups):
+    rig, failed = Rig(program), 0
     try:
-        for check_of, given in checks + [(one, None) for one in (pacemaker, pacemaker_failures, topology, confirm)]:
+        for group, one in CHECKS:
+            if groups and group not in groups:
+                continue
             began = time.monotonic()
             try:
-                if given is None:
-                    fencer = fencer or Fencer(site)
-                    given = (site, fencer)
-                check_of(*given)
-                print(f"   ok      {check_of.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
+                one(*rig.given(group))
+                print(f"   ok      {one.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
             except (Failure, OSError, subprocess.SubprocessError) as error:
                 failed += 1
-                print(f"   FAILED  {check_of.__doc__}\n{error}", flush=True)
-                if fencer and fencer.log.exists():
-                    print("\n".join(fencer.log.read_text().splitlines()[-25:]))
+                print(f"   FAILED  {one.__doc__}\n{error}\n{rig.logs(group)}", flush=True)
     finally:
-        if fencer:
-            fencer.stop()
+        rig.stop()
     return 1 if failed else 0
 
 
 def main():
-    program = Path(sys.argv[1]).resolve()
+    program, groups = Path(sys.argv[1]).resolve(), sys.argv[2:]
     if os.environ.get(INSIDE):
-        return inside(program)
+        return inside(program, groups)
     missing = [package for package, file in NEEDS.items() if not Path(file).exists()]
     if os.geteuid() != 0:
         missing.append("root")
     if missing:
         print(f"LEFT OUT: interop needs {' '.join(missing)}")
         return 1 if os.environ.get("PICKET_CI") == "1" else 0
-    words = ["unshare", "-m", "-n", "-p", "-i", "-f", "--mount-proc", "--kill-child", sys.executable, __file__, program]
+    words = ["unshare", "-m", "-n", "-p", "-i", "-f", "--mount-proc", "--kill-child", sys.executable, __file__, program, *groups]
     return subprocess.run(words, env={**os.environ, INSIDE: "1"}, check=False).returncode
 
 
