@@ -18,6 +18,8 @@ from common import LIMIT_S, check, run, until
 
 NODES = ("node1", "node2")
 PASSWORD = "s3cret"
+# The options are those of fence_ipmilan, which can stand here as well.
+AGENT = "fence_picket_ipmi"
 
 COROSYNC = """totem {
  version: 2
@@ -90,7 +92,8 @@ esac
 POWER_ON = """#!/bin/sh
 setsid nsenter --net=DIR/$1.net unshare -m -p -i -u -f DIR/init $1 </dev/null >DIR/$1.init.log 2>&1 &
 for try in $(seq 100); do
-  pid=$(pgrep -f "^/bin/sh DIR/init $1\\$") && break
+  # The oldest: a child of its looks the same until it is another program.
+  pid=$(pgrep -o -f "^/bin/sh DIR/init $1\\$") && break
   sleep 0.02
 done
 echo "$pid" >DIR/$1.pid
@@ -123,8 +126,6 @@ class Cluster:
     def __init__(self, site):
         self.dir = site.dir / "two"
         self.dir.mkdir()
-        # Ours as soon as it is there; the same resource with Debian's agent until then.
-        self.agent = "fence_picket_ipmi" if "fence_picket_ipmi" in site.agents() else "fence_ipmilan"
         self.bmcs = {}
         self.write("corosync.conf", COROSYNC)
         self.write("init", INIT, 0o755)
@@ -205,7 +206,7 @@ class Cluster:
             bmc = {"ip": f"10.77.0.10{number}", "username": "admin", "password": PASSWORD, "lanplus": "1",
                    "cipher": "3", "pcmk_host_list": target, "pcmk_off_retries": "1", "pcmk_reboot_retries": "1",
                    "pcmk_reboot_timeout": "20s", "pcmk_off_timeout": "20s"}
-            resources.append(primitive(f"ipmi{number}", self.agent, bmc))
+            resources.append(primitive(f"ipmi{number}", AGENT, bmc))
             levels += [level(number, target, 1, "gate"), level(number, target, 2, f"ipmi{number}"),
                        level(number, target, 3, "person")]
         # Both are active nowhere, so both nodes are standbys: the gate's wait is short here.
