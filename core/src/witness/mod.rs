@@ -39,7 +39,9 @@ mod tests;
 pub use config::Config;
 pub use event::{Alarm, Effect, Event, Input, PermitEnd, WitnessReady};
 pub use permit::LEVELS_MAX;
-pub use record::{Asked, FencedBoot, NodeRecord, PermitRecord, Record, Register, SCHEMA};
+pub use record::{
+    ABSORBED_MAX, Asked, FencedBoot, NodeRecord, PermitRecord, Record, Register, SCHEMA, SUPERSEDED_MAX,
+};
 pub use session::Session;
 
 use crate::error::Refusal;

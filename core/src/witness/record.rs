@@ -16,6 +16,14 @@ use serde::{Deserialize, Serialize};
 /// The newest schema of the record.
 pub const SCHEMA: u16 = 1;
 
+/// Stores in [`Record::absorbed`], at most: several times what all members can have seen at one time. A member that
+/// names ever new stores would otherwise make the record grow without end, for the witness of every cluster.
+pub const ABSORBED_MAX: usize = 64;
+
+/// Former boots that are remembered of one node, at most: more than a boot a day for ten years. Sixteen nodes with as
+/// many fit well into what a store takes for one record.
+pub const SUPERSEDED_MAX: usize = 4096;
+
 /// Everything that a witness knows durably of one cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Record {
@@ -29,7 +37,8 @@ pub struct Record {
     pub recovery: bool,
     /// Another witness took this store's place: it serves nobody any more.
     pub retired: bool,
-    /// Stores whose history a recovery took in, each up to which change.
+    /// Stores whose history a recovery took in, each up to which change; [`ABSORBED_MAX`] of them. One that is
+    /// forgotten counts as never heard of: who has seen it causes another recovery, and nothing else.
     pub absorbed: BTreeMap<StoreId, CommitIndex>,
     /// The longest L+G that a lease given from this store may still be counted with.
     pub lease_and_guard: Duration,
@@ -71,7 +80,7 @@ pub struct Register {
 pub struct NodeRecord {
     /// The current boot; proven newer than every other by a nonce.
     pub boot: Option<BootId>,
-    /// Former boots, refused for ever. One more per boot of the machine: sixteen bytes each need no bound.
+    /// Former boots, refused for ever; none is forgotten. With [`SUPERSEDED_MAX`] of them the node gets no other boot.
     pub superseded: BTreeSet<BootId>,
     /// What the current boot's watchdog and clocks promise.
     pub self_fence: SelfFence,
@@ -132,6 +141,18 @@ pub struct Asked {
     pub challenge: u32,
     /// It was typed; it counts when its wait is over.
     pub confirmed: bool,
+}
+
+impl Record {
+    /// Takes note of the history of another store, up to `commit`. Forgets another one if there are too many.
+    pub(super) fn absorb(&mut self, store: StoreId, commit: CommitIndex) {
+        let known = self.absorbed.entry(store).or_default();
+        *known = commit.max(*known);
+        while self.absorbed.len() > ABSORBED_MAX {
+            let Some(other) = self.absorbed.keys().copied().find(|other| *other != store) else { return };
+            self.absorbed.remove(&other);
+        }
+    }
 }
 
 impl Register {

@@ -33,16 +33,16 @@ pub(super) fn notice(witness: &mut Witness, seen: Seen) -> bool {
     }
     if seen.store != record.store && !record.absorbed.contains_key(&seen.store) {
         // A store that was never heard of has seen something even at its first change.
-        record.absorbed.insert(seen.store, seen.commit);
+        record.absorb(seen.store, seen.commit);
         return !record.recovery;
     }
-    let known = if seen.store == record.store {
-        &mut record.commit
+    let known = record.absorbed.get(&seen.store).filter(|_| seen.store != record.store);
+    let more = seen.commit > known.copied().unwrap_or(record.commit);
+    if seen.store == record.store {
+        record.commit = seen.commit.max(record.commit);
     } else {
-        record.absorbed.entry(seen.store).or_default()
-    };
-    let more = seen.commit > *known;
-    *known = seen.commit.max(*known);
+        record.absorb(seen.store, seen.commit);
+    }
     more && !record.recovery
 }
 

@@ -5,11 +5,12 @@
 
 use super::event::{Alarm, Event};
 use super::turn::Turn;
-use super::{Witness, lease, meatware, recovery, session};
+use super::{SUPERSEDED_MAX, Witness, lease, meatware, recovery, session};
 use crate::error::Refusal;
 use crate::ids::{BootId, NodeId};
 use crate::message::{Register, Reply, Seen};
 use crate::mutant::{Mutant, on};
+use alloc::format;
 
 /// A node wants its session to count.
 pub(super) fn register(witness: &mut Witness, turn: &mut Turn, node: NodeId, seen: Seen, register: Register) {
@@ -53,6 +54,11 @@ fn admit(witness: &Witness, turn: &mut Turn, node: NodeId, register: &Register) 
     let Some(known) = witness.record.nodes.get(&node) else { return Err(Refusal::NotMember) };
     if known.superseded.contains(&boot) && !on(Mutant::M24) {
         return Err(Refusal::StaleBoot { boot });
+    }
+    let is_new = known.boot.is_some_and(|current| current != boot);
+    if is_new && known.superseded.len() >= SUPERSEDED_MAX {
+        let expected = format!("a node with fewer than {SUPERSEDED_MAX} former boots: give it a new id");
+        return Err(Refusal::WrongState { expected });
     }
     match known.fenced {
         Some(fenced) if fenced.boot == boot => {

@@ -34,7 +34,7 @@ fn complete(config: &Config, stored: Option<Record>, store: StoreId) -> (Record,
     let fresh = Record { schema: SCHEMA, store, recovery: true, ..Record::default() };
     let mut record = stored.clone().unwrap_or(fresh);
     if record.store != store {
-        record.absorbed.insert(record.store, record.commit);
+        record.absorb(record.store, record.commit);
         record.store = store;
         record.recovery = true;
     }

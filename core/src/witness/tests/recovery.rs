@@ -5,7 +5,7 @@ use crate::evidence::{FenceOutcome, Generation, Proof};
 use crate::ids::{CommitIndex, Epoch, GenerationId, IsrVersion, StoreId};
 use crate::message::{OperatorAnswer, OperatorRequest, Override, Reply, Seen};
 use crate::params::EPOCH_JUMP;
-use crate::witness::{Alarm, Event, Input, Witness};
+use crate::witness::{ABSORBED_MAX, Alarm, Event, Input, Witness};
 use alloc::vec;
 
 #[test]
@@ -88,6 +88,59 @@ fn knows(bench: &mut Bench, version: u64, epoch: u64, isr: &[crate::ids::NodeId]
 
 fn replica(bench: &mut Bench, node: crate::ids::NodeId) -> &mut crate::message::ReplicaReport {
     bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&V).unwrap()
+}
+
+/// Both report in sessions of now; A holds the volume.
+fn both_report(bench: &mut Bench) {
+    let held = bench.epoch(V);
+    (replica(bench, A).held, replica(bench, A).max_epoch) = (Some(held), held);
+    bench.register(A);
+    bench.register(B);
+    assert_eq!(bench.witness.recovering(), None);
+}
+
+#[test]
+fn a_member_that_names_ever_new_stores_does_not_grow_the_record() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    let named = |number: u128| Seen { store: StoreId(number), commit: CommitIndex(5) };
+    bench.nodes.get_mut(&B).unwrap().seen = named(1 << 100);
+    bench.beat(B, set(&[A]));
+    both_report(&mut bench);
+    for number in 1000..1000 + 2 * ABSORBED_MAX as u128 {
+        bench.nodes.get_mut(&B).unwrap().seen = named(number);
+        bench.beat(B, set(&[A]));
+        assert!(bench.witness.recovering().is_some(), "store {number} was never heard of");
+        both_report(&mut bench);
+        let absorbed = &bench.witness.record().absorbed;
+        assert!(absorbed.len() <= ABSORBED_MAX, "{} stores are remembered", absorbed.len());
+        assert_eq!(absorbed.get(&StoreId(number)), Some(&CommitIndex(5)), "the newest is remembered");
+    }
+    assert_eq!(bench.witness.record().absorbed.len(), ABSORBED_MAX);
+}
+
+#[test]
+fn a_store_that_was_forgotten_counts_as_never_heard_of() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    let mut stored = bench.disk.clone().unwrap();
+    let (known, forgotten) = (StoreId(1 << 90), StoreId(1003));
+    // What an older version wrote may be longer.
+    stored.absorbed = (1000..1200).map(|number| (StoreId(number), CommitIndex(9))).collect();
+    stored.absorbed.insert(known, CommitIndex(9));
+    stored.absorbed.remove(&forgotten);
+    bench.witness = Witness::new(bench.config.clone(), Some(stored), STORE, bench.now);
+    both_report(&mut bench);
+    let say_seen = |bench: &mut Bench, store, commit| {
+        bench.nodes.get_mut(&B).unwrap().seen = Seen { store, commit: CommitIndex(commit) };
+        bench.beat(B, set(&[A]));
+        bench.witness.recovering().is_some()
+    };
+    assert!(!say_seen(&mut bench, known, 9), "what was taken in causes nothing");
+    assert!(say_seen(&mut bench, known, 10), "and more than that does");
+    both_report(&mut bench);
+    assert_eq!(bench.witness.record().absorbed.len(), ABSORBED_MAX);
+    assert!(say_seen(&mut bench, forgotten, 1), "it is not taken for known");
+    bench.acquire(B, V, 1);
+    assert_eq!(bench.granted(B), None, "nothing is granted meanwhile");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Sessions, boot order, and the order of requests.
 
-use super::bench::{A, B, Bench, DATA, V, boot, ms, set};
+use super::bench::{A, B, Bench, DATA, STORE, V, boot, ms, set};
 use crate::evidence::Proof;
-use crate::ids::{ConfigDigest, NodeId, RequestId};
+use crate::ids::{BootId, ConfigDigest, NodeId, RequestId};
 use crate::message::{Heartbeat, Reply, Request, ToWitness};
-use crate::witness::{Alarm, Event, Input};
+use crate::witness::{Alarm, Event, Input, SUPERSEDED_MAX, Witness};
 
 #[test]
 fn a_new_store_makes_the_first_in_sync_set_when_every_member_has_reported() {
@@ -52,6 +52,30 @@ fn a_superseded_boot_is_refused_for_ever() {
         bench.register(A);
         assert_eq!(bench.refused(A), "STALE_BOOT");
     }
+}
+
+#[test]
+fn a_node_with_too_many_former_boots_gets_no_other_and_keeps_its_own() {
+    let mut bench = Bench::up(&[A, B], &[V]);
+    let mut stored = bench.disk.clone().unwrap();
+    let former = (0..SUPERSEDED_MAX as u128 - 1).map(|number| BootId(1 << 100 | number));
+    stored.nodes.get_mut(&A).unwrap().superseded = former.collect();
+    bench.witness = Witness::new(bench.config.clone(), Some(stored), STORE, bench.now);
+    bench.register(A);
+    bench.register(B);
+    bench.reboot(A);
+    assert_eq!(bench.told(A), None, "there is room for one more");
+    let remembered = |bench: &Bench| bench.witness.record().nodes[&A].superseded.len();
+    assert_eq!(remembered(&bench), SUPERSEDED_MAX);
+    bench.reboot(A);
+    assert_eq!(bench.refused(A), "WRONG_STATE");
+    assert_eq!(remembered(&bench), SUPERSEDED_MAX);
+    bench.nodes.get_mut(&A).unwrap().boot.0 -= 1;
+    bench.register(A);
+    bench.acquire(A, V, 1);
+    assert!(bench.granted(A).is_some(), "the current boot is served");
+    bench.reboot(B);
+    assert_eq!(bench.told(B), None, "other nodes are not touched");
 }
 
 #[test]
