@@ -87,6 +87,10 @@ fn power_goes_off_and_on_and_is_read_in_every_way() {
 
 #[test]
 fn over_ipv6_too() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("LEFT OUT: this host has no IPv6, not even on the loopback interface");
+        return;
+    }
     let server = Server::start_at("[::1]:0", Config::default());
     let ended = run(&server, "action=off");
     assert_eq!((ended.code, ended.out.trim()), (Some(0), "Success: Powered OFF"), "{}", ended.err);

@@ -131,7 +131,7 @@ impl Line {
             | Err(IpmiError::Command { completion_code: Some(completion_code), .. }) => {
                 Err(match chassis::refusal(completion_code) {
                     Some(why) => Trouble::Refused(why),
-                    None => Trouble::NotNow(format!("{completion_code:?}")),
+                    None => Trouble::NotNow(format!("not now ({completion_code:?}), try again")),
                 })
             }
             Err(IpmiError::Command { completion_code: None, error, .. }) => {
