@@ -37,9 +37,6 @@ impl World {
     /// The witness starts with what is on its disk.
     pub(in super::super) fn witness_begins(&mut self) {
         self.oracle.record = self.witness.machine().map(|machine| machine.record().clone());
-        if self.oracle.record.as_ref().is_some_and(|record| record.recovery) {
-            self.oracle.rolled_back = false;
-        }
         self.oracle.witness_started = self.witness.clock.read(self.now);
     }
 
@@ -172,6 +169,8 @@ impl World {
     /// What is durable at the witness: each epoch belongs to one holder.
     pub(in super::super) fn check_witness_record(&mut self) {
         let Some(record) = self.witness.disk.read() else { return };
+        // Only what is on the disk tells the next start too.
+        self.oracle.rolled_back &= !record.recovery;
         let registers: Vec<_> = record.volumes.iter().map(|(id, r)| (*id, r.epoch, r.holder)).collect();
         for (volume, epoch, holder) in registers {
             if let Some(holder) = holder {
