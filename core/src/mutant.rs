@@ -79,6 +79,7 @@ mutants! {
     M46 = 46, "left running counted at every start";
     M47 = 47, "a registration before the volumes have reported";
     M48 = 48, "a refused renewal forgotten by a restart";
+    M49 = 49, "a promise that counts for the time before it";
 }
 
 #[cfg(not(picket_mutants))]

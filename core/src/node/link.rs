@@ -116,6 +116,8 @@ impl Node {
 
     fn register(&mut self, now: Instant, nonce: Nonce, out: &mut Out) {
         self.link.challenge = None;
+        // From here on the witness counts a lease; a daemon that starts after this one may not begin another.
+        out.run |= self.kept && !mutant::on(Mutant::M46);
         let body = Request::Register(Register {
             nonce,
             boot: self.boot,
@@ -350,7 +352,14 @@ impl Node {
         // A registration tells what the node has; a driver that says nothing is not waited for without end.
         let read = self.volumes.values().all(|volume| volume.phase != super::Phase::Unread);
         let waited = now.since(self.started) >= self.config.params.suspect_after() * FIRST_REPORTS_WITHIN;
-        if let Some(nonce) = self.link.challenge.filter(|_| read || waited || mutant::on(Mutant::M47)) {
+        // What was left running under a maintenance is taken up with a lease from its first report, and the witness
+        // counts that lease from the registration: the one must not come after the other.
+        let left_running = |(id, volume): (&VolumeId, &super::state::Volume)| {
+            volume.phase == super::Phase::Unread && self.run.held.contains_key(id)
+        };
+        let unread = self.kept && self.volumes.iter().any(left_running);
+        let ready = !unread && (read || waited) || mutant::on(Mutant::M47);
+        if let Some(nonce) = self.link.challenge.filter(|_| ready) {
             self.register(now, nonce, out);
         }
     }

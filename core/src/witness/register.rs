@@ -7,10 +7,11 @@ use super::event::{Alarm, Event};
 use super::turn::Turn;
 use super::{SUPERSEDED_MAX, Witness, lease, meatware, recovery, session};
 use crate::error::Refusal;
-use crate::ids::{BootId, NodeId};
+use crate::ids::{BootId, NodeId, VolumeId};
 use crate::message::{Register, Reply, Seen};
 use crate::mutant::{Mutant, on};
 use alloc::format;
+use alloc::vec::Vec;
 
 /// A node wants its session to count.
 pub(super) fn register(witness: &mut Witness, turn: &mut Turn, node: NodeId, seen: Seen, register: Register) {
@@ -20,7 +21,7 @@ pub(super) fn register(witness: &mut Witness, turn: &mut Turn, node: NodeId, see
     }
     let boot = register.boot;
     become_current(witness, turn, node, boot);
-    promises(witness, node, &register);
+    promises(witness, turn, node, &register);
     if let Some(session) = witness.sessions.get_mut(&node) {
         session.boot = Some(boot);
         session.nonce = None;
@@ -94,9 +95,11 @@ fn become_current(witness: &mut Witness, turn: &mut Turn, node: NodeId, boot: Bo
 }
 
 /// Records what the machine promises about its own end. Under a maintenance the daemon may stop with its watchdog
-/// closed, so that nothing the machine promises counts before it registers after the maintenance.
-fn promises(witness: &mut Witness, node: NodeId, register: &Register) {
+/// closed, so that nothing the machine promises counts before it registers after the maintenance. What it promises now
+/// it did not keep before: the end of a lease proves something only if the lease began under the promise.
+fn promises(witness: &mut Witness, turn: &Turn, node: NodeId, register: &Register) {
     let Some(known) = witness.record.nodes.get_mut(&node) else { return };
+    let before = (known.self_fence, known.barrier_suffices.clone());
     known.self_fence = register.self_fence;
     known.self_fence.watchdog_counts &= known.maintenance.is_none();
     known.barrier_suffices = register
@@ -105,4 +108,12 @@ fn promises(witness: &mut Witness, node: NodeId, register: &Register) {
         .filter(|replica| replica.barrier_suffices)
         .map(|replica| replica.volume)
         .collect();
+    if before == (known.self_fence, known.barrier_suffices.clone()) || on(Mutant::M49) {
+        return;
+    }
+    let held = |(id, register): (&VolumeId, &super::Register)| {
+        register.holder.filter(|holder| holder.node == node).map(|_| *id)
+    };
+    let held: Vec<_> = witness.record.volumes.iter().filter_map(held).collect();
+    held.into_iter().for_each(|volume| lease::begin(witness, turn, volume));
 }

@@ -34,6 +34,29 @@ fn that_volumes_were_left_running_counts_once() {
     assert!(resetting, "this daemon crashed, and what it held is over");
 }
 
+/// A holder whose daemon stopped under a maintenance and starts again.
+fn left_running() -> Bench {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.step(Input::Operator { ticket: 7, request: NodeRequest::StopKeepRunning { length: ms(60_000) } });
+    bench.say(Reply::Operator { ticket: 7, answer: OperatorAnswer::Done });
+    bench.restart_daemon();
+    bench
+}
+
+#[test]
+fn what_was_left_running_is_taken_up_before_the_daemon_registers() {
+    let mut bench = left_running();
+    bench.challenged();
+    let register = |effects: &[Effect]| requests(effects).iter().any(|it| matches!(it, Request::Register(_)));
+    let effects = bench.wait(ms(20_000));
+    assert!(!register(&effects) && !resets(&effects), "a maintenance is no reason to reset: {effects:?}");
+    let reported = bench.now;
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    assert!(register(&effects), "the witness counts a lease from here: {effects:?}");
+    assert_eq!(bench.node.status(reported).volumes[0].lease_left, Some(bench.node.config().params.lease));
+    assert!(!bench.run.keeps_running, "a daemon that starts after this one has no lease of its own");
+}
+
 #[test]
 fn a_registration_waits_for_the_volumes_first_reports() {
     let mut bench = Bench::new(bench::config(LossAction::Osu));

@@ -78,6 +78,23 @@ fn a_lease_proves_nothing_after_a_maintenance_until_the_node_has_registered_agai
 }
 
 #[test]
+fn a_promise_proves_nothing_of_the_time_before_it() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    maintenance(&mut bench, ms(1000));
+    bench.acquire(B, V, 1);
+    bench.pass(ms(9000), &[B]);
+    bench.register(A);
+    let registered = bench.now;
+    assert_eq!(bench.holder(V), Some(A), "its daemon took up a volume that had been left running");
+    let lease = super::bench::params().lease_and_guard();
+    bench.pass(lease - ms(50), &[B]);
+    assert_eq!(bench.holder(V), Some(A));
+    bench.now = registered + lease;
+    bench.step(Input::Tick);
+    assert_eq!(bench.holder(V), Some(B), "the lease began under the promise");
+}
+
+#[test]
 fn a_maintenance_lasts_its_full_length_after_a_restart_and_can_be_ended() {
     let mut bench = Bench::held(&[A, B], &[V]);
     maintenance(&mut bench, ms(4000));

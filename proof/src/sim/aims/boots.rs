@@ -1,11 +1,12 @@
 //! Boots and their order, daemons that stop and start, and persons who override.
 
 use super::{Aim, Draft, N1, N2, V1, alone, fenced};
-use crate::world::clock::SECOND;
+use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
 use picket_core::ids::NodeSet;
+use picket_core::params::Profile;
 
 /// All of them are over by then.
 const END: u64 = 15 * SECOND;
@@ -34,6 +35,13 @@ pub(super) const AIMS: &[Aim] = &[
         make: left_running,
     },
     Aim {
+        name: "a maintenance that is over before the daemon is back",
+        finds: &[49],
+        seeds: 40,
+        cluster: wan,
+        make: over_before,
+    },
+    Aim {
         name: "a driver that takes its time, and an empty witness",
         finds: &[47],
         seeds: 60,
@@ -44,6 +52,10 @@ pub(super) const AIMS: &[Aim] = &[
 
 fn two() -> Setup {
     alone(2)
+}
+
+fn wan() -> Setup {
+    Setup { profile: Profile::Wan, ..alone(2) }
 }
 
 fn powered() -> Setup {
@@ -87,6 +99,15 @@ fn left_running(draft: &mut Draft<'_>) {
     let again = killed + draft.ms(50, 300);
     draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 5 });
     draft.put(killed, again, Fault::DaemonKill(N1));
+}
+
+/// A daemon takes up what was left running, long after its lease and the maintenance are over; the other node waits.
+fn over_before(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let back = at + draft.ms(9_000, 12_000);
+    draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 3 });
+    let deaf = back - draft.ms(500, 1500);
+    draft.cut_beats(deaf, back + 8_000 * MS, N1, N2);
 }
 
 /// The holder's daemon has just started and has not read its volume, when a new witness asks what there is.

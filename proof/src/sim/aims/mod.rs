@@ -44,8 +44,8 @@ pub fn all() -> Vec<Aim> {
 }
 
 /// The aims whose faults the protocol promises to survive whatever else happens. An override is outside, a store that is
-/// rolled back unseen is found only while somebody who knows more is left to say so, and so is a maintenance that ends
-/// while the daemon is down.
+/// rolled back unseen is found only while somebody who knows more is left to say so; and a maintenance that ends while the
+/// daemon is down leaves a node without a watchdog.
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
     const OUTSIDE: &[u8] = &[19, 40, 41, 46];
