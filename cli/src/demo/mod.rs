@@ -16,6 +16,7 @@ pub use display::Display;
 pub use error::DemoError;
 pub use play::Demo;
 pub use stage::{Fault, LIMIT, Scene, Stage, VOLUME};
+pub use stall::StallWatch;
 
 /// What a person does to a machine of a demonstration that was kept running: `what` is a control command, `socket`
 /// the machine's control socket. Returns what the machine has to say.

@@ -18,13 +18,15 @@ const LOOK: Duration = Duration::from_millis(10);
 const TOO_LONG: Duration = Duration::from_millis(250);
 
 /// Looks at the host's pace until dropped.
-pub(super) struct StallWatch {
+pub struct StallWatch {
     longest_ms: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl StallWatch {
-    pub(super) fn start() -> Self {
+    /// Begins to look; must be called in a runtime.
+    #[must_use]
+    pub fn start() -> Self {
         let longest_ms = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&longest_ms);
         let task = tokio::spawn(async move {
@@ -41,7 +43,8 @@ impl StallWatch {
     }
 
     /// The longest time that the host stood still since the last call, if it was too long.
-    pub(super) fn take(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn take(&self) -> Option<Duration> {
         let longest = Duration::from_millis(self.longest_ms.swap(0, Ordering::Relaxed));
         (longest >= TOO_LONG).then_some(longest)
     }

@@ -1,37 +1,53 @@
-//! `bench [failover] [--rounds N]`: how long clients of a lab cluster wait, from the fault to the first
-//! acknowledged write on the survivor. It reports medians and 95th percentiles, and asserts nothing.
+//! `bench`: fail-over times, what an idle witness costs, and the same faults on others' products.
 //!
-//! Each round is a real fault on real processes; between rounds everything is healed and in sync again.
+//! It ends with one table in Markdown. Targets are reported as reached or not; nothing is asserted about times.
 
+use clap::Parser;
 use core::time::Duration;
-use picket::demo::cluster::{Cluster, ClusterSpec, LabError, View};
-use picket::demo::{Fault, LIMIT, Scene, VOLUME};
-use picket_core::params::Profile;
-use picket_ledger::client::Appender;
-use picket_proto::v1::MoveRequest;
-use std::error::Error;
+use picket_tests::Failure;
+use picket_tests::bench::failover::{ACTS, failover};
+use picket_tests::bench::{Row, Table, Unit, cost, peers, register};
+use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-/// A kind of fault.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    /// The active machine loses its power; a device proves it.
-    Fence,
-    /// The active machine is cut from everything; its lease proves it.
-    Lease,
-    /// An operator moves the volume.
-    Switch,
+/// What can be measured.
+const PARTS: [&str; 5] = ["failover", "etcd", "vrrp", "register", "cost"];
+
+/// Fail-over times, beside others'.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bench")]
+struct Words {
+    /// Rounds of each act.
+    #[arg(long, default_value_t = 30)]
+    rounds: usize,
+    /// Rounds of what takes microseconds.
+    #[arg(long, default_value_t = 500)]
+    small_rounds: usize,
+    /// Only these parts.
+    #[arg(value_parser = PARTS)]
+    parts: Vec<String>,
+    /// For how many seconds the idle witness is watched.
+    #[arg(long, default_value_t = 30)]
+    idle: u64,
+    /// A directory on a real disk, for the store.
+    #[arg(long, default_value = "tests/out/bench")]
+    dir: PathBuf,
+    /// This program is the echo on a machine of this name.
+    #[arg(long, hide = true)]
+    echo: Option<String>,
+    /// This program has a network of its own and measures VRRP there.
+    #[arg(long, hide = true)]
+    vrrp_here: bool,
 }
 
-type Failure = Box<dyn Error + Send + Sync>;
-
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let rounds = words.iter().position(|word| word == "--rounds").and_then(|at| words.get(at + 1));
-    let rounds = rounds.and_then(|text| text.parse().ok()).unwrap_or(30);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let done = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(all(rounds)));
+    let words = Words::parse();
+    let done = match &words.echo {
+        Some(name) => peers::echo(name),
+        None if words.vrrp_here => vrrp_here(words.rounds),
+        None => all(&words),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,94 +57,79 @@ fn main() -> ExitCode {
     }
 }
 
-async fn all(rounds: usize) -> Result<(), Failure> {
-    println!(
-        "client outage in ms, from the fault to the first acknowledged write on the survivor; {rounds} rounds each"
-    );
-    println!("{:16} {:8} {:>8} {:>8} {:>8}", "profile", "act", "median", "p95", "longest");
-    let acts = [
-        (Profile::Fast, Act::Fence),
-        (Profile::Fast, Act::Lease),
-        (Profile::Fast, Act::Switch),
-        (Profile::LanAggressive, Act::Fence),
-        (Profile::LanAggressive, Act::Switch),
-    ];
-    for (profile, act) in acts {
-        let mut outages = measure(profile, act, rounds).await?;
-        outages.sort_unstable();
-        let at = |percent: usize| {
-            outages.get((outages.len() * percent / 100).min(outages.len().saturating_sub(1)))
-        };
-        let shown = |value: Option<&u64>| value.map_or_else(|| "-".to_owned(), u64::to_string);
-        let name = format!("{act:?}").to_lowercase();
-        println!(
-            "{:16} {name:8} {:>8} {:>8} {:>8}",
-            profile.name(),
-            shown(at(50)),
-            shown(at(95)),
-            shown(outages.last())
-        );
-    }
-    Ok(())
-}
-
-async fn measure(profile: Profile, act: Act, rounds: usize) -> Result<Vec<u64>, Failure> {
-    let pace = Some(Duration::from_millis(1));
-    let spec = ClusterSpec { profile, client_pace: pace, ..ClusterSpec::new(2, program()?) };
-    let cluster = Cluster::start(spec).await?;
-    let client = cluster.appender(VOLUME)?;
-    let mut outages = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        cluster.wait_healthy(LIMIT).await?;
-        outages.push(round(&cluster, &client, act).await?);
-        heal(&cluster).await?;
-    }
-    client.stop().await?;
-    cluster.end().await?.remove()?;
-    Ok(outages)
-}
-
-async fn round(cluster: &Cluster, client: &Appender, act: Act) -> Result<u64, Failure> {
-    let scene = Scene { cluster, client };
-    let holder = cluster.wait_in_service(VOLUME, LIMIT).await?;
-    let other = cluster.spec().node_names().find(|name| *name != holder).unwrap_or_default();
-    if matches!(act, Act::Switch) {
-        able(cluster, &other).await?;
-    }
-    scene.writes_go_on("before the fault", 20).await?;
-    let fault = Fault::now();
-    match act {
-        Act::Fence => cluster.machine(&holder)?.power_off().await?,
-        Act::Lease => cluster.links().cut_all_of(&holder),
-        Act::Switch => {
-            let mut daemon = cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
-            let request = MoveRequest { tag: VOLUME.to_owned(), node: other.clone(), wait_ms: 0 };
-            daemon.calls().r#move(request).await?;
+fn all(words: &Words) -> Result<(), Failure> {
+    let is_asked = |part: &str| words.parts.is_empty() || words.parts.iter().any(|asked| asked == part);
+    let dir = fs::create_dir_all(&words.dir).and_then(|()| fs::canonicalize(&words.dir))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut table = Table::default();
+    let mut left_out = Vec::new();
+    println!("{}", host());
+    if is_asked("failover") {
+        for (profile, act, target) in ACTS {
+            table.add(runtime.block_on(failover(profile, act, target, words.rounds))?);
         }
     }
-    Ok(scene.takeover(&other, fault).await?.outage_ms.unwrap_or_default())
-}
-
-/// A node that has just come back waits out its quarantine before it takes anything over.
-async fn able(cluster: &Cluster, node: &str) -> Result<(), LabError> {
-    let able = |view: &View| view.volume(node, VOLUME).is_some_and(|volume| volume.why_word != "QUARANTINED");
-    cluster.wait_for("the quarantine over", LIMIT, able).await.map(drop)
-}
-
-async fn heal(cluster: &Cluster) -> Result<(), LabError> {
-    cluster.links().heal_everything();
-    for name in cluster.spec().node_names() {
-        cluster.machine(&name)?.power_on().await?;
+    if is_asked("etcd") {
+        match runtime.block_on(peers::etcd(words.rounds)) {
+            Ok(row) => table.add(row),
+            Err(why) => left_out.push(format!("etcd: {why}")),
+        }
     }
+    if is_asked("vrrp") {
+        match vrrp_apart(words.rounds) {
+            Ok(row) => table.add(row),
+            Err(why) => left_out.push(format!("keepalived: {why}")),
+        }
+    }
+    if is_asked("register") {
+        table.add(register::store(&dir, words.small_rounds)?);
+        for row in runtime.block_on(register::witness(&dir, words.small_rounds))? {
+            table.add(row);
+        }
+    }
+    println!("\n{table}");
+    if is_asked("cost") {
+        let (witness, node) = runtime.block_on(cost::idle(Duration::from_secs(words.idle)))?;
+        for (what, cost) in [("witness, one cluster of two nodes", witness), ("node daemon, holding", node)] {
+            let (percent, mib) = (cost.cpu_percent, cost.resident_kib / 1024);
+            println!("idle {what}: {percent:.2} % of a core, {mib} MiB resident, over {} s", words.idle);
+        }
+    }
+    left_out.iter().for_each(|why| println!("LEFT OUT {why}"));
+    println!("{}", host());
     Ok(())
 }
 
-fn program() -> Result<PathBuf, Failure> {
-    let exe = std::env::current_exe()?;
-    let path = exe.with_file_name("picket");
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(format!("{}: build it with `cargo build --release`", path.display()).into())
+/// What it was measured on, and how busy that was.
+fn host() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let count = std::thread::available_parallelism().map_or(0, usize::from);
+    let (kernel, load) = (read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"));
+    let cpu = cpu.map_or("unknown processor", |(_, name)| name);
+    format!("{count} × {cpu}, Linux {}, load {}", kernel.trim(), load.trim())
+}
+
+/// In a network and in mounts of its own, so that nothing of the host's is touched.
+fn vrrp_apart(rounds: usize) -> Result<Row, Failure> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
+    unshare.args(["--vrrp-here", "--rounds", &rounds.to_string()]);
+    let ended = unshare.output()?;
+    if !ended.status.success() {
+        return Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned().into());
     }
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let values: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let what = "keepalived: an address by VRRP every 0.1 s, the active machine is cut off".into();
+    Ok(Row { what, unit: Unit::Ms, values, target: None })
+}
+
+fn vrrp_here(rounds: usize) -> Result<(), Failure> {
+    let me = std::env::current_exe()?.display().to_string();
+    for value in peers::vrrp(rounds, &[&me, "--echo"])? {
+        println!("{value}");
+    }
+    Ok(())
 }

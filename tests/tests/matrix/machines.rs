@@ -194,7 +194,8 @@ async fn move_back(lab: &Lab, node: &str) -> super::lab::Outcome {
     let there = |view: &View| view.in_service(V1).as_deref() == Some(node);
     for _ in 0..40 {
         let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
-        let request = MoveRequest { tag: V1.to_owned(), node: node.to_owned(), wait_ms: 0 };
+        // One that came before its node could act on it is not waited for: it is asked for again.
+        let request = MoveRequest { tag: V1.to_owned(), node: node.to_owned(), wait_ms: 500 };
         daemon.calls().r#move(request).await?;
         if lab.cluster.wait_for("the volume back", Duration::from_millis(500), there).await.is_ok() {
             return Ok(());

@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
 
+mod full_disk;
 mod kills;
 mod lab;
 mod links;

@@ -11,6 +11,7 @@ use picket_ledger::ids::NodeId as LedgerNode;
 use picket_ledger::{Config as LedgerConfig, PeerConfig};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What is written, and where.
@@ -69,7 +70,7 @@ impl Writer<'_> {
     pub(super) fn witness(&self) -> Result<PathBuf, LabError> {
         let machine = MachineSpec::new(WITNESS, self.files.machine(WITNESS));
         let mut text = String::new();
-        line!(text, "listen = {}", quoted(self.net.witness().to_string()));
+        line!(text, "listen = {}", quoted(self.net.witness_listens().to_string()));
         line!(text, "state = {}", path(machine.state_dir().join("store")));
         self.tls(&mut text, WITNESS);
         line!(text, "[log]\ndetail = {}", quoted(self.detail()));
@@ -94,11 +95,10 @@ impl Writer<'_> {
     pub(super) async fn node(&self, number: usize) -> Result<PathBuf, LabError> {
         let name = node_name(number);
         let machine = MachineSpec::new(&name, self.files.machine(&name));
-        let witness = self
-            .links
-            .tcp(&name, WITNESS, Kind::Witness, self.net.witness())
-            .await
-            .map_err(LabError::net(format!("lay the cable from {name} to the witness")))?;
+        let mut witness = Vec::new();
+        for target in self.net.witness_networks() {
+            witness.push(quoted(self.tcp(&name, WITNESS, Kind::Witness, target).await?.to_string()));
+        }
         let mut text = String::new();
         line!(text, "agent_dirs = [{}]", path(self.files.bin()));
         line!(text, "[node]\nname = {}", quoted(&name));
@@ -109,7 +109,7 @@ impl Writer<'_> {
         line!(text, "profile = {}\n{}", quoted(self.spec.profile.name()), self.timing());
         line!(text, "heartbeat_key = {}", path(self.files.heartbeat_key()));
         line!(text, "cold_start_timeout = \"{}ms\"", self.spec.cold_start.as_millis());
-        line!(text, "[witness]\naddresses = [{}]", quoted(witness.to_string()));
+        line!(text, "[witness]\naddresses = [{}]", witness.join(", "));
         line!(text, "server_name = {}", quoted(WITNESS_NAME));
         self.tls(&mut text, &name);
         line!(text, "[log]\ndetail = {}", quoted(self.detail()));
@@ -148,18 +148,39 @@ impl Writer<'_> {
             line!(text, "peer_address = {}", quoted(self.net.peer(own).to_string()));
             return Ok(());
         }
-        let failed = |what: &str| LabError::net(format!("lay the {what} cable from {from} to {to}"));
-        let front = self.links.tcp(&from, &to, Kind::Peer, self.net.peer(peer)).await;
-        line!(text, "peer_address = {}", quoted(front.map_err(failed("peer"))?.to_string()));
+        let front = self.tcp(&from, &to, Kind::Peer, self.net.peer(peer)).await?;
+        line!(text, "peer_address = {}", quoted(front.to_string()));
         for path in 0..self.spec.paths {
             let target = self.net.heartbeat(peer, path);
-            let front = self.links.udp(&from, &to, Kind::Heartbeat(path), target).await;
-            let front = front.map_err(failed("heartbeat"))?;
+            let front = match self.net {
+                Net::Placed(_) => target,
+                Net::Loopback { .. } => {
+                    let laid = self.links.udp(&from, &to, Kind::Heartbeat(path), target).await;
+                    laid.map_err(LabError::net(format!("lay the heartbeat cable from {from} to {to}")))?
+                }
+            };
             let local = self.net.heartbeat(own, path);
             line!(text, "[[member.paths]]\nnetwork = \"hb{path}\"\nprio = {}", path + 1);
             line!(text, "local = {}\nremote = {}", quoted(local.to_string()), quoted(front.to_string()));
         }
         self.fence(text, &from, &to)
+    }
+
+    /// Where `from` reaches what listens at `target`: at the end of a cable that is laid, or right there.
+    async fn tcp(
+        &self,
+        from: &str,
+        to: &str,
+        kind: Kind,
+        target: SocketAddr,
+    ) -> Result<SocketAddr, LabError> {
+        match self.net {
+            Net::Placed(_) => Ok(target),
+            Net::Loopback { .. } => {
+                let laid = self.links.tcp(from, to, kind, target).await;
+                laid.map_err(LabError::net(format!("lay the {kind:?} cable from {from} to {to}")))
+            }
+        }
     }
 
     fn fence(&self, text: &mut String, from: &str, to: &str) -> Result<(), LabError> {
@@ -188,11 +209,7 @@ impl Writer<'_> {
         let mut peers = Vec::new();
         for peer in (1..=self.spec.nodes).filter(|peer| *peer != number) {
             let to = node_name(peer);
-            let addr = self
-                .links
-                .tcp(&name, &to, Kind::Replication, self.net.replication(peer, volume))
-                .await
-                .map_err(LabError::net(format!("lay the replication cable from {name} to {to}")))?;
+            let addr = self.tcp(&name, &to, Kind::Replication, self.net.replication(peer, volume)).await?;
             peers.push(PeerConfig { node: ledger_node(peer), addr });
         }
         let config = LedgerConfig {

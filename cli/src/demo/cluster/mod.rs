@@ -30,6 +30,7 @@
 //! Contract: nodes are `n1` to `n16`, volumes carry the names of the spec, and every node has a replica of each.
 //! Every connection between two machines goes over [`Cluster::links`]; the test's own client reaches each machine
 //! directly, also one that is cut off from everything: the worst case. Dropping a cluster kills its machines.
+//! Machines may also run in [places](Place) of their own, as network namespaces.
 
 mod addresses;
 mod config;
@@ -43,7 +44,7 @@ mod view;
 pub use crate::demo::machine::AfterBite;
 pub use error::LabError;
 pub use run::{Cluster, Ended};
-pub use spec::{ClusterSpec, FenceLevel, LossAction, Watchdog};
+pub use spec::{ClusterSpec, FenceLevel, LossAction, Place, Watchdog};
 pub use view::{Occurred, View, wall_ms};
 
 /// The machine on which the witness runs.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// How long a connection to the witness may take before it is tried anew.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// How many of its last events a daemon is asked for with each status: more than one change brings.
 const EVENTS_EACH: u32 = 50;

@@ -4,7 +4,7 @@ use super::addresses::Net;
 use super::config::{Writer, control_socket, ledger_node};
 use super::error::LabError;
 use super::files::{Files, WITNESS_NAME};
-use super::observe::Observer;
+use super::observe::{CONNECT_MAX, Observer};
 use super::spec::ClusterSpec;
 use super::view::View;
 use super::{PICKETD, WITNESS, WITNESSD, ledger_program, node_name};
@@ -15,19 +15,26 @@ use crate::exit::Fault;
 use crate::multicall::Program;
 use core::time::Duration;
 use picket_host::cert::Identity;
+use picket_host::config::HostPort;
+use picket_host::tls::{Credentials, Expect, channel};
 use picket_ledger::checker::{self, Report};
 use picket_ledger::client::{Ack, Appender, AppenderConfig};
+use picket_proto::MESSAGE_BYTES_MAX;
+use picket_proto::v1::witness_client::WitnessClient;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
+use tonic::transport::Channel;
 
 /// A running lab cluster. Dropping it kills its machines, and removes its directory if that is a temporary one.
 pub struct Cluster {
     spec: ClusterSpec,
     // The order of the fields is that of the end: who looks, then who runs, then the cables, then the files.
     observer: Observer,
+    operator: Arc<Credentials>,
     machines: BTreeMap<String, Machine>,
     links: Links,
     net: Net,
@@ -49,11 +56,12 @@ impl Cluster {
     pub async fn start(spec: ClusterSpec) -> Result<Self, LabError> {
         spec.check()?;
         let files = Files::make(&spec)?;
-        let net = Net::take()?;
+        let net = Net::of(&spec.places)?;
         let links = Links::new(spec.seed);
         let operator = Arc::new(files.make_secrets(&spec)?);
         let mut cluster = Self {
             observer: Observer::new(spec.node_names()),
+            operator: Arc::clone(&operator),
             machines: BTreeMap::new(),
             links,
             net,
@@ -75,12 +83,12 @@ impl Cluster {
     }
 
     async fn power(&mut self, spec: MachineSpec) -> Result<(), LabError> {
-        let launcher = Launcher {
-            program: self.files.program(Program::LabMachine),
-            args: self.words(Program::LabMachine).into_iter().map(Into::into).collect(),
-            env: Vec::new(),
-        };
         let name = spec.name.clone();
+        let mut argv: Vec<OsString> =
+            self.spec.places.get(&name).into_iter().flat_map(|place| &place.enter).map(Into::into).collect();
+        argv.push(self.files.program(Program::LabMachine).into());
+        argv.extend(self.words(Program::LabMachine).into_iter().map(OsString::from));
+        let launcher = Launcher { program: argv.remove(0).into(), args: argv, env: Vec::new() };
         self.machines.insert(name, Machine::start(&launcher, spec).await?);
         Ok(())
     }
@@ -156,6 +164,18 @@ impl Cluster {
     /// It does not answer.
     pub async fn daemon(&self, node: &str) -> Result<Daemon, Fault> {
         Daemon::connect(&self.control_socket(node)).await
+    }
+
+    /// The witness, as an operator's program reaches it; connects with the first call.
+    ///
+    /// # Errors
+    /// The operator's certificate is of no use.
+    pub fn witness(&self) -> Result<WitnessClient<Channel>, LabError> {
+        let address = self.net.witness();
+        let address = HostPort { host: address.ip().to_string(), port: address.port() };
+        let expect = Expect::Identity(Identity::witness(WITNESS_NAME)?);
+        let channel = channel(&self.operator, &address, expect, CONNECT_MAX)?;
+        Ok(WitnessClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
 
     /// The socket of the node's daemon.
@@ -250,7 +270,7 @@ impl Cluster {
     /// # Errors
     /// A supervisor's end cannot be waited for; the others are ended all the same.
     pub async fn end(self) -> Result<Ended, LabError> {
-        let Self { spec, observer, machines, links, net: _, files } = self;
+        let Self { spec, observer, operator: _, machines, links, net: _, files } = self;
         drop(observer);
         let mut first_error = None;
         for machine in machines.into_values() {

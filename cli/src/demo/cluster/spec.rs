@@ -1,11 +1,13 @@
 //! What a lab cluster is made of.
 
 use super::error::LabError;
-use super::node_name;
+use super::{WITNESS, node_name};
 use crate::demo::machine::AfterBite;
 use core::time::Duration;
 use picket_core::ids::NodeSet;
 use picket_core::params::Profile;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// One level of how each node is fenced by the others.
@@ -55,6 +57,20 @@ impl LossAction {
     }
 }
 
+/// Where a machine runs that has a network of its own, and what connects it to the others. The cables of
+/// [`Links`](crate::demo::links::Links) carry nothing then but the lines to the power switches: whoever made the
+/// networks cuts them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What enters it: a program and its arguments, which a program and its arguments follow. Not empty.
+    pub enter: Vec<String>,
+    /// Its address in each network. The first one carries everything, each one a heartbeat path and a way to the
+    /// witness. Not empty.
+    pub networks: Vec<IpAddr>,
+    /// Where the observer and clients come, also while every network is cut.
+    pub desk: IpAddr,
+}
+
 /// A lab cluster. [`ClusterSpec::new`] is one with all protections; the fields may be changed.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
@@ -93,6 +109,8 @@ pub struct ClusterSpec {
     /// Where everything lies; kept at the end. `None`: a new directory that [`Cluster::end`](super::Cluster::end)
     /// removes.
     pub dir: Option<PathBuf>,
+    /// Where each machine runs, by name, the witness's too. Empty: all on this host's loopback, joined by cables.
+    pub places: BTreeMap<String, Place>,
     /// The program that plays all programs (see [`multicall`](crate::multicall)).
     pub program: PathBuf,
     /// Words after the program that make it one, before `run-as`; for test programs.
@@ -122,6 +140,7 @@ impl ClusterSpec {
             debug: false,
             seed: 1,
             dir: None,
+            places: BTreeMap::new(),
             program: program.into(),
             words: Vec::new(),
         }
@@ -150,6 +169,13 @@ impl ClusterSpec {
                 self.volumes.len(),
                 picket_proto::VOLUMES_MAX
             ));
+        }
+        if !self.places.is_empty() {
+            let mut machines = self.node_names().chain([WITNESS.to_owned()]);
+            let usable = |place: &Place| !place.enter.is_empty() && !place.networks.is_empty();
+            if let Some(name) = machines.find(|name| !self.places.get(name).is_some_and(usable)) {
+                return wrong(format!("{name} has no place, or one without an entry or a network"));
+            }
         }
         if !self.program.exists() {
             return wrong(format!("{}: no such program", self.program.display()));

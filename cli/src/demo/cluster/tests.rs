@@ -10,6 +10,7 @@ use core::time::Duration;
 use picket_core::topology::DeviceKind;
 use picket_host::clock::rfc3339;
 use picket_proto::v1::{Status, StatusMember, StatusVolume, StatusWitness};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::UNIX_EPOCH;
 
 fn spec(nodes: usize) -> ClusterSpec {
@@ -45,6 +46,38 @@ async fn the_programs_accept_what_is_written_for_them_and_agree() {
             assert_eq!(ledger.peers.len(), 2);
         }
     }
+}
+
+#[tokio::test]
+async fn machines_in_places_of_their_own_reach_each_other_there() {
+    let place = |host: u16| Place {
+        enter: vec!["env".into()],
+        networks: (1..=2).map(|network| Ipv6Addr::new(0xfd00, network, 0, 0, 0, 0, 0, host).into()).collect(),
+        desk: Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, host).into(),
+    };
+    let machines = [("n1", 1), ("n2", 2), (WITNESS, 200)];
+    let places = machines.iter().map(|(name, host)| ((*name).to_owned(), place(*host))).collect();
+    let spec = ClusterSpec { places, ..spec(2) };
+    spec.check().unwrap();
+    let (files, net, links) = (Files::make(&spec).unwrap(), Net::of(&spec.places).unwrap(), Links::new(1));
+    files.make_secrets(&spec).unwrap();
+    let writer = Writer { spec: &spec, files: &files, net: &net, links: &links };
+    let witness = picket_witness::config::Config::read(&writer.witness().unwrap()).unwrap();
+    assert!(witness.listen.ip().is_unspecified() && witness.listen.is_ipv6(), "{}", witness.listen);
+    let node = picket_node::config::Config::read(&writer.node(1).await.unwrap());
+    let node = node.unwrap_or_else(|errors| panic!("{errors}"));
+    let hosts: Vec<&str> = node.witness.addresses.iter().map(|address| address.host.as_str()).collect();
+    assert_eq!(hosts, ["fd00:1::c8", "fd00:2::c8"]);
+    let ledger = picket_ledger::Config::load(&writer.ledger(1, 0).await.unwrap()).unwrap();
+    assert_eq!(ledger.listen_clients.ip(), places_ip("fd00:9::1"));
+    assert_eq!(ledger.peers[0].addr.ip(), places_ip("fd00:1::2"));
+    let mut homeless = spec;
+    homeless.places.remove("n2");
+    assert!(homeless.check().is_err());
+}
+
+fn places_ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
 #[tokio::test]

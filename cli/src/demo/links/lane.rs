@@ -1,7 +1,9 @@
 //! One direction of a link: whether it is cut, how noisy it is, and what waits on it.
 
 use super::seed::Chance;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -15,6 +17,32 @@ pub struct Noise {
     /// Up to so much more, drawn for each packet or piece. Packets may overtake each other, the
     /// bytes of a stream never do.
     pub jitter: Duration,
+}
+
+/// What has become of packets (UDP only) so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Went on, at once or later.
+    pub carried: u64,
+    /// Lost by noise.
+    pub lost: u64,
+    /// Dropped because the lane was cut.
+    pub cut: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    carried: AtomicU64,
+    lost: AtomicU64,
+    cut: AtomicU64,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Lost,
+    Now,
+    At(Instant),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,12 +59,13 @@ pub(super) struct Lane {
     pub(super) noise: Noise,
     seed: u64,
     condition: watch::Sender<Condition>,
+    counters: Arc<Counters>,
 }
 
 impl Lane {
     pub(super) fn new(seed: u64, noise: Noise) -> Self {
         let condition = watch::Sender::new(Condition { noise, ..Condition::default() });
-        Self { cut_by_name: false, noise, seed, condition }
+        Self { cut_by_name: false, noise, seed, condition, counters: Arc::default() }
     }
 
     /// Lets what is set take effect.
@@ -57,7 +86,13 @@ impl Lane {
     pub(super) fn view(&self) -> LaneView {
         let condition = self.condition.subscribe();
         let resets = condition.borrow().resets;
-        LaneView { chance: Chance::new(self.seed), condition, resets }
+        LaneView { chance: Chance::new(self.seed), condition, resets, counters: Arc::clone(&self.counters) }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counters { carried, lost, cut } = &*self.counters;
+        Tally { carried: read(carried), lost: read(lost), cut: read(cut) }
     }
 }
 
@@ -68,6 +103,7 @@ pub(super) struct LaneView {
     chance: Chance,
     /// Resets that were there before this view.
     resets: u64,
+    counters: Arc<Counters>,
 }
 
 impl LaneView {
@@ -87,8 +123,22 @@ impl LaneView {
         self.chance = Chance::new(self.chance.next());
     }
 
+    /// What becomes of the next packet; counts it.
+    pub(super) fn fate(&mut self) -> Fate {
+        // Chance is drawn for cut lanes too: a cut does not shift the fate of later packets.
+        let (lost, arrival) = (self.loses(), self.arrival());
+        let (counter, fate) = match (self.is_cut(), lost, arrival) {
+            (true, _, _) => (&self.counters.cut, Fate::Lost),
+            (false, true, _) => (&self.counters.lost, Fate::Lost),
+            (false, false, None) => (&self.counters.carried, Fate::Now),
+            (false, false, Some(at)) => (&self.counters.carried, Fate::At(at)),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        fate
+    }
+
     /// Whether the next packet is lost.
-    pub(super) fn loses(&mut self) -> bool {
+    fn loses(&mut self) -> bool {
         let loss_ppm = self.condition.borrow().noise.loss_ppm;
         loss_ppm > 0 && self.chance.below(1_000_000) < u64::from(loss_ppm)
     }

@@ -30,7 +30,7 @@ mod seed;
 mod stream;
 mod udp;
 
-pub use lane::Noise;
+pub use lane::{Noise, Tally};
 
 use lane::{Lane, LaneView};
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,6 +244,17 @@ impl Links {
         let mut inner = self.inner();
         let key = LaneKey { from: from.to_owned(), to: to.to_owned(), kind };
         lane_of(&mut inner, key, self.seed).view().is_cut()
+    }
+
+    /// What has become of all packets (UDP) so far, on all lanes.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let inner = self.inner();
+        inner.lanes.values().map(Lane::tally).fold(Tally::default(), |sum, lane| Tally {
+            carried: sum.carried + lane.carried,
+            lost: sum.lost + lane.lost,
+            cut: sum.cut + lane.cut,
+        })
     }
 
     fn change(&self, from: &str, to: &str, kinds: Kinds<'_>, cut: bool) {

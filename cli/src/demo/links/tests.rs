@@ -209,6 +209,13 @@ async fn udp_loss_follows_the_seed() {
         for byte in 0..64 {
             near.send(&[byte]).await.unwrap();
         }
+        let counted = async {
+            while links.tally().carried + links.tally().lost < 64 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(counted).await;
+        let tally = links.tally();
         // Markers until one gets through: what came before the first marker is the sample.
         let marker = tokio::spawn(async move {
             loop {
@@ -221,6 +228,7 @@ async fn udp_loss_follows_the_seed() {
             match packet(&far).await.0 {
                 255 => {
                     marker.abort();
+                    assert_eq!((seen.len() as u64, tally.cut), (tally.carried, 0), "{tally:?}");
                     return seen;
                 }
                 byte => seen.push(byte),

@@ -1,6 +1,6 @@
 //! Packets through a link.
 
-use super::lane::LaneView;
+use super::lane::{Fate, LaneView};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
@@ -46,7 +46,7 @@ pub(super) async fn serve(front: UdpSocket, back: UdpSocket, target: SocketAddr,
             received = front.recv_from(&mut from_near) => {
                 let Ok((length, sender)) = received else { continue };
                 near = Some(sender);
-                match passes(&mut there) {
+                match there.fate() {
                     Fate::Lost => {}
                     Fate::Now => { let _ = back.send_to(&from_near[..length], target).await; }
                     Fate::At(at) => going.send(&from_near[..length], at),
@@ -55,7 +55,7 @@ pub(super) async fn serve(front: UdpSocket, back: UdpSocket, target: SocketAddr,
             received = back.recv_from(&mut from_far) => {
                 let Ok((length, sender)) = received else { continue };
                 let Some(near) = near.filter(|_| sender == target) else { continue };
-                match passes(&mut here) {
+                match here.fate() {
                     Fate::Lost => {}
                     Fate::Now => { let _ = front.send_to(&from_far[..length], near).await; }
                     Fate::At(at) => coming.send(&from_far[..length], at),
@@ -73,19 +73,4 @@ pub(super) async fn serve(front: UdpSocket, back: UdpSocket, target: SocketAddr,
             }
         }
     }
-}
-
-enum Fate {
-    Lost,
-    Now,
-    At(Instant),
-}
-
-fn passes(lane: &mut LaneView) -> Fate {
-    // Chance is drawn for cut lanes too: a cut does not shift the fate of later packets.
-    let (lost, arrival) = (lane.loses(), lane.arrival());
-    if lost || lane.is_cut() {
-        return Fate::Lost;
-    }
-    arrival.map_or(Fate::Now, Fate::At)
 }

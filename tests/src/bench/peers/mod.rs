@@ -1,0 +1,9 @@
+//! Others' products on the same machine in the same run, so that there are ratios and not only numbers.
+//!
+//! None of them does the same: each module says what its product does in that time, and what not.
+
+mod etcd;
+mod vrrp;
+
+pub use etcd::etcd;
+pub use vrrp::{echo, vrrp};

@@ -1,0 +1,100 @@
+//! `netns`: rows of the failure matrix on machines in network namespaces, with IPv4 and with IPv6. Needs root.
+
+use clap::Parser;
+use core::time::Duration;
+use picket::demo::cluster::{ClusterSpec, LossAction, WITNESS};
+use picket_host::clock::boottime;
+use picket_tests::Failure;
+use picket_tests::netns::{Family, Rooms, Row, play};
+use picket_tests::rig::{Rig, program};
+use std::process::{Command, ExitCode};
+
+/// Says to this program that it runs in a network and in mounts of its own.
+const OWN_WORLD: &str = "PICKET_TEST_OWN_WORLD";
+
+/// Rows on real networks.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "netns")]
+struct Words {
+    /// Only rows whose name contains this.
+    #[arg(default_value = "")]
+    only: String,
+}
+
+fn main() -> ExitCode {
+    let words = Words::parse();
+    let done = if std::env::var_os(OWN_WORLD).is_some() { both(&words) } else { again() };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("netns: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs this program again in a network and in mounts of its own.
+fn again() -> Result<bool, Failure> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
+    Ok(unshare.args(std::env::args().skip(1)).env(OWN_WORLD, "1").status()?.success())
+}
+
+fn both(words: &Words) -> Result<bool, Failure> {
+    Rooms::own_world()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut good = true;
+    for family in [Family::V4, Family::V6] {
+        good &= runtime.block_on(all(words, family))?;
+    }
+    Ok(good)
+}
+
+async fn all(words: &Words, family: Family) -> Result<bool, Failure> {
+    let rooms = Rooms::make(&["n1", "n2", WITNESS], family)?;
+    let mut good = true;
+    let mut rig: Option<Rig> = None;
+    for row in Row::EVERY.into_iter().filter(|row| format!("{row:?}").contains(&words.only)) {
+        let from = boottime();
+        let mut playing = match rig.take() {
+            Some(rig) => rig,
+            None => Rig::start(spec(&rooms)?).await?,
+        };
+        let played = play(&mut playing, &rooms, row).await;
+        let seconds = boottime().saturating_sub(from).as_secs_f32();
+        match played {
+            Ok(()) => {
+                println!(
+                    "ok {family:?} {row:?} {seconds:.1} s, {} acknowledgements judged",
+                    playing.judged()
+                );
+                rig = Some(playing);
+            }
+            Err(why) => {
+                good = false;
+                let kept = playing.keep().await?;
+                rooms.heal()?;
+                println!(
+                    "FAILED {family:?} {row:?}: {why}\n  rerun: ./tests/run netns {row:?}\n  files: {}",
+                    kept.display()
+                );
+            }
+        }
+    }
+    if let Some(rig) = rig {
+        rig.end().await?;
+    }
+    rooms.remove()?;
+    Ok(good)
+}
+
+/// Two nodes with all protections; the loss action leaves the machines up, so that the barrier alone must hold.
+fn spec(rooms: &Rooms) -> Result<ClusterSpec, Failure> {
+    Ok(ClusterSpec {
+        loss_action: LossAction::Osu,
+        client_pace: Some(Duration::from_millis(2)),
+        places: rooms.places(),
+        ..ClusterSpec::new(2, program()?)
+    })
+}
