@@ -44,7 +44,7 @@ struct Words {
     #[arg(long = "storm")]
     storms: Vec<u64>,
     /// How many cases of the sample.
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = 105)]
     sample: usize,
     /// How many storms after the cases.
     #[arg(long, default_value_t = 4)]
