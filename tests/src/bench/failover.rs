@@ -63,6 +63,7 @@ pub async fn failover(profile: Profile, act: Act, target: u64, rounds: usize) ->
 async fn round(rig: &Rig, act: Act) -> Result<u64, Failure> {
     let holder = rig.serves().await?;
     let other = rig.other(&holder)?;
+    quarantine_over(rig, &other).await?;
     let scene = Scene { cluster: &rig.cluster, client: rig.client()? };
     let fault = match act {
         Act::Fence => {
@@ -81,12 +82,16 @@ async fn round(rig: &Rig, act: Act) -> Result<u64, Failure> {
     report.outage_ms.ok_or_else(|| "the outage was not measured".into())
 }
 
-/// Asks until it is done: a node that has just come back refuses until its quarantine is over. Counted is from the
-/// request that was granted.
-async fn switch(rig: &Rig, holder: &str, other: &str) -> Result<Fault, Failure> {
-    let able =
-        |view: &View| view.volume(other, VOLUME).is_some_and(|volume| volume.why_word != "QUARANTINED");
+/// A node that has just come back, as the survivor of the round before has, takes nothing over before the time of a
+/// lease is over: that is not what is measured.
+async fn quarantine_over(rig: &Rig, node: &str) -> Result<(), Failure> {
+    let able = |view: &View| view.volume(node, VOLUME).is_some_and(|volume| volume.why_word != "QUARANTINED");
     rig.cluster.wait_for("the quarantine over", LIMIT, able).await?;
+    Ok(())
+}
+
+/// Asks until it is done. Counted is from the request that was granted.
+async fn switch(rig: &Rig, holder: &str, other: &str) -> Result<Fault, Failure> {
     let mut said = String::new();
     for _ in 0..ASKED_MAX {
         let mut daemon = rig.cluster.daemon(holder).await.map_err(|fault| format!("{fault:?}"))?;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// What can be measured.
-const PARTS: [&str; 5] = ["failover", "etcd", "vrrp", "register", "cost"];
+const PARTS: [&str; 6] = ["failover", "etcd", "vrrp", "pacemaker", "register", "cost"];
 
 /// Fail-over times, beside others'.
 #[derive(Clone, Debug, Parser)]
@@ -36,17 +36,42 @@ struct Words {
     /// This program is the echo on a machine of this name.
     #[arg(long, hide = true)]
     echo: Option<String>,
-    /// This program has a network of its own and measures VRRP there.
+    /// This program has a network of its own and measures this there.
     #[arg(long, hide = true)]
-    vrrp_here: bool,
+    here: Option<Here>,
+}
+
+/// What is measured in a network and in mounts of its own, so that nothing of the host's is touched.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Here {
+    Vrrp,
+    Pacemaker,
+}
+
+impl Here {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Vrrp => "vrrp",
+            Self::Pacemaker => "pacemaker",
+        }
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Vrrp => "keepalived: an address by VRRP every 0.1 s, the active machine is cut off",
+            Self::Pacemaker => {
+                "Pacemaker, corosync (token 1 s) and qdevice: an address, the active machine dies, a device proves it"
+            }
+        }
+    }
 }
 
 fn main() -> ExitCode {
     let words = Words::parse();
-    let done = match &words.echo {
-        Some(name) => peers::echo(name),
-        None if words.vrrp_here => vrrp_here(words.rounds),
-        None => all(&words),
+    let done = match (&words.echo, words.here) {
+        (Some(name), _) => peers::echo(name),
+        (None, Some(here)) => measure_here(here, words.rounds),
+        (None, None) => all(&words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,10 +100,12 @@ fn all(words: &Words) -> Result<(), Failure> {
             Err(why) => left_out.push(format!("etcd: {why}")),
         }
     }
-    if is_asked("vrrp") {
-        match vrrp_apart(words.rounds) {
-            Ok(row) => table.add(row),
-            Err(why) => left_out.push(format!("keepalived: {why}")),
+    for part in [Here::Vrrp, Here::Pacemaker] {
+        if is_asked(part.word()) {
+            match measure_apart(part, words.rounds) {
+                Ok(row) => table.add(row),
+                Err(why) => left_out.push(format!("{}: {why}", part.word())),
+            }
         }
     }
     if is_asked("register") {
@@ -111,25 +138,26 @@ fn host() -> String {
     format!("{count} × {cpu}, Linux {}, load {}", kernel.trim(), load.trim())
 }
 
-/// In a network and in mounts of its own, so that nothing of the host's is touched.
-fn vrrp_apart(rounds: usize) -> Result<Row, Failure> {
+fn measure_apart(part: Here, rounds: usize) -> Result<Row, Failure> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
-    unshare.args(["--vrrp-here", "--rounds", &rounds.to_string()]);
+    unshare.args(["--here", part.word(), "--rounds", &rounds.to_string()]);
     let ended = unshare.output()?;
     if !ended.status.success() {
         return Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned().into());
     }
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
     let values: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    let what = "keepalived: an address by VRRP every 0.1 s, the active machine is cut off".into();
-    Ok(Row { what, unit: Unit::Ms, values, target: None })
+    Ok(Row { what: part.what().into(), unit: Unit::Ms, values, target: None })
 }
 
-fn vrrp_here(rounds: usize) -> Result<(), Failure> {
+fn measure_here(part: Here, rounds: usize) -> Result<(), Failure> {
     let me = std::env::current_exe()?.display().to_string();
-    for value in peers::vrrp(rounds, &[&me, "--echo"])? {
-        println!("{value}");
-    }
+    let echo = [me.as_str(), "--echo"];
+    let values = match part {
+        Here::Vrrp => peers::vrrp(rounds, &echo)?,
+        Here::Pacemaker => peers::pacemaker(rounds, &echo)?,
+    };
+    values.iter().for_each(|value| println!("{value}"));
     Ok(())
 }

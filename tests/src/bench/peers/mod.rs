@@ -2,8 +2,12 @@
 //!
 //! None of them does the same: each module says what its product does in that time, and what not.
 
+mod address;
 mod etcd;
+mod pacemaker;
 mod vrrp;
 
+pub use address::echo;
 pub use etcd::etcd;
-pub use vrrp::{echo, vrrp};
+pub use pacemaker::pacemaker;
+pub use vrrp::vrrp;
