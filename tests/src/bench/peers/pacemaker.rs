@@ -10,7 +10,8 @@
 use super::address::{ADDRESS, Prober, Running, plug_prober};
 use crate::Failure;
 use crate::netns::{Family, Rooms};
-use picket_host::clock::boottime;
+use core::time::Duration;
+use picket_host::clock::{boottime, pause};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,11 @@ const ACTIVE: &str = "p1";
 /// The other one.
 const STANDBY: &str = "p2";
 
-/// How often something is asked for that the cluster refuses until it has come up; each time takes some 10 ms.
-const ASKED_MAX: usize = 3000;
+/// How long the cluster may take to come up: it waits for others by itself for 20 s.
+const COMES_UP: Duration = Duration::from_secs(120);
+
+/// How often it is asked whether it has; nothing tells.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 const COROSYNC: &str = "totem {
   version: 2
@@ -197,8 +201,12 @@ fn configure(machines: &Machines) -> Result<(), Failure> {
         let seen = there(standby, &["crm_node", "-p"]);
         seen.is_ok_and(|text| text.contains(ACTIVE) && text.contains(STANDBY))
     };
-    if !(0..ASKED_MAX).any(|_| both()) {
-        return Err("Pacemaker does not come up on both machines".into());
+    let until = boottime() + COMES_UP;
+    while !both() {
+        if boottime() >= until {
+            return Err("Pacemaker does not come up on both machines".into());
+        }
+        pause(ASK_EVERY, "nothing tells when Pacemaker has come up");
     }
     there(standby, &["crm_attribute", "-n", "stonith-enabled", "-v", "true"])?;
     there(standby, &["crm_attribute", "-n", "stonith-action", "-v", "off"])?;
