@@ -193,7 +193,8 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// See [`Error`].
     fn list(&self, directory: &Path) -> Result<Vec<String>, Error>;
 
-    /// Makes a directory with mode 0700, and its parents; one that exists is left as it is.
+    /// Makes a directory with mode 0700, and its parents; one that exists is left as it is. Neither its name nor
+    /// theirs are on the disk before [`Files::sync_path`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -204,6 +205,24 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// # Errors
     /// See [`Error`]. The names are then unknown; do not retry.
     fn sync_directory(&self, directory: &Path) -> Result<(), Error>;
+
+    /// Returns when the name of this file or directory is on the disk.
+    ///
+    /// # Errors
+    /// As [`Files::sync_directory`].
+    fn sync_name(&self, path: &Path) -> Result<(), Error> {
+        self.sync_directory(directory_of(path))
+    }
+
+    /// Returns when the names of a directory and of all above it are on the disk. What is synced in a directory whose
+    /// own name is lost is lost with it; and one that is found may be of a start that was killed before this.
+    ///
+    /// # Errors
+    /// As [`Files::sync_directory`].
+    fn sync_path(&self, directory: &Path) -> Result<(), Error> {
+        let named = |path: &&Path| path.file_name().is_some();
+        directory.ancestors().filter(named).try_for_each(|path| self.sync_name(path))
+    }
 
     /// Takes the directory for this process.
     ///

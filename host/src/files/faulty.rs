@@ -48,7 +48,6 @@ pub enum Unsynced {
 #[derive(Debug, Default)]
 struct State {
     disk: Disk,
-    directories: BTreeSet<PathBuf>,
     locked: BTreeSet<PathBuf>,
     plan: BTreeMap<u64, Fault>,
     operations: u64,
@@ -239,6 +238,9 @@ impl Files for FaultyFiles {
         if state.disk.lookup(path).is_some() {
             return Err(failed(Operation::Create, path, io::ErrorKind::AlreadyExists.into()));
         }
+        if state.disk.is_lost(path) {
+            return Err(failed(Operation::Create, path, io::ErrorKind::NotFound.into()));
+        }
         let mut inode = 0;
         state.atomic(Operation::Create, path, |disk| inode = disk.create(path))?;
         Ok(self.handle(path, inode, state.life))
@@ -266,7 +268,7 @@ impl Files for FaultyFiles {
         let inside = state.disk.names().filter(|path| path.parent() == Some(directory));
         let names: Vec<String> =
             inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
-        if names.is_empty() && !state.directories.contains(directory) {
+        if names.is_empty() && !state.disk.is_directory(directory) {
             return Err(failed(Operation::List, directory, io::ErrorKind::NotFound.into()));
         }
         Ok(names)
@@ -275,7 +277,12 @@ impl Files for FaultyFiles {
     fn make_directory(&self, directory: &Path) -> Result<(), Error> {
         let mut state = self.state();
         state.check_power(Operation::MakeDirectory, directory)?;
-        state.directories.insert(directory.to_owned());
+        let all: Vec<&Path> = directory.ancestors().filter(|path| path.file_name().is_some()).collect();
+        for path in all.into_iter().rev() {
+            if !state.disk.is_directory(path) {
+                state.atomic(Operation::MakeDirectory, path, |disk| disk.make_directory(path))?;
+            }
+        }
         Ok(())
     }
 

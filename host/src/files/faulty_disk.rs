@@ -3,10 +3,11 @@
 //!
 //! The model is meaner than real file systems where they differ: a file's sync does not make its
 //! name durable, unsynced writes and changes of names may survive in any order, writes also in
-//! pieces, and a failed sync drops the data for good although it can still be read.
+//! pieces, and a failed sync drops the data for good although it can still be read. A directory's name needs a sync of
+//! its own, too: without it everything in the directory is lost.
 
 use super::faulty::Unsynced;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a real disk writes at once or not at all.
@@ -43,6 +44,8 @@ pub(super) struct Disk {
     durable_names: Names,
     pending_names: Vec<NameChange>,
     next_inode: u64,
+    /// Every directory that was ever made. Others are taken to have been there always.
+    made: BTreeSet<PathBuf>,
 }
 
 impl Disk {
@@ -60,6 +63,20 @@ impl Disk {
         self.inodes.insert(inode, Inode::default());
         self.change_name(NameChange::Link { path: path.to_owned(), inode });
         inode
+    }
+
+    pub(super) fn make_directory(&mut self, path: &Path) {
+        self.made.insert(path.to_owned());
+        self.create(path);
+    }
+
+    pub(super) fn is_directory(&self, path: &Path) -> bool {
+        self.made.contains(path) && self.cached_names.contains_key(path)
+    }
+
+    /// Whether a directory above was made and is not there.
+    pub(super) fn is_lost(&self, path: &Path) -> bool {
+        is_lost(path, &self.made, &self.cached_names)
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) {
@@ -148,8 +165,15 @@ impl Disk {
                 apply_name(&mut self.durable_names, &change);
             }
         }
+        // What a lost directory held is lost with it, however well it was synced.
+        let all = self.durable_names.clone();
+        self.durable_names.retain(|path, _| !is_lost(path, &self.made, &all));
         self.cached_names.clone_from(&self.durable_names);
     }
+}
+
+fn is_lost(path: &Path, made: &BTreeSet<PathBuf>, names: &Names) -> bool {
+    path.ancestors().skip(1).any(|above| made.contains(above) && !names.contains_key(above))
 }
 
 fn survive(inode: &mut Inode, unsynced: Unsynced, random: &mut Random) {

@@ -1,6 +1,6 @@
 //! The machine's own file system.
 
-use super::{DirectoryLock, Error, File, Files, Operation};
+use super::{DirectoryLock, Error, File, Files, Operation, directory_of};
 use rustix::fs::FlockOperation;
 use std::fs;
 use std::io;
@@ -86,6 +86,18 @@ impl Files for RealFiles {
         fs::File::open(directory)
             .and_then(|opened| opened.sync_all())
             .map_err(at(Operation::SyncDirectory, directory))
+    }
+
+    /// A directory that only its owner may read cannot be opened for this by others (a service's private state lies
+    /// in one); the whole file system is synced then.
+    fn sync_name(&self, path: &Path) -> Result<(), Error> {
+        let directory = directory_of(path);
+        match fs::File::open(directory) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => fs::File::open(path)
+                .and_then(|opened| Ok(rustix::fs::syncfs(opened)?))
+                .map_err(at(Operation::SyncDirectory, path)),
+            _ => self.sync_directory(directory),
+        }
     }
 
     fn lock(&self, directory: &Path) -> Result<Box<dyn DirectoryLock>, Error> {

@@ -84,6 +84,7 @@ fn errors_name_the_operation_and_the_path() {
 fn written(files: &FaultyFiles) -> Box<dyn super::File> {
     let directory = Path::new("/d");
     files.make_directory(directory).unwrap();
+    files.sync_path(directory).unwrap();
     let file = files.create(Path::new("/d/f")).unwrap();
     file.write_at(0, b"synced").unwrap();
     file.sync_data().unwrap();
@@ -174,4 +175,45 @@ fn a_crash_during_an_operation_may_still_have_done_it() {
         files.power_on();
         assert_eq!(files.list(Path::new("/d")).unwrap(), [expected]);
     }
+}
+
+#[test]
+fn a_directory_without_a_name_on_the_disk_is_lost_with_all_in_it() {
+    let make = |sync: &dyn Fn(&FaultyFiles)| {
+        let files = FaultyFiles::new();
+        files.make_directory(Path::new("/a/b")).unwrap();
+        let file = files.create(Path::new("/a/b/f")).unwrap();
+        file.write_at(0, b"synced").unwrap();
+        file.sync_data().unwrap();
+        files.sync_directory(Path::new("/a/b")).unwrap();
+        sync(&files);
+        files.crash(Unsynced::Lost);
+        files.power_on();
+        files.read(Path::new("/a/b/f")).unwrap()
+    };
+    assert_eq!(make(&|_| {}), None);
+    assert_eq!(make(&|files| files.sync_name(Path::new("/a/b")).unwrap()), None, "its parent is lost");
+    assert_eq!(make(&|files| files.sync_path(Path::new("/a/b")).unwrap()).as_deref(), Some(&b"synced"[..]));
+}
+
+#[test]
+fn a_lost_directory_can_be_made_again() {
+    let files = FaultyFiles::new();
+    files.make_directory(Path::new("/a")).unwrap();
+    files.crash(Unsynced::Lost);
+    files.power_on();
+    assert!(files.list(Path::new("/a")).unwrap_err().is_not_found());
+    assert!(files.create(Path::new("/a/f")).unwrap_err().is_not_found());
+    files.make_directory(Path::new("/a")).unwrap();
+    files.create(Path::new("/a/f")).unwrap();
+}
+
+#[test]
+fn the_path_of_a_real_directory_can_be_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("a/b");
+    RealFiles.make_directory(&inner).unwrap();
+    RealFiles.sync_path(&inner).unwrap();
+    let error = RealFiles.sync_path(&directory.path().join("none/b")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot sync the directory "), "{error}");
 }

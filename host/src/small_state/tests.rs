@@ -7,6 +7,7 @@ const PATH: &str = "/state/node";
 
 fn state_on(files: &FaultyFiles) -> SmallState {
     files.make_directory(Path::new("/state")).unwrap();
+    files.sync_path(Path::new("/state")).unwrap();
     SmallState::new(Arc::new(files.clone()), Path::new(PATH), *b"TEST", 3)
 }
 

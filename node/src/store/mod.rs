@@ -90,9 +90,15 @@ impl NodeStore {
         let lock = files.lock(state_dir)?;
         files.make_directory(run_dir)?;
         let disk_path = state_dir.join(DISK_FILE);
-        let disk = SmallState::new(files.clone(), &disk_path, KIND, SCHEMA);
-        let run = RunFile::new(files, run_dir.join(RUN_FILE));
+        let mut disk = SmallState::new(files.clone(), &disk_path, KIND, SCHEMA);
+        let run = RunFile::new(files.clone(), run_dir.join(RUN_FILE));
         let found = Found { disk: read_disk(&disk, &disk_path)?, run: run.load(boot)? };
+        files.sync_path(state_dir)?;
+        // A daemon whose last sync failed may have left a record that only the page cache holds. It is believed from
+        // here on, so it is written anew.
+        if let Some(record) = &found.disk {
+            disk.replace(&encode(record, &disk_path)?)?;
+        }
         Ok((Self { disk, disk_path, run, _lock: lock }, found))
     }
 }
@@ -108,16 +114,17 @@ fn read_disk(state: &SmallState, path: &Path) -> Result<Option<Disk>, StoreError
     }
 }
 
+fn encode(disk: &Disk, path: &Path) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(disk)
+        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: error.to_string() })
+}
+
 impl Store<(), NodeRecord> for NodeStore {
     type Error = StoreError;
 
     fn persist(&mut self, (): &(), record: &NodeRecord) -> Result<(), StoreError> {
         if let Some(disk) = &record.disk {
-            let bytes = serde_json::to_vec(disk).map_err(|error| StoreError::Unreadable {
-                path: self.disk_path.clone(),
-                why: error.to_string(),
-            })?;
-            self.disk.replace(&bytes)?;
+            self.disk.replace(&encode(disk, &self.disk_path)?)?;
         }
         if let Some(run) = &record.run {
             self.run.replace(run)?;

@@ -1,3 +1,5 @@
+mod crashes;
+
 use super::{NodeStore, StoreError};
 use picket_core::ids::{BootId, Epoch, VolumeId};
 use picket_core::node::{Disk, DiskVolume, NodeRecord, Run, RunHeld, SCHEMA};

@@ -163,6 +163,7 @@ impl Store {
             None => (new_store_id()?, 0, 0, BTreeMap::new(), None),
         };
         let generation = generation + 1;
+        files.sync_path(directory)?;
         let log = begin_generation(
             files.as_ref(),
             directory,
