@@ -6,6 +6,7 @@ pub mod agent_input;
 pub mod agent_output;
 pub mod config;
 pub mod damage;
+pub mod devices;
 pub mod heartbeat;
 pub mod identity;
 pub mod meatware;
@@ -34,5 +35,7 @@ pub const ALL: &[Target] = &[
     volume_status::TARGET,
     meatware::TARGET,
     power::TARGET,
+    devices::REDFISH,
+    devices::LIBVIRT,
     identity::TARGET,
 ];

@@ -201,8 +201,8 @@ impl Daemon {
     fn details(&mut self, identity: Identity, limits: Limits) -> Seen {
         // No flags.
         let arguments = identity.encoded().u32(0).done();
-        let state = match self.try_call(Procedure::GetState, &arguments, limits)? {
-            Ok(bytes) => state_of(&bytes).map_err(|error| self.explained(error.into()))?,
+        let activity = match self.try_call(Procedure::GetState, &arguments, limits)? {
+            Ok(bytes) => activity_of(&bytes).map_err(|error| self.explained(error.into()))?,
             Err(CallError::No { code: NO_DOMAIN, .. }) => return Ok(None),
             Err(error) => return Err(self.explained(error)),
         };
@@ -213,7 +213,7 @@ impl Daemon {
             Err(error) => return Err(self.explained(error)),
         };
         let Identity { name, uuid, id } = identity;
-        Ok(Some(Domain { name, uuid, id, activity: activity(state), persistent }))
+        Ok(Some(Domain { name, uuid, id, activity, persistent }))
     }
 
     fn order(&mut self, procedure: Procedure, domain: &Domain, limits: Limits) -> Result<(), DeviceError> {
@@ -307,11 +307,14 @@ fn domains(bytes: &[u8]) -> Result<Vec<Identity>, XdrError> {
     from.end().map(|()| identities)
 }
 
-/// The state; the reason that follows it changes nothing.
-fn state_of(bytes: &[u8]) -> Result<i32, XdrError> {
+/// What a domain does, from the answer about its state; the reason that follows it changes nothing.
+///
+/// # Errors
+/// It is no whole answer, or more than one.
+pub fn activity_of(bytes: &[u8]) -> Result<Activity, XdrError> {
     let mut from = Decoder::new(bytes);
     let (state, _reason) = (from.i32()?, from.i32()?);
-    from.end().map(|()| state)
+    from.end().map(|()| activity(state))
 }
 
 fn truth_of(bytes: &[u8]) -> Result<bool, XdrError> {

@@ -144,7 +144,10 @@ fn message(procedure: Procedure, serial: u32, arguments: &[u8]) -> Vec<u8> {
 }
 
 /// One message, without its length.
-pub(super) fn receive(stream: &mut impl Read) -> Result<Vec<u8>, CallError> {
+///
+/// # Errors
+/// It is not whole, or its length makes no sense.
+pub fn receive(stream: &mut impl Read) -> Result<Vec<u8>, CallError> {
     let mut length = [0; LENGTH_BYTES];
     stream.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -159,8 +162,11 @@ pub(super) fn receive(stream: &mut impl Read) -> Result<Vec<u8>, CallError> {
     if bytes.len() == length { Ok(bytes) } else { Err(CallError::Garbled("a message ends in the middle")) }
 }
 
-/// The payload, if this is the answer; nothing, if it is an event.
-pub(super) fn answer(message: &[u8], procedure: Procedure, serial: u32) -> Result<Option<&[u8]>, CallError> {
+/// The payload, if this is the answer to that call; nothing, if it is an event.
+///
+/// # Errors
+/// It answers something else, or says no.
+pub fn answer(message: &[u8], procedure: Procedure, serial: u32) -> Result<Option<&[u8]>, CallError> {
     let (head, payload) =
         message.split_at_checked(HEAD_BYTES).ok_or(CallError::Garbled("a message without a head"))?;
     let mut head = Decoder::new(head);

@@ -38,7 +38,7 @@ fn taken(bytes: &[u8]) -> [bool; 5] {
     [
         one_domain(bytes).is_ok(),
         domains(bytes).is_ok(),
-        state_of(bytes).is_ok(),
+        activity_of(bytes).is_ok(),
         truth_of(bytes).is_ok(),
         ways_of(bytes).is_ok(),
     ]
@@ -48,7 +48,7 @@ fn taken(bytes: &[u8]) -> [bool; 5] {
 fn what_is_written_is_read() {
     assert_eq!(one_domain(&identity().encoded().done()), Ok(identity()));
     assert_eq!(domains(&list()), Ok(vec![identity(), identity()]));
-    assert_eq!(state_of(&Encoder::default().i32(5).i32(1).done()), Ok(5));
+    assert_eq!(activity_of(&Encoder::default().i32(5).i32(1).done()), Ok(Activity::ShutOff));
     assert_eq!(truth_of(&Encoder::default().i32(1).done()), Ok(true));
     assert!(truth_of(&Encoder::default().i32(2).done()).is_err());
 }
