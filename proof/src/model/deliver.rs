@@ -60,6 +60,7 @@ impl World {
 
     fn witness_says(&mut self, id: NodeId, message: FromWitness) {
         self.watch.refusals(self.now, id, &message);
+        self.watch.authorities(self.now, id, &message);
         self.feed(id, Input::Witness(message));
     }
 
@@ -76,6 +77,7 @@ impl World {
         let Some(from) = from else { return false };
         let message = self.net.peers.get_mut(&(from, to)).and_then(VecDeque::pop_front);
         if let Some((_, message)) = message {
+            self.watch.acknowledgements(self.now, to, &message);
             self.feed(to, Input::Peer { from, message });
         }
         true
@@ -87,6 +89,7 @@ impl World {
             Ghost::Up(id, message) => self.witness_takes(witness::Input::Message { node: id, message }),
             Ghost::Down(id, message) if self.listens(id) => self.witness_says(id, message),
             Ghost::Peer(from, to, message) if self.listens(to) && self.net.passes(from, to, Kind::Stream) => {
+                self.watch.acknowledgements(self.now, to, &message);
                 self.feed(to, Input::Peer { from, message });
             }
             Ghost::Down(..) | Ghost::Peer(..) => {}

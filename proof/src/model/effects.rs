@@ -5,11 +5,23 @@ use super::net::Kind;
 use super::world::{AgentFault, WitnessDisk, World};
 use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
 use picket_core::message::{FromWitness, OperatorRequest, Reply};
-use picket_core::node::{Effect, Input, Node};
+use picket_core::node::{Effect, Input, Node, NodeAnswer};
 use picket_core::ready;
 use picket_core::time::{Duration, Instant};
 use picket_core::topology::{DeviceVerdict, PowerAction};
 use picket_core::witness;
+
+/// The ticket of a request to stop.
+pub(super) const STOP: u64 = 7;
+
+/// The ticket of a request to stop and to leave running what is held.
+pub(super) const STOP_AND_LEAVE_RUNNING: u64 = 8;
+
+/// How long the process of a daemon lives after it has said that it may be ended: longer than a heartbeat interval.
+const ENDS_AFTER: Duration = Duration::from_millis(12);
+
+/// How long a stopped daemon is away.
+const STOPPED_FOR: Duration = Duration::from_millis(10);
 
 impl World {
     /// Gives a daemon an input and does what it wants.
@@ -55,7 +67,7 @@ impl World {
                 self.reset(id, power_off);
             }
             Effect::Event(event) => self.tell(|| format!("n{id}: {event:?}")),
-            Effect::Answer { .. } => {}
+            Effect::Answer { ticket, answer } => self.answered(id, ticket, &answer),
         }
     }
 
@@ -154,6 +166,8 @@ impl World {
         let clock = host.clock(now);
         host.pet_stop = host.pet_stop.map(|stop| stop.min(clock));
         host.stalled_until = None;
+        host.ends_at = None;
+        host.said_stopped = false;
         host.daemon_at = Some(now + back);
         host.commands.clear();
         host.agents.clear();
@@ -170,11 +184,44 @@ impl World {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.daemon_at = None;
         host.runs += 1;
+        let left_running = core::mem::take(&mut host.left_running);
         let clock = host.clock(now);
         let disk = Some(host.disk.clone()).filter(|disk| disk.schema != 0);
         host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
         host.tick_at = clock;
+        if left_running {
+            self.watch.adopted(now, id, self.setup.volume_ids());
+        }
         self.tell(|| format!("n{id}: daemon starts"));
+    }
+
+    /// A daemon that an operator asked to stop says that it may be ended: its process ends a little later, with its
+    /// watchdog closed.
+    fn answered(&mut self, id: NodeId, ticket: u64, answer: &NodeAnswer) {
+        let at = self.now + ENDS_AFTER;
+        let stops = [STOP, STOP_AND_LEAVE_RUNNING].contains(&ticket) && *answer == NodeAnswer::Done;
+        let Some(host) = self.hosts.get_mut(&id).filter(|_| stops) else { return };
+        host.ends_at = Some(at);
+        host.said_stopped = ticket == STOP;
+        host.left_running = ticket == STOP_AND_LEAVE_RUNNING;
+        self.tell(|| format!("n{id}: says that its daemon may be ended"));
+    }
+
+    /// The process of such a daemon ends. The service manager starts it again after a while.
+    pub(super) fn end_stopped(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id).filter(|host| host.ends_at.is_some_and(|at| at <= now))
+        else {
+            return;
+        };
+        host.ends_at = None;
+        let left_running = host.left_running;
+        self.kill_daemon(id, STOPPED_FOR);
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.pet_stop = None;
+            host.left_running = left_running;
+        }
+        self.tell(|| format!("n{id}: daemon ends"));
     }
 
     /// The witness process dies and is started again.

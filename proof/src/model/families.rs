@@ -5,6 +5,7 @@
 
 mod broad;
 mod rules;
+mod stops;
 
 use super::ending::End;
 use super::faults::Fault;
@@ -82,5 +83,6 @@ impl Family {
 pub fn standard() -> Vec<Family> {
     let mut all = broad::families();
     all.extend(rules::families());
+    all.extend(stops::families());
     all
 }

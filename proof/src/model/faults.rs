@@ -1,5 +1,6 @@
 //! What the adversary can do.
 
+use super::effects::{STOP, STOP_AND_LEAVE_RUNNING};
 use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
@@ -82,6 +83,10 @@ pub enum Fault {
     StopHangs(NodeId),
     /// An operator moves the first volume to the node.
     Move(NodeId),
+    /// An operator stops the daemon, which hands over or releases what it holds.
+    Stop(NodeId),
+    /// An operator stops the daemon under a maintenance, and what it holds keeps running.
+    LeaveRunning(NodeId),
     /// An operator takes the node out of the first volume's in-sync set.
     Evict(NodeId),
     /// An operator has the first node fence the second.
@@ -98,6 +103,8 @@ const SHORT: Duration = Duration::from_millis(4);
 const LONG: Duration = Duration::from_millis(130);
 /// How long a message is held up: longer than detection takes, shorter than a stream takes to break.
 const HELD: Duration = Duration::from_millis(44);
+/// How long a maintenance lasts: longer than a daemon is stopped for.
+const MAINTENANCE: Duration = Duration::from_millis(60);
 /// When a ghost appears: machines have booted again meanwhile.
 const GHOST: Duration = Duration::from_millis(150);
 
@@ -201,9 +208,13 @@ impl Fault {
                 }
             }
             Self::Reorder => world.reversed = !world.reversed,
-            Self::Move(_) | Self::Evict(_) | Self::FenceByHand(..) | Self::Attest(_) | Self::Override(_) => {
-                self.ask(world);
-            }
+            Self::Move(_)
+            | Self::Stop(_)
+            | Self::LeaveRunning(_)
+            | Self::Evict(_)
+            | Self::FenceByHand(..)
+            | Self::Attest(_)
+            | Self::Override(_) => self.ask(world),
             _ => self.link(world),
         }
     }
@@ -213,6 +224,15 @@ impl Fault {
         let volume = VolumeId(1);
         let (node, request) = match self {
             Self::Move(node) => (node, NodeRequest::Move { volume, to: node }),
+            Self::Stop(node) => {
+                let request = NodeRequest::StopHandOver;
+                return world.inbox.push_back((node, Input::Operator { ticket: STOP, request }));
+            }
+            Self::LeaveRunning(node) => {
+                let request = NodeRequest::StopKeepRunning { length: MAINTENANCE };
+                let ticket = STOP_AND_LEAVE_RUNNING;
+                return world.inbox.push_back((node, Input::Operator { ticket, request }));
+            }
             Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target }),
             Self::Override(node) => {
                 world.watch.overridden = true;
@@ -371,6 +391,10 @@ impl fmt::Display for Fault {
             Self::Agent(fault) => write!(f, "the next fence agent: {fault}"),
             Self::StopHangs(n) => write!(f, "the next stop on n{n} hangs"),
             Self::Move(n) => write!(f, "an operator moves volume 1 to n{n}"),
+            Self::Stop(n) => write!(f, "an operator stops the daemon of n{n}"),
+            Self::LeaveRunning(n) => {
+                write!(f, "an operator stops the daemon of n{n} and leaves running what it holds")
+            }
             Self::Evict(n) => write!(f, "an operator takes n{n} out of the in-sync set"),
             Self::FenceByHand(a, b) => write!(f, "an operator has n{a} fence n{b}"),
             Self::Attest(n) => write!(f, "an operator attests that n{n} is off"),

@@ -40,6 +40,12 @@ pub struct Host {
     pub daemon: Option<Box<Node>>,
     /// The service manager starts the daemon at this instant.
     pub daemon_at: Option<Instant>,
+    /// The daemon has said that it may be ended, and its process is gone at this instant.
+    pub ends_at: Option<Instant>,
+    /// It has said that it holds nothing any more and asks for nothing.
+    pub said_stopped: bool,
+    /// It was ended under a maintenance, and what it held runs on without it.
+    pub left_running: bool,
     /// The daemon does not run until then (SIGSTOP).
     pub stalled_until: Option<Instant>,
     /// The whole machine does not run until then, and its own clock and watchdog neither.
@@ -237,6 +243,9 @@ impl Host {
     pub fn dies(&mut self) {
         self.daemon = None;
         self.daemon_at = None;
+        self.ends_at = None;
+        self.said_stopped = false;
+        self.left_running = false;
         self.stalled_until = None;
         self.tears = false;
         self.torn_at = None;

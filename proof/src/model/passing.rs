@@ -35,9 +35,13 @@ impl World {
         let mut consider = |at: Option<Instant>| next = next.min(at.unwrap_or(Instant::NEVER));
         for host in self.hosts.values() {
             consider(host.booted_at);
-            consider(host.daemon_at);
-            consider(host.stalled_until);
             consider(host.paused_until);
+            // A paused machine gets to nothing before its pause ends, however long it has been due.
+            if host.paused_until.is_none() {
+                consider(host.daemon_at);
+                consider(host.stalled_until);
+                consider(host.ends_at);
+            }
             consider(host.torn_at);
             consider(host.driver_until);
             if host.daemon_runs() {
@@ -150,6 +154,7 @@ impl World {
         if host.stalled_until.is_some_and(|at| at <= now) {
             self.wakes(id);
         }
+        self.end_stopped(id);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if host.daemon_runs() && host.tick_at <= host.clock(now) {
             self.feed(id, Input::Tick);

@@ -12,6 +12,7 @@ use picket_core::witness::{Input, Record};
 pub fn check(world: &mut World) {
     let found = two_active(world).or_else(|| two_writers(world)).or_else(|| two_holders_of_an_epoch(world));
     let found = found.or_else(|| refused_and_active(world)).or_else(|| node_epochs_grow(world));
+    let found = found.or_else(|| super::authority::active_without_authority(world));
     world.violations.extend(found);
 }
 
@@ -251,6 +252,7 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
         one_grant_for_an_attempt(before, after),
         a_target_has_no_say(before, after, speaker),
         permits_are_due(world, before, after),
+        super::authority::granted_to_the_stopped(world, before, after),
     ]
     .into_iter()
     .flatten()

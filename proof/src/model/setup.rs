@@ -41,6 +41,8 @@ pub struct Setup {
     pub boot: Duration,
     /// How long a fence agent may run.
     pub agent: Duration,
+    /// How often a device is tried again.
+    pub retries: u8,
     /// Every fence agent takes as long as it may.
     pub slow_agents: bool,
     /// By how many millionths the clock of node 1 runs slower than the witness's.
@@ -104,6 +106,7 @@ impl Setup {
             params: timings(),
             boot: ms(30),
             agent: ms(8),
+            retries: 0,
             slow_agents: false,
             slow_clock: 0,
             reset_hangs: false,
@@ -162,7 +165,7 @@ impl Setup {
             Devices::Power => DeviceKind::Power,
             Devices::Meatware => DeviceKind::Meatware,
         };
-        let device = Device { kind, timeout: self.agent, retries: 0, delay: Duration::ZERO };
+        let device = Device { kind, timeout: self.agent, retries: self.retries, delay: Duration::ZERO };
         Some(FencePlan { levels: vec![Level { devices: vec![device] }] })
     }
 }

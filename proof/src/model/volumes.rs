@@ -114,7 +114,12 @@ impl World {
 
     pub(super) fn report_one(&mut self, id: NodeId, volume: VolumeId) {
         let Some(report) = self.report(id, volume) else { return };
-        let listens = self.hosts.get(&id).is_some_and(|host| host.daemon.is_some());
+        // A driver that hangs has no first look at its volume either.
+        let reads = |host: &Host| {
+            let looked = host.volumes.get(&volume).is_some_and(|replica| replica.told.is_some());
+            host.daemon.is_some() && (looked || host.driver_until.is_none())
+        };
+        let listens = self.hosts.get(&id).is_some_and(reads);
         let Some(replica) = self.replica_mut(id, volume) else { return };
         if listens && replica.told.as_ref() != Some(&report) {
             replica.told = Some(report.clone());

@@ -1,7 +1,7 @@
 //! What the properties remember of the past.
 
 use picket_core::ids::{Epoch, NodeId, PermitId, VolumeId};
-use picket_core::message::{FromWitness, Reply};
+use picket_core::message::{FromWitness, PeerBody, PeerMessage, Reply};
 use picket_core::time::Instant;
 use picket_core::witness::Record;
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ pub struct Watch {
     pub refused: BTreeMap<(NodeId, VolumeId), (Epoch, Instant)>,
     /// An operator took it on himself that acknowledged writes may be lost.
     pub overridden: bool,
+    /// When a node was told last that it may go on with a volume.
+    pub authority: BTreeMap<(NodeId, VolumeId), Instant>,
     /// The newest permit of any target that was looked at.
     pub permits: PermitId,
 }
@@ -27,6 +29,31 @@ impl Watch {
         self.started = Some(now);
         // One that was restored may give the same numbers again.
         self.permits = record.map(|record| record.permits).unwrap_or_default();
+    }
+
+    /// A daemon starts and takes over what its predecessor left running under a maintenance.
+    pub fn adopted(&mut self, now: Instant, node: NodeId, volumes: impl Iterator<Item = VolumeId>) {
+        self.authority.extend(volumes.map(|volume| ((node, volume), now)));
+    }
+
+    /// Takes note of who is told by the witness that it may go on.
+    pub fn authorities(&mut self, now: Instant, node: NodeId, message: &FromWitness) {
+        match &message.body {
+            Reply::Granted(granted) => {
+                self.authority.insert((node, granted.register.volume), now);
+            }
+            Reply::Renewed { volumes, .. } => {
+                self.authority.extend(volumes.iter().map(|(volume, _)| ((node, *volume), now)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of who is told by a peer that it may go on without the witness.
+    pub fn acknowledgements(&mut self, now: Instant, node: NodeId, message: &PeerMessage) {
+        if let PeerBody::FailsafeAnswer { volume, promise: Ok(()), .. } = &message.body {
+            self.authority.insert((node, *volume), now);
+        }
     }
 
     /// Takes note of refused renewals as they arrive, and of renewed ones.

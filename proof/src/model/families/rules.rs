@@ -12,6 +12,7 @@ use picket_core::time::Duration;
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
+const V1: VolumeId = VolumeId(1);
 const V2: VolumeId = VolumeId(2);
 
 const fn ms(count: u64) -> Duration {
@@ -176,6 +177,7 @@ fn proofs() -> Vec<Family> {
 
 /// The in-sync set and the barrier.
 fn data() -> Vec<Family> {
+    let growing = Setup { params: long_leases(), nodes: 3, ..alone() };
     vec![
         Family::new("out of sync, then alone", base()).finds(&[10]).then(&[Fault::CutData(N1, N2)]).within(
             &[Fault::Crash(N1)],
@@ -211,17 +213,24 @@ fn data() -> Vec<Family> {
             .within(&[Fault::Ghosts(N1)], 0, 12, 1)
             .within(&[Fault::Heal], 20, 60, 10)
             .within(&[Fault::Isolate(N1)], 60, 150, 5),
-        Family::new("two changes of the in-sync set", Setup { nodes: 3, ..alone() })
+        Family::new("two changes of the in-sync set", growing)
             .finds(&[12])
-            .start(&[Fault::CutData(N1, N3)]),
+            .start(&[Fault::CutData(N1, N3), Fault::Reorder])
+            .within(&[Fault::HoldToWitness(N1)], 0, 10, 4)
+            .within(&[Fault::Heal], 0, 4, 2)
+            .within(&[Fault::CutData(N1, N2)], 2, 12, 6)
+            .within(&[Fault::Evict(N2)], 0, 12, 6)
+            .within(&[Fault::Crash(N1)], 18, 46, 1),
     ]
 }
 
 /// Fences and permits.
 fn permits() -> Vec<Family> {
     let long = Setup { agent: ms(100), slow_agents: true, ..base() };
-    let early = Setup { boot: ms(34), ..long };
     let both = Setup { volumes: 2, ..base() };
+    let early = Setup { boot: ms(2), agent: ms(100), slow_agents: true, ..both };
+    let tried = Setup { self_fence: BARE, retries: 1, ..base() };
+    let spread = Setup { spread: true, ..both };
     let fastboot = Setup { loss_action: LossAction::Fastboot, devices: Devices::None, ..both };
     let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
     vec![
@@ -232,16 +241,22 @@ fn permits() -> Vec<Family> {
             .within(&[Fault::RestartWitness, Fault::RestartDaemon(N2)], 20, 100, 2),
         Family::new("an agent that takes its time, and a boot", early)
             .finds(&[23])
-            .then(&[Fault::Reboot(N1)])
-            .within(&[Fault::RestartWitness, Fault::Isolate(N1)], 0, 100, 5),
+            .start(&[Fault::CutVolume(V2, N1, N2)])
+            .within(&[Fault::FenceByHand(N2, N1)], 0, 10, 4)
+            .within(&[Fault::Reboot(N1), Fault::Isolate(N1)], 0, 60, 2),
+        Family::new("a second try after a stall", tried)
+            .finds(&[44])
+            .start(&[Fault::Agent(AgentFault::UnknownIdle)])
+            .within(&[Fault::Crash(N1), Fault::Isolate(N1)], 0, 12, 2)
+            .within(&[Fault::StallLong(N2), Fault::StallShort(N2)], 24, 50, 1),
         Family::new("a permit over a target that speaks", long)
             .finds(&[30])
             .then(&[Fault::Isolate(N1)])
             .within(&[Fault::Heal], 26, 46, 1)
             .within(&[Fault::CutData(N1, N2)], 0, 6, 1),
-        Family::new("a fence by hand with nothing at stake", base())
+        Family::new("a fence by hand with nothing at stake", spread)
             .finds(&[31])
-            .then(&[Fault::CutData(N1, N2)])
+            .then(&[Fault::CutVolume(V1, N1, N2)])
             .within(&[Fault::FenceByHand(N2, N1)], 0, 40, 1),
         Family::new("a volume that is nowhere else", both)
             .finds(&[32])
@@ -261,8 +276,7 @@ fn permits() -> Vec<Family> {
         ),
         Family::new("a witness that has just started", Setup { params: long_leases(), ..base() })
             .finds(&[39])
-            .start(&[Fault::CutBeats(N1, N2)])
-            .then(&[Fault::CutWitness(N1)])
+            .then(&[Fault::Isolate(N1), Fault::CutWitness(N1)])
             .within(&[Fault::RestartWitness], 0, 40, 1),
         Family::new("a takeover, and the winner dies", Setup { nodes: 3, ..base() })
             .finds(&[42])
@@ -271,8 +285,8 @@ fn permits() -> Vec<Family> {
             .end(End::Survivors),
         Family::new("a fencer that is to be fenced", three)
             .finds(&[43])
-            .then(&[Fault::Crash(N1)])
-            .within(&[Fault::Isolate(N2)], 20, 60, 4)
+            .within(&[Fault::FenceByHand(N2, N1)], 0, 12, 8)
+            .within(&[Fault::Isolate(N2)], 0, 20, 6)
             .within(&[Fault::Heal], 30, 60, 4),
     ]
 }
@@ -291,10 +305,12 @@ fn boots() -> Vec<Family> {
             .end(End::Redundant),
         Family::new("an old registration", again)
             .finds(&[24])
-            .then(&[Fault::RestartDaemon(N1)])
+            .start(&[Fault::CutData(N1, N2)])
+            .within(&[Fault::RestartDaemon(N1)], 0, 10, 8)
             .within(&[Fault::Ghosts(N1)], 0, 8, 1)
-            .within(&[Fault::PowerFailure], 0, 12, 6)
-            .within(&[Fault::CutBeats(N1, N2)], 40, 120, 12),
+            .within(&[Fault::Reboot(N1)], 0, 6, 4)
+            .within(&[Fault::Heal], 60, 66, 8)
+            .within(&[Fault::CutBeats(N1, N2)], 10, 60, 12),
         Family::new("an override that knows less than the witness", alone())
             .finds(&[41])
             .start(&[Fault::Isolate(N2)])
