@@ -215,12 +215,12 @@ fn data() -> Vec<Family> {
             .within(&[Fault::Isolate(N1)], 60, 150, 5),
         Family::new("two changes of the in-sync set", growing)
             .finds(&[12])
-            .start(&[Fault::CutData(N1, N3), Fault::Reorder])
-            .within(&[Fault::HoldToWitness(N1)], 0, 10, 4)
-            .within(&[Fault::Heal], 0, 4, 2)
-            .within(&[Fault::CutData(N1, N2)], 2, 12, 6)
-            .within(&[Fault::Evict(N2)], 0, 12, 6)
-            .within(&[Fault::Crash(N1)], 18, 46, 1),
+            .start(&[Fault::CutData(N1, N3)])
+            .within(&[Fault::HoldToWitness(N1)], 0, 4, 8)
+            .within(&[Fault::Heal], 0, 4, 8)
+            .within(&[Fault::CutData(N1, N2)], 2, 14, 3)
+            .within(&[Fault::Evict(N2)], 0, 8, 3)
+            .within(&[Fault::Crash(N1)], 18, 34, 1),
     ]
 }
 
@@ -248,7 +248,8 @@ fn permits() -> Vec<Family> {
             .finds(&[44])
             .start(&[Fault::Agent(AgentFault::UnknownIdle)])
             .within(&[Fault::Crash(N1), Fault::Isolate(N1)], 0, 12, 2)
-            .within(&[Fault::StallLong(N2), Fault::StallShort(N2)], 24, 50, 1),
+            .within(&[Fault::StallLong(N2), Fault::StallShort(N2)], 24, 50, 1)
+            .end(End::Redundant),
         Family::new("a permit over a target that speaks", long)
             .finds(&[30])
             .then(&[Fault::Isolate(N1)])
@@ -307,7 +308,7 @@ fn boots() -> Vec<Family> {
             .finds(&[24])
             .start(&[Fault::CutData(N1, N2)])
             .within(&[Fault::RestartDaemon(N1)], 0, 10, 8)
-            .within(&[Fault::Ghosts(N1)], 0, 8, 1)
+            .within(&[Fault::Ghosts(N1)], 0, 14, 1)
             .within(&[Fault::Reboot(N1)], 0, 6, 4)
             .within(&[Fault::Heal], 60, 66, 8)
             .within(&[Fault::CutBeats(N1, N2)], 10, 60, 12),
