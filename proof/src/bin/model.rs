@@ -1,13 +1,18 @@
 //! `model`: the model checker's command.
 //!
-//! `model [--states N] [--family TEXT]` explores the families; `model mutants [--only N] [--trace]` shows that each
+//! `model [--states N] [--threads N] [--family TEXT]` explores the families; `model mutants [--only N] [--trace]` shows that each
 //! known-wrong rule is found (in a build with `--cfg picket_mutants`). `model tell --family TEXT --at MS:FAULT,MS:FAULT`
 //! tells one run: the faults by their places in the family's stages, at milliseconds after the start; with the wrong
 //! rule `--only N`, in the same build.
 
+use picket_proof::model::families::Family;
 use picket_proof::model::{explore, families};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+/// More threads than families are of no use.
+const THREADS_MAX: usize = 64;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +31,8 @@ fn main() -> ExitCode {
         }
         return tell(&only, value("--at").map_or("", String::as_str));
     }
-    explore(bound, &only)
+    let threads = value("--threads").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, THREADS_MAX);
+    explore(bound, threads, &only)
 }
 
 /// Tells what happens in one run of a family.
@@ -50,21 +56,53 @@ fn tell(family: &str, at: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn explore(bound: u64, only: &str) -> ExitCode {
+/// How one family's search ended, and how long it took.
+type Outcome = (explore::Found, f64);
+
+/// Searches each family; `threads` of them at a time. What is found does not depend on how many that are.
+fn search_all(families: &[Family], bound: u64, threads: usize) -> Vec<Option<Outcome>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done: Vec<(usize, Outcome)> = Vec::new();
+        while let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(family) = families.get(at)
+        {
+            #[allow(clippy::disallowed_methods)] // how long it took, for people: nothing depends on it
+            let from = Instant::now();
+            let found = explore::Search::new(family, family.stages.len(), bound).run();
+            done.push((at, (found, from.elapsed().as_secs_f64())));
+        }
+        done
+    };
+    let done: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+    });
+    let mut outcomes: Vec<Option<Outcome>> = families.iter().map(|_| None).collect();
+    for (at, outcome) in done {
+        if let Some(place) = outcomes.get_mut(at) {
+            *place = Some(outcome);
+        }
+    }
+    outcomes
+}
+
+fn explore(bound: u64, threads: usize, only: &str) -> ExitCode {
     let (mut states, mut bad) = (0, 0);
-    for family in families::standard().iter().filter(|family| family.name.contains(only)) {
-        #[allow(clippy::disallowed_methods)] // how long it took, for people: nothing depends on it
-        let from = Instant::now();
-        let found = explore::Search::new(family, family.stages.len(), bound).run();
+    let families: Vec<Family> =
+        families::standard().into_iter().filter(|family| family.name.contains(only)).collect();
+    for (family, outcome) in families.iter().zip(search_all(&families, bound, threads)) {
+        let Some((found, seconds)) = outcome else {
+            bad += 1;
+            println!("{:60} the search ended before its time", family.name);
+            continue;
+        };
         states += found.states;
         let end = if found.cut_off { "cut off" } else { "exhausted" };
+        let (seen, runs, depth) = (found.states, found.runs, family.stages.len());
         println!(
-            "{:45} {:>10} states {:>8} runs  {} faults: {end}, {:.1} s",
-            family.name,
-            found.states,
-            found.runs,
-            family.stages.len(),
-            from.elapsed().as_secs_f64(),
+            "{:60} {seen:>10} states {runs:>8} runs  {depth} faults: {end}, {seconds:.1} s",
+            family.name
         );
         if let Some(violation) = found.violation {
             bad += 1;

@@ -8,7 +8,7 @@ use picket_core::witness::Record;
 
 /// A lease after the witness or the peers said last that a holder may go on, it is not active any more. That holds
 /// where a watchdog ends a machine whose daemon cannot; it does not while an operator answers for it: under an
-/// override, and under a maintenance.
+/// override, and after a stop that left the volume running, until a daemon has armed the watchdog again.
 pub fn active_without_authority(world: &World) -> Option<String> {
     if world.setup.self_fence != WATCHED || world.watch.overridden {
         return None;
@@ -16,8 +16,9 @@ pub fn active_without_authority(world: &World) -> Option<String> {
     let lease = picket_core::params::with_drift(world.setup.params.lease);
     world.watch.authority.iter().find_map(|((node, volume), at)| {
         let host = world.hosts.get(node)?;
-        let late = world.now > *at + lease && is_writable(host, *volume);
-        (late && !host.left_running && !is_alone(world, *node, *volume))
+        let guarded = host.pet_stop.is_some() && !host.left_running;
+        let late = guarded && world.now > *at + lease && is_writable(host, *volume);
+        (late && !is_alone(world, *node, *volume))
             .then(|| format!("n{node} is active on volume {volume} a lease after anybody let it"))
     })
 }

@@ -117,12 +117,19 @@ fn failsafe() -> Vec<Family> {
             .within(&[Fault::RestartDaemon(N1)], 0, 12, 2)
             .within(&[Fault::Cut(N1, N2)], 0, 36, 3),
         Family::new("failsafe with three nodes and a grow", three)
-            .finds(&[13, 25])
+            .finds(&[13])
             .start(&[Fault::CutData(N1, N3)])
             .then(&[Fault::Heal])
             .within(&[Fault::CutWitness(N1)], 0, 12, 1)
             .within(&[Fault::Cut(N1, N3), Fault::RestartDaemon(N1)], 0, 24, 2)
             .within(&[Fault::Cut(N1, N3)], 0, 12, 4),
+        Family::new("a grow that the next daemon does not know of", three)
+            .finds(&[25])
+            .start(&[Fault::CutData(N1, N3)])
+            .within(&[Fault::Heal], 0, 4, 8)
+            .within(&[Fault::CutWitness(N1)], 2, 14, 1)
+            .within(&[Fault::RestartDaemon(N1)], 0, 20, 5)
+            .within(&[Fault::Cut(N1, N3)], 0, 20, 5),
         Family::new("failsafe while an agent runs", fenced)
             .finds(&[36])
             .start(&[Fault::CutBeats(N1, N2)])
@@ -286,9 +293,9 @@ fn permits() -> Vec<Family> {
             .end(End::Survivors),
         Family::new("a fencer that is to be fenced", three)
             .finds(&[43])
-            .within(&[Fault::FenceByHand(N2, N1)], 0, 12, 8)
-            .within(&[Fault::Isolate(N2)], 0, 20, 6)
-            .within(&[Fault::Heal], 30, 60, 4),
+            .within(&[Fault::FenceByHand(N2, N1)], 0, 8, 16)
+            .within(&[Fault::Isolate(N2)], 16, 30, 6)
+            .within(&[Fault::Heal], 36, 56, 4),
     ]
 }
 

@@ -27,7 +27,7 @@ pub(super) fn families() -> Vec<Family> {
             .finds(&[46])
             .within(&[Fault::LeaveRunning(N1)], 0, 10, 4)
             .within(&[Fault::Isolate(N1), Fault::CutWitness(N1)], 0, 20, 4)
-            .within(&[Fault::RestartDaemon(N1), Fault::KillDaemon(N1)], 0, 34, 3),
+            .within(&[Fault::RestartDaemon(N1)], 0, 34, 3),
         Family::new("a restored witness, and a driver that is slow to look", base)
             .finds(&[47])
             .start(&[Fault::BackUpWitness])
