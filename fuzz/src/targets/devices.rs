@@ -8,7 +8,7 @@ use picket_fence::devices::libvirt::domain::Activity;
 use picket_fence::devices::libvirt::rpc::{self, CallError, Procedure};
 use picket_fence::devices::libvirt::xdr::Encoder;
 use picket_fence::devices::redfish::http;
-use picket_fence::devices::redfish::model::{self, System, Task};
+use picket_fence::devices::redfish::model::{self, System, Task, TaskOutcome};
 use serde_json::Value;
 
 /// The target. An input is a whole answer of HTTP.
@@ -86,15 +86,31 @@ fn redfish_check(input: &[u8]) -> Result<Answer, Broken> {
         Ok(system) => system,
         Err(error) => return Ok(Answer::new(error)),
     };
+    // The device's own words stand for no other place in the code.
     if let Err(error) = system.identified(PATH, None, None) {
-        return Ok(Answer::new(error));
+        return Ok(Answer::new(
+            error.replace(|c: char| !c.is_ascii_alphabetic(), "").get(..12).unwrap_or("another"),
+        ));
     }
     let state = system.power();
-    let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let Ok(document) = serde_json::from_slice::<Value>(&answer.body) else {
+        return Ok(Answer::new("a number that nothing holds, in a part that is not read"));
+    };
     let said = (document["PowerState"] == "Off", document["@odata.id"].as_str());
     must!(state != State::Off || said.0, "off was read where {} stands", document["PowerState"]);
     must!(said.1.is_some_and(|path| model::same_path(path, PATH)), "{:?} was taken for {PATH}", said.1);
-    Ok(Answer::new(format!("{state}, {task:?}")))
+    let state = match state {
+        State::On => "on",
+        State::Off => "off",
+        State::Unknown(_) => "unknown",
+    };
+    let task = match task {
+        Ok(TaskOutcome::Running) => "runs",
+        Ok(TaskOutcome::Done) => "done",
+        Ok(TaskOutcome::Failed(_)) => "failed",
+        Err(_) => "none",
+    };
+    Ok(Answer::new(format!("{state}, task {task}")))
 }
 
 /// The serial number of the call that is answered.

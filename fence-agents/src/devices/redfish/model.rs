@@ -173,7 +173,12 @@ struct Message {
 /// # Errors
 /// It is not whole, or something else, in one line.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes)
+    // Parts that we do not read are not looked at by the reader: all of it must be text all the same.
+    let text = std::str::from_utf8(bytes).map_err(|_| "the document is no text".to_owned())?;
+    if !text.trim_start().starts_with('{') {
+        return Err("the document is no JSON object".to_owned());
+    }
+    serde_json::from_str(text)
         .map_err(|error| format!("the document cannot be read: {}", shown(&error.to_string())))
 }
 

@@ -25,6 +25,12 @@ fn only_off_is_off() {
     for word in ["0", "false", "[\"Off\"]", "{}"] {
         assert!(power(&system(word)).is_err(), "{word}");
     }
+    let list = "[\"/redfish/v1/Systems/1\",\"#ComputerSystem.v1.x\",\"1\",null,null,null,null,null,\"Off\"]";
+    assert!(power(list).is_err(), "a list is no document");
+    let mut torn = system("\"Off\",\"Oem\":\"x\"").into_bytes();
+    let at = torn.windows(3).position(|three| three == b"\"x\"").unwrap();
+    torn[at + 1] = 0xb1;
+    assert!(read::<System>(&torn).is_err(), "what is not read must be text too");
     let twice = system("\"On\",\"PowerState\":\"Off\"");
     assert!(power(&twice).is_err(), "two answers are none");
     let whole = system("\"Off\"");
