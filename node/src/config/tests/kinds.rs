@@ -19,6 +19,10 @@ fn members(count: u8) -> String {
 
 /// What is replaced in the good file, and by what.
 fn cases() -> Vec<(&'static str, String)> {
+    [members_and_paths(), cluster_and_node(), volumes(), fencing(), the_rest()].concat()
+}
+
+fn members_and_paths() -> Vec<(&'static str, String)> {
     vec![
         ("name = \"n2\"\nid = 2", "name = \"n2\"\nid = 0".into()),
         ("name = \"n2\"\nid = 2", "name = \"n2\"\nid = 17".into()),
@@ -47,6 +51,11 @@ fn cases() -> Vec<(&'static str, String)> {
         ),
         (PATH, PATH.replace("7102\"", "7102\", prio = 900")),
         ("[[volume]]", format!("{}[[volume]]", members(14))),
+    ]
+}
+
+fn cluster_and_node() -> Vec<(&'static str, String)> {
+    vec![
         ("state_dir = \"/lab/n1/state\"", "state_dir = \"lab/n1/state\"".into()),
         ("state_dir = \"/lab/n1/state\"", "state_dir = \"/lab/n1/run\"".into()),
         ("state_dir = \"/lab/n1/state\"", "state_dir = 7".into()),
@@ -65,6 +74,11 @@ fn cases() -> Vec<(&'static str, String)> {
         ("addresses = [\"127.0.0.1:7443\"]", "addresses = \"127.0.0.1:7443\"".into()),
         ("addresses = [\"127.0.0.1:7443\"]", "addresses = [\"w1\"]".into()),
         ("ca = \"/lab/ca.pem\"", String::new()),
+    ]
+}
+
+fn volumes() -> Vec<(&'static str, String)> {
+    vec![
         (LEDGER, format!("{LEDGER}\nmembers = []")),
         (LEDGER, format!("{LEDGER}\nmembers = [\"n1\", \"n1\"]")),
         (LEDGER, "driver = \"drbd\"".into()),
@@ -83,6 +97,11 @@ fn cases() -> Vec<(&'static str, String)> {
                 .collect::<String>()
                 + LAB,
         ),
+    ]
+}
+
+fn fencing() -> Vec<(&'static str, String)> {
+    vec![
         (LAB, format!("{LAB}{}", "[[fence.n2.level]]\nkind = \"meatware\"\n".repeat(10))),
         (
             LAB,
@@ -101,6 +120,11 @@ fn cases() -> Vec<(&'static str, String)> {
         (LAB, format!("{LAB}[[fence.n2.level]]\nagent = \"/a\"\nretries = 10")),
         (LAB, format!("{LAB}[[fence.n2.level]]\nagent = \"/a\"\ntimeout = \"0s\"")),
         (LAB, format!("{LAB}[[fence.n2.level]]")),
+    ]
+}
+
+fn the_rest() -> Vec<(&'static str, String)> {
+    vec![
         (LAB, format!("{LAB}[watchdog]\nkind = \"device\"")),
         (LAB, format!("{LAB}[watchdog]\ndevice = \"/dev/watchdog\"")),
         (LAB, format!("{LAB}[log]\ndetail = \"loud\"")),
