@@ -8,7 +8,7 @@ use picket_core::witness::Record;
 
 /// A lease after the witness or the peers said last that a holder may go on, it is not active any more. That holds
 /// where a watchdog ends a machine whose daemon cannot; it does not while an operator answers for it: under an
-/// override, and after a stop that left the volume running, until a daemon has armed the watchdog again.
+/// override, and after a stop that left the volume running, until a daemon has armed the watchdog and registered again.
 pub fn active_without_authority(world: &World) -> Option<String> {
     if world.setup.self_fence != WATCHED || world.watch.overridden {
         return None;

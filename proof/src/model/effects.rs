@@ -4,7 +4,7 @@ use super::host::Agent;
 use super::net::Kind;
 use super::world::{AgentFault, WitnessDisk, World};
 use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
-use picket_core::message::{FromWitness, OperatorRequest, Reply};
+use picket_core::message::{FromWitness, OperatorRequest, Reply, Request};
 use picket_core::node::{Effect, Input, Node, NodeAnswer};
 use picket_core::ready;
 use picket_core::time::{Duration, Instant};
@@ -20,9 +20,6 @@ pub(super) const STOP_AND_LEAVE_RUNNING: u64 = 8;
 /// How long the process of a daemon lives after it has said that it may be ended: longer than a heartbeat interval.
 const ENDS_AFTER: Duration = Duration::from_millis(12);
 
-/// How long a stopped daemon is away.
-const STOPPED_FOR: Duration = Duration::from_millis(10);
-
 impl World {
     /// Gives a daemon an input and does what it wants.
     pub fn feed(&mut self, id: NodeId, input: Input) {
@@ -37,6 +34,9 @@ impl World {
     pub(super) fn effect(&mut self, id: NodeId, effect: Effect) {
         match effect {
             Effect::Witness(message) => {
+                if matches!(message.body, Request::Register(_)) {
+                    self.takes_up(id);
+                }
                 if let Some(stream) = self.net.witness.get_mut(&id) {
                     stream.up.push_back(message);
                 }
@@ -184,14 +184,10 @@ impl World {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.daemon_at = None;
         host.runs += 1;
-        let left_running = core::mem::take(&mut host.left_running);
         let clock = host.clock(now);
         let disk = Some(host.disk.clone()).filter(|disk| disk.schema != 0);
         host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
         host.tick_at = clock;
-        if left_running {
-            self.watch.adopted(now, id, self.setup.volume_ids());
-        }
         self.tell(|| format!("n{id}: daemon starts"));
     }
 
@@ -207,6 +203,15 @@ impl World {
         self.tell(|| format!("n{id}: says that its daemon may be ended"));
     }
 
+    /// What was left running is taken up for good when the daemon registers: the witness counts a lease from then.
+    fn takes_up(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if core::mem::take(&mut host.left_running) {
+            self.watch.adopted(now, id, self.setup.volume_ids());
+        }
+    }
+
     /// The process of such a daemon ends. The service manager starts it again after a while.
     pub(super) fn end_stopped(&mut self, id: NodeId) {
         let now = self.now;
@@ -216,7 +221,7 @@ impl World {
         };
         host.ends_at = None;
         let left_running = host.left_running;
-        self.kill_daemon(id, STOPPED_FOR);
+        self.kill_daemon(id, self.setup.stopped_for);
         if let Some(host) = self.hosts.get_mut(&id) {
             host.pet_stop = None;
             host.left_running = left_running;

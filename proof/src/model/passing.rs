@@ -228,3 +228,6 @@ impl World {
         due.into_iter().for_each(|(_, ghost)| self.deliver_ghost(ghost));
     }
 }
+
+#[cfg(test)]
+mod tests;

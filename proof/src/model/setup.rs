@@ -41,6 +41,8 @@ pub struct Setup {
     pub boot: Duration,
     /// How long a fence agent may run.
     pub agent: Duration,
+    /// How long a daemon is away that an operator stopped.
+    pub stopped_for: Duration,
     /// How often a device is tried again.
     pub retries: u8,
     /// Every fence agent takes as long as it may.
@@ -106,6 +108,7 @@ impl Setup {
             params: timings(),
             boot: ms(30),
             agent: ms(8),
+            stopped_for: ms(10),
             retries: 0,
             slow_agents: false,
             slow_clock: 0,

@@ -31,7 +31,7 @@ impl Watch {
         self.permits = record.map(|record| record.permits).unwrap_or_default();
     }
 
-    /// A daemon starts and takes over what its predecessor left running under a maintenance.
+    /// A daemon takes up what its predecessor left running under a maintenance.
     pub fn adopted(&mut self, now: Instant, node: NodeId, volumes: impl Iterator<Item = VolumeId>) {
         self.authority.extend(volumes.map(|volume| ((node, volume), now)));
     }
