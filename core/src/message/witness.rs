@@ -180,6 +180,8 @@ pub enum FenceReason {
     Silent,
     /// An operator asked for it.
     Operator,
+    /// An operator tries it out on a node that is alive and holds nothing.
+    Drill,
 }
 
 /// Asks for a permit.

@@ -282,6 +282,18 @@ pub enum ResetReason {
     },
 }
 
+/// How a node is to be fenced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FenceWish {
+    /// Off, seen off, then on.
+    #[default]
+    Reboot,
+    /// Off, and it stays off.
+    Off,
+    /// As a reboot, of a node that is alive and holds nothing, to see that it could be fenced.
+    Drill,
+}
+
 /// What an operator can ask of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NodeRequest {
@@ -296,6 +308,8 @@ pub enum NodeRequest {
     Fence {
         /// The node.
         target: NodeId,
+        /// How.
+        wish: FenceWish,
     },
     /// Power a fenced node on again.
     Unfence {

@@ -9,7 +9,7 @@
 //! One fence at most for each target, whoever asked for it and for however many volumes.
 
 use super::state::{FenceCase, FenceStage, Node, Out, Phase};
-use super::{Effect, Event, NodeAnswer};
+use super::{Effect, Event, FenceWish, NodeAnswer};
 use crate::error::Refusal;
 use crate::evidence::FenceOutcome;
 use crate::ids::{AttemptId, BootId, NodeId, NodeSet, PermitId};
@@ -50,7 +50,7 @@ impl Node {
         let wanted = self.wanted_targets(now);
         for target in wanted.iter() {
             if !self.fences.contains_key(&target) && self.plan(target).can_fence() {
-                self.ask_to_fence(now, target, None, out);
+                self.ask_to_fence(now, target, None, FenceWish::Reboot, out);
             }
         }
         let targets: Vec<_> = self.fences.keys().copied().collect();
@@ -60,11 +60,18 @@ impl Node {
     }
 
     /// Opens a case; the request itself is sent when it settles.
-    pub(super) fn ask_to_fence(&mut self, now: Instant, target: NodeId, ticket: Option<u64>, out: &mut Out) {
+    pub(super) fn ask_to_fence(
+        &mut self,
+        now: Instant,
+        target: NodeId,
+        ticket: Option<u64>,
+        wish: FenceWish,
+        out: &mut Out,
+    ) {
         self.counters.attempt += 1;
         let attempt = AttemptId(self.counters.attempt);
         let stage = FenceStage::Asking { asked: None, waiting: None };
-        self.fences.insert(target, FenceCase { attempt, ticket, permit_until: Instant::BOOT, stage });
+        self.fences.insert(target, FenceCase { attempt, ticket, wish, permit_until: Instant::BOOT, stage });
         if mutant::on(Mutant::M20) {
             let boot = self.holder_boot(target);
             let permit = Permit { permit: PermitId(0), attempt, target, target_boot: boot, keep_off: false };
@@ -125,7 +132,11 @@ impl Node {
 
     fn request_fence(&mut self, now: Instant, target: NodeId, out: &mut Out) {
         let Some(case) = self.fences.get(&target) else { return };
-        let reason = if case.ticket.is_some() { FenceReason::Operator } else { FenceReason::Silent };
+        let reason = match (case.wish, case.ticket) {
+            (FenceWish::Drill, _) => FenceReason::Drill,
+            (FenceWish::Reboot | FenceWish::Off, Some(_)) => FenceReason::Operator,
+            (FenceWish::Reboot | FenceWish::Off, None) => FenceReason::Silent,
+        };
         // The witness counts the permit's time on its own clock.
         let levels = with_drift(with_drift(self.plan(target).longest()));
         let attempt = case.attempt;
@@ -204,7 +215,9 @@ impl Node {
         if let Some(case) = self.fences.get_mut(&target) {
             case.permit_until = start_before + longest;
         }
-        let fence = Fence::new(permit.permit, target, permit.target_boot, permit.keep_off, start_before);
+        let stays_off = self.fences.get(&target).is_some_and(|case| case.wish == FenceWish::Off);
+        let keep_off = permit.keep_off || stays_off;
+        let fence = Fence::new(permit.permit, target, permit.target_boot, keep_off, start_before);
         let next = if now < start_before {
             fence.next(&self.plan(target))
         } else {

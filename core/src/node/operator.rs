@@ -2,7 +2,7 @@
 
 use super::state::Held;
 use super::state::{Node, OperatorTicket, Out, Phase, Stop};
-use super::{Effect, Event, NodeAnswer, NodeRequest, Promotion, Role, RunHeld, VolumeAction};
+use super::{Effect, Event, FenceWish, NodeAnswer, NodeRequest, Promotion, Role, RunHeld, VolumeAction};
 use crate::error::Refusal;
 use crate::ids::{Epoch, IsrVersion, NodeId, NodeSet, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest, Override, PeerBody, Request};
@@ -24,7 +24,7 @@ impl Node {
     pub(super) fn take_operator(&mut self, now: Instant, ticket: u64, request: NodeRequest, out: &mut Out) {
         let begun = match request {
             NodeRequest::Move { volume, to } => self.begin_move(now, ticket, volume, to, out),
-            NodeRequest::Fence { target } => self.begin_fence(now, ticket, target, out),
+            NodeRequest::Fence { target, wish } => self.begin_fence(now, ticket, target, wish, out),
             NodeRequest::Unfence { target } => self.unfence(ticket, target, out),
             NodeRequest::Override { volume, dead, length } => {
                 self.begin_override(now, ticket, volume, dead, length, out)
@@ -79,6 +79,7 @@ impl Node {
         now: Instant,
         ticket: u64,
         target: NodeId,
+        wish: FenceWish,
         out: &mut Out,
     ) -> Result<(), Refusal> {
         if !self.config.members.contains(target) || target == self.config.me {
@@ -95,7 +96,7 @@ impl Node {
         }
         let give_up_at = now + ANSWER_WITHIN;
         self.operators.insert(ticket, OperatorTicket::Fence { target, give_up_at });
-        self.ask_to_fence(now, target, Some(ticket), out);
+        self.ask_to_fence(now, target, Some(ticket), wish, out);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The state of a node machine.
 
 use super::config::Config;
-use super::effect::{CommandId, Effect, NodeReady, VolumeReport};
+use super::effect::{CommandId, Effect, FenceWish, NodeReady, VolumeReport};
 use super::record::{Disk, NodeRecord, Run};
 use crate::detector::PeerWatch;
 use crate::error::Refusal;
@@ -235,6 +235,7 @@ pub(super) struct Handover {
 pub(super) struct FenceCase {
     pub(super) attempt: AttemptId,
     pub(super) ticket: Option<u64>,
+    pub(super) wish: FenceWish,
     /// No agent may be at work under the permit after this.
     pub(super) permit_until: Instant,
     pub(super) stage: FenceStage,

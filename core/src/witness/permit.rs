@@ -82,8 +82,16 @@ pub(super) fn settle(witness: &mut Witness, turn: &mut Turn) -> bool {
     issued
 }
 
-/// The whole permit rule. The answer is the boot that may be fenced.
+/// The whole permit rule. The answer is the boot that may be fenced. A drill never waits: it would come at a time
+/// that nobody has chosen.
 pub(super) fn judge(witness: &Witness, node: NodeId, request: &RequestFence) -> Verdict<BootId> {
+    match weigh(witness, node, request) {
+        Verdict::Pending(refusal) if request.reason == FenceReason::Drill => Verdict::Refuse(refusal),
+        verdict => verdict,
+    }
+}
+
+fn weigh(witness: &Witness, node: NodeId, request: &RequestFence) -> Verdict<BootId> {
     let target = request.target;
     if let Some(missing) = witness.recovering() {
         return Verdict::Pending(Refusal::Recovering { missing });
@@ -105,6 +113,9 @@ pub(super) fn judge(witness: &Witness, node: NodeId, request: &RequestFence) -> 
     if let Some(live) = known.permit {
         return Verdict::Pending(Refusal::PermitLive { fencer: live.fencer, permit: live.id });
     }
+    if request.reason == FenceReason::Drill {
+        return judge_drill(witness, node, target);
+    }
     let Some(boot) = known.boot.filter(|boot| at_stake(witness, node, target, *boot)) else {
         return Verdict::Refuse(Refusal::NothingAtStake);
     };
@@ -120,6 +131,37 @@ pub(super) fn judge(witness: &Witness, node: NodeId, request: &RequestFence) -> 
     match witness.seen_alive(target, Some(node)) {
         Some(by) => Verdict::Pending(Refusal::SeenAlive { by }),
         None => Verdict::Yes(boot),
+    }
+}
+
+/// A drill is of a node that is alive, holds nothing and is not about to, and is asked for by a holder: so two
+/// nodes can never drill each other, and nothing that is in service is at risk but by the drill's own length.
+fn judge_drill(witness: &Witness, node: NodeId, target: NodeId) -> Verdict<BootId> {
+    let refuse = |expected: &str| Verdict::Refuse(Refusal::WrongState { expected: expected.into() });
+    let has_something = witness.in_service().any(|(_, register)| {
+        register.holder.is_some_and(|holder| holder.node == target)
+            || register.successor == Some(target)
+            || register.isr == NodeSet::only(target)
+    });
+    let asks = |register: &super::record::Register| {
+        let boot = witness.record.nodes.get(&node).and_then(|known| known.boot);
+        register.holder.is_some_and(|h| h.node == node && Some(h.boot) == boot) && !register.revoked
+    };
+    let Some(known) = witness.record.nodes.get(&target).filter(|_| node != target) else {
+        return Verdict::Refuse(Refusal::NotMember);
+    };
+    if has_something {
+        return refuse("a drill of a node that holds nothing and is not needed for anything");
+    }
+    if !witness.in_service().any(|(_, register)| asks(register)) {
+        return refuse("a drill that is asked for by a node that holds a volume");
+    }
+    if known.maintenance.is_some() {
+        return Verdict::Refuse(Refusal::Maintenance { node: target });
+    }
+    match known.boot.filter(|_| known.failed.is_none() && witness.hears().contains(target)) {
+        Some(boot) => Verdict::Yes(boot),
+        None => refuse("a drill of a node that is alive"),
     }
 }
 

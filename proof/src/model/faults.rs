@@ -5,7 +5,7 @@ use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
-use picket_core::node::{Input, NodeRequest};
+use picket_core::node::{FenceWish, Input, NodeRequest};
 use picket_core::time::{Duration, Instant};
 use std::fmt;
 
@@ -233,7 +233,7 @@ impl Fault {
                 let ticket = STOP_AND_LEAVE_RUNNING;
                 return world.inbox.push_back((node, Input::Operator { ticket, request }));
             }
-            Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target }),
+            Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target, wish: FenceWish::Reboot }),
             Self::Override(node) => {
                 world.watch.overridden = true;
                 let dead = world.members().without(node);

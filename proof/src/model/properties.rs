@@ -301,6 +301,13 @@ fn permits_are_due(world: &World, before: &Record, after: &Record) -> Option<Str
     }
     after.nodes.iter().find_map(|(target, known)| {
         let permit = known.permit.filter(|permit| permit.id > world.watch.permits)?;
+        if permit.reason == FenceReason::Drill {
+            let holds = |record: &Record| {
+                record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == *target))
+            };
+            let fencer = permit.fencer;
+            return holds(before).then(|| format!("n{fencer} may drill n{target}, which holds something"));
+        }
         let shares = |record: &Record| {
             record.volumes.values().any(|register| {
                 let holds =

@@ -8,7 +8,7 @@ use super::net::{Link, Place};
 use super::volume::DriverMode;
 use picket_core::ids::{GenerationId, NodeId, NodeSet, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
-use picket_core::node::{Input, NodeRequest};
+use picket_core::node::{FenceWish, Input, NodeRequest};
 use picket_core::witness;
 
 /// How long after its answer a daemon that was told to stop is gone.
@@ -195,7 +195,16 @@ impl World {
             Fault::ResetHangs(node) => self.machine_mut(node).resets_hang += 1,
             Fault::Evict { node, volume } => self.ask_witness(OperatorRequest::Evict { node, volume }),
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
-            Fault::FenceByHand { asked, target } => self.ask(asked, NodeRequest::Fence { target }),
+            Fault::FenceByHand { asked, target } => {
+                // Every other one is a drill where there may be one; the permits so far are as good as a coin.
+                let record = self.oracle.record.as_ref();
+                let holds = |record: &witness::Record| {
+                    record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target))
+                };
+                let drill = self.permits % 2 == 1 && !record.is_some_and(holds);
+                let wish = if drill { FenceWish::Drill } else { FenceWish::Reboot };
+                self.ask(asked, NodeRequest::Fence { target, wish })
+            }
             Fault::ConfirmWrongly(node) => {
                 self.careless = self.careless.with(node);
                 self.confirm(node);

@@ -68,6 +68,7 @@ rules! {
     OVERRIDE = "override: a volume is activated without a witness";
     PERMIT_SILENT = "permit: for silence";
     PERMIT_OPERATOR = "permit: a person asks";
+    PERMIT_DRILL = "permit: a drill";
     NOTHING_AT_STAKE = "permit: refused with nothing at stake";
     SOLO_ELSEWHERE = "permit: waits while the target alone has some data";
     SEEN_ALIVE = "permit: waits while the target is seen alive";
@@ -187,8 +188,11 @@ impl Rules {
             witness::Event::NewBoot { .. } => NEW_BOOT,
             witness::Event::SessionRefused { refusal, .. } => return self.refusal(refusal),
             witness::Event::DeclaredFailed { .. } => DECLARED,
-            witness::Event::Permitted { reason: FenceReason::Operator, .. } => PERMIT_OPERATOR,
-            witness::Event::Permitted { .. } => PERMIT_SILENT,
+            witness::Event::Permitted { reason, .. } => match reason {
+                FenceReason::Operator => PERMIT_OPERATOR,
+                FenceReason::Drill => PERMIT_DRILL,
+                FenceReason::Silent => PERMIT_SILENT,
+            },
             witness::Event::PermitEnded { end, .. } => match end {
                 PermitEnd::Reported(FenceOutcome::ConfirmedOff) => END_CONFIRMED,
                 PermitEnd::Reported(FenceOutcome::Unknown) => END_UNKNOWN,

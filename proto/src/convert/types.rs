@@ -14,7 +14,7 @@ fields!(SelfFence => SelfFence { watchdog_counts, pause_visible });
 fields!(Holder => Holder { node, boot });
 
 enumeration!(FenceOutcome => FenceOutcome { ConfirmedOff, Unknown, NotStarted });
-enumeration!(FenceReason => FenceReason { Silent, Operator });
+enumeration!(FenceReason => FenceReason { Silent, Operator, Drill });
 
 choice!(Proof => Proof in proof {
     units { Released, SameHolder, LeaseExpired }

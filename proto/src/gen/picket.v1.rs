@@ -387,6 +387,8 @@ pub enum FenceReason {
     Unspecified = 0,
     Silent = 1,
     Operator = 2,
+    /// An operator tries it out on a node that is alive and holds nothing.
+    Drill = 3,
 }
 impl FenceReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -398,6 +400,7 @@ impl FenceReason {
             Self::Unspecified => "FENCE_REASON_UNSPECIFIED",
             Self::Silent => "FENCE_REASON_SILENT",
             Self::Operator => "FENCE_REASON_OPERATOR",
+            Self::Drill => "FENCE_REASON_DRILL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -406,6 +409,7 @@ impl FenceReason {
             "FENCE_REASON_UNSPECIFIED" => Some(Self::Unspecified),
             "FENCE_REASON_SILENT" => Some(Self::Silent),
             "FENCE_REASON_OPERATOR" => Some(Self::Operator),
+            "FENCE_REASON_DRILL" => Some(Self::Drill),
             _ => None,
         }
     }
@@ -2375,7 +2379,7 @@ pub struct Status {
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unprotected {
-    /// A stable word: NO_WITNESS, CANNOT_FENCE, SINGLE_PATH, NO_LEASE_PROOF, EXCLUSIVE_ONLY, OVERRIDDEN, LAB …
+    /// A stable word: NO_WITNESS, CANNOT_FENCE, FENCE_DEGRADED, SINGLE_PATH, NO_LEASE_PROOF, EXCLUSIVE_ONLY, OVERRIDDEN, LAB …
     #[prost(string, tag = "1")]
     pub word: ::prost::alloc::string::String,
     /// What it is about: a node, a volume, a path.
@@ -2610,6 +2614,15 @@ pub struct StatusFence {
     pub last_at: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub text: ::prost::alloc::string::String,
+    /// What the last test found, in words.
+    #[prost(string, tag = "10")]
+    pub test_text: ::prost::alloc::string::String,
+    /// ON or OFF, as the last test read it; empty: not read.
+    #[prost(string, tag = "11")]
+    pub test_state: ::prost::alloc::string::String,
+    /// Since when tests fail, RFC 3339; empty while they do not.
+    #[prost(string, tag = "12")]
+    pub failing_since: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2675,7 +2688,8 @@ pub struct MoveRequest {
 pub struct FenceRequest {
     #[prost(string, tag = "1")]
     pub node: ::prost::alloc::string::String,
-    /// off or reboot; empty: as configured.
+    /// off: it stays off. reboot or empty: off, seen off, then on. drill: as reboot, of a node that is alive and holds
+    /// nothing; refused for every other node.
     #[prost(string, tag = "2")]
     pub action: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -2832,6 +2846,45 @@ pub struct FenceHistoryAnswer {
     pub schema: u32,
     #[prost(message, repeated, tag = "2")]
     pub entries: ::prost::alloc::vec::Vec<FenceEntry>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FenceTestRequest {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// LEVEL, LEVEL.DEVICE or the agent's name; empty: all.
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FenceTestAnswer {
+    #[prost(uint32, tag = "1")]
+    pub schema: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub results: ::prost::alloc::vec::Vec<FenceTestResult>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FenceTestResult {
+    #[prost(string, tag = "1")]
+    pub target: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub level: u32,
+    #[prost(string, tag = "3")]
+    pub device: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub agent: ::prost::alloc::string::String,
+    /// OK, FAILED or UNTESTED.
+    #[prost(string, tag = "5")]
+    pub result: ::prost::alloc::string::String,
+    /// ON or OFF; empty: not read.
+    #[prost(string, tag = "6")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub took_ms: u64,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3363,6 +3416,31 @@ pub mod control_client {
                 .insert(GrpcMethod::new("picket.v1.Control", "FenceHistory"));
             self.inner.unary(req, path, codec).await
         }
+        /// Test the devices that fence a node, without harm. Answers when all of them are tested.
+        pub async fn fence_test(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FenceTestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FenceTestAnswer>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/FenceTest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("picket.v1.Control", "FenceTest"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3474,6 +3552,11 @@ pub mod control_server {
             tonic::Response<super::FenceHistoryAnswer>,
             tonic::Status,
         >;
+        /// Test the devices that fence a node, without harm. Answers when all of them are tested.
+        async fn fence_test(
+            &self,
+            request: tonic::Request<super::FenceTestRequest>,
+        ) -> std::result::Result<tonic::Response<super::FenceTestAnswer>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ControlServer<T> {
@@ -4317,6 +4400,49 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = FenceHistorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/FenceTest" => {
+                    #[allow(non_camel_case_types)]
+                    struct FenceTestSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::FenceTestRequest>
+                    for FenceTestSvc<T> {
+                        type Response = super::FenceTestAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FenceTestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::fence_test(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FenceTestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

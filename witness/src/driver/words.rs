@@ -126,6 +126,7 @@ fn node_text(cluster: &Cluster, event: &Event) -> Option<String> {
             let why = match reason {
                 FenceReason::Silent => "it is silent",
                 FenceReason::Operator => "an operator asked",
+                FenceReason::Drill => "an operator tries it out",
             };
             let off = if *keep_off { "; it stays off" } else { "" };
             format!("permit {permit}: {} may fence {}, because {why}{off}", n(fencer), n(target))

@@ -69,6 +69,35 @@ fn a_retry_in_time_may_run() {
     assert!(order(&effects).start_before > bench.now);
 }
 
+/// The devices that are to power on after a fence of B that an operator asked for.
+fn powered_on_after(wish: FenceWish) -> usize {
+    let device = Device { kind: DeviceKind::Power, timeout: ms(TIMEOUT_MS), retries: 0, delay: ms(0) };
+    let mut config = bench::config(LossAction::Osu);
+    config.fencing = [(B, FencePlan { levels: vec![Level { devices: vec![device] }] })].into();
+    let mut bench = Bench::standby_with(config);
+    let asked = bench.step(Input::Operator { ticket: 1, request: NodeRequest::Fence { target: B, wish } });
+    let attempt = requests(&asked).into_iter().find_map(|request| match request {
+        Request::RequestFence(request) => Some((request.attempt, request.reason)),
+        _ => None,
+    });
+    let (attempt, reason) = attempt.expect("a permit is asked for");
+    assert_eq!(reason == FenceReason::Drill, wish == FenceWish::Drill);
+    let permit = PermitId(1);
+    let answer = Permit { permit, attempt, target: B, target_boot: BootId(0xB1), keep_off: false };
+    let effects = bench.say(Reply::Permit(answer));
+    bench.step(Input::DeviceDone { order: order(&effects).order, verdict: DeviceVerdict::ConfirmedOff });
+    let effects = bench.say(Reply::FenceRecorded { permit });
+    let is_on = |effect: &&Effect| matches!(effect, Effect::Device(order) if order.action == crate::topology::PowerAction::On);
+    effects.iter().filter(is_on).count()
+}
+
+#[test]
+fn who_is_fenced_to_stay_off_is_not_powered_on() {
+    assert_eq!(powered_on_after(FenceWish::Reboot), 1);
+    assert_eq!(powered_on_after(FenceWish::Drill), 1);
+    assert_eq!(powered_on_after(FenceWish::Off), 0);
+}
+
 #[test]
 fn a_permit_that_arrives_after_its_time_starts_no_agent() {
     let start_within = bench::config(LossAction::Osu).params.start_within;

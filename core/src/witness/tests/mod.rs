@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod drill;
 mod fencing;
 mod grants;
 mod membership;

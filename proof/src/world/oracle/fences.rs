@@ -15,6 +15,13 @@ impl World {
     pub(super) fn check_permit(&mut self, record: &Record, target: NodeId, permit: PermitRecord) {
         self.permits += 1;
         let fencer = permit.fencer;
+        if permit.reason == FenceReason::Drill {
+            if record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target)) {
+                let text = format!("node {fencer} may drill node {target}, which holds something");
+                self.violated("permit-drill", text);
+            }
+            return;
+        }
         // What an earlier boot held is no service that could end.
         let holder = Holder { node: target, boot: permit.target_boot };
         let held = || record.volumes.values().filter(|register| register.holder == Some(holder));

@@ -85,6 +85,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("fenced-off", "a boot that a device proved off does not run"),
     ("permit-stake", "a permit goes to a node that has something of the target's in sync"),
     ("permit-solo", "no permit for silence over a node that alone has some data"),
+    ("permit-drill", "a drill is of a node that holds nothing"),
     ("permit-early", "no permit for silence before the witness has run for a lease and a guard"),
     ("fence-permit", "an agent starts and acts under a live permit only"),
     ("one-fence", "agents of one node at most work on a target"),

@@ -175,6 +175,7 @@ pub(super) fn every_request() -> Vec<Request> {
         Request::DeclareFailed,
         request_fence(FenceReason::Silent),
         request_fence(FenceReason::Operator),
+        request_fence(FenceReason::Drill),
         report(FenceOutcome::ConfirmedOff, vec![acquire()]),
         report(FenceOutcome::Unknown, vec![]),
         report(FenceOutcome::NotStarted, vec![]),
