@@ -159,6 +159,26 @@ pub enum FenceVerb {
         #[arg(long, value_name = "N", default_value_t = 0)]
         max: u32,
     },
+    /// Test the devices that fence a node from here, without harm: login, power state, right machine.
+    Test {
+        /// The node.
+        node: String,
+        /// Only this one: LEVEL, LEVEL.DEVICE, or the agent's name.
+        #[arg(long, value_name = "DEVICE")]
+        device: Option<String>,
+    },
+    /// Power a standby off and on again, after asking: shows that it can be fenced and comes back.
+    Drill(DrillArgs),
+}
+
+/// `picket fence drill`.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// The node; it must be alive and hold nothing, and this node must hold something.
+    pub node: String,
+    /// How long it may take to come back and be in sync.
+    #[arg(long, value_name = "DURATION", default_value = "10min", value_parser = duration)]
+    pub wait: Duration,
 }
 
 /// A replica.

@@ -104,6 +104,10 @@ codes! {
     OPERATOR_NEEDED = 1407, "operator-needed", Crit;
     /// A peer cannot be fenced.
     CANNOT_FENCE = 1408, "cannot-fence", Error;
+    /// A test found that a device cannot be used.
+    FENCE_TEST_FAILED = 1409, "fence-test-failed", Error;
+    /// A device that failed its tests can be used again.
+    FENCE_TEST_PASSED = 1410, "fence-test-passed", Notify;
     /// The machine ends itself.
     RESETTING = 1500, "resetting", Crit;
     /// The watchdog is armed.

@@ -1,6 +1,7 @@
 //! How things are shown: tables and trees for people, JSON for programs.
 
 pub mod explain;
+pub mod fence_test;
 pub mod history;
 pub mod json;
 pub mod paint;

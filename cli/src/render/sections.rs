@@ -137,7 +137,8 @@ pub(super) fn fences(status: &Status, paint: Paint) -> Vec<String> {
             Cell::from(&fence.tested_at),
             Cell::state(&fence.last_outcome),
             Cell::from(&fence.last_at),
-            Cell::from(&fence.text),
+            // What fails now matters more than how the last fence went.
+            Cell::from(if fence.test == "FAILED" { &fence.test_text } else { &fence.text }),
         ]);
     }
     if table.is_empty() { Vec::new() } else { table.lines(paint) }

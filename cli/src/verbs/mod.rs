@@ -7,6 +7,7 @@ mod config_check;
 mod config_show;
 mod confirm;
 mod demo;
+mod drill;
 mod evict;
 mod explain;
 mod fence;

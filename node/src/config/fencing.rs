@@ -4,7 +4,7 @@
 //! input; a secret is named by the file that holds it.
 
 use super::timing::{length, length_or_none};
-use super::{FenceDevice, Member};
+use super::{ActionMap, FenceDevice, Member, TestDepth};
 use core::time::Duration;
 use picket_core::ids::NodeId;
 use picket_core::topology::{DeviceKind, FencePlan};
@@ -12,6 +12,9 @@ use picket_fence::registry;
 use picket_host::config::{Table, integer, list_of, one_of, path, string};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
 
 /// One try of an agent, unless the file says else.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -48,6 +51,11 @@ pub(super) fn read(
             table.wrong_table("a node does not fence itself", "levels for the other members");
         }
         let levels = levels(&table, &name, agents);
+        if let Some((known, _)) = levels.as_ref().and_then(|levels| same_plug(&fencing, levels)) {
+            let name = members.get(&known).map_or("", |member| &member.name);
+            let what = format!("the same device and plug as a level of {name:?}");
+            table.wrong_table(what, "a plug of its own for each machine");
+        }
         fencing.extend(found.zip(levels));
     }
     for (id, member) in members {
@@ -56,6 +64,22 @@ pub(super) fn read(
         }
     }
     fencing
+}
+
+/// A machine read before that one of these levels would switch off too.
+fn same_plug<'f>(
+    fencing: &'f BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
+    levels: &[Vec<FenceDevice>],
+) -> Option<(NodeId, &'f FenceDevice)> {
+    let mut others =
+        fencing.iter().flat_map(|(id, levels)| levels.iter().flatten().map(move |device| (*id, device)));
+    others.find(|(_, other)| {
+        levels.iter().flatten().any(|device| {
+            device.kind == DeviceKind::Power
+                && (&device.agent, &device.args, &device.options)
+                    == (&other.agent, &other.args, &other.options)
+        })
+    })
 }
 
 fn levels(node: &Table<'_, '_>, name: &str, agents: &Agents<'_>) -> Option<Vec<Vec<FenceDevice>>> {
@@ -121,7 +145,27 @@ fn device(table: &Table<'_, '_>, node: &str, agents: &Agents<'_>) -> Option<Fenc
     if !options.contains_key("plug") && !options.contains_key("port") {
         options.insert("port".to_owned(), node.to_owned());
     }
-    Some(FenceDevice { agent: agent?, args, kind, timeout, retries, delay, options, secrets })
+    let depths = [("full", TestDepth::Full), ("monitor", TestDepth::Monitor), ("none", TestDepth::None)];
+    let test = table.or("test", one_of(depths), TestDepth::Full);
+    let actions = actions(table);
+    Some(FenceDevice { agent: agent?, args, kind, timeout, retries, delay, options, secrets, test, actions })
+}
+
+/// The agent's words for off and on. A reboot is never sent: it would power on before anybody has seen off.
+fn actions(table: &Table<'_, '_>) -> ActionMap {
+    let mut map = ActionMap::default();
+    let Some(given) = table.table("actions") else { return map };
+    if let Some(off) = given.optional("off", one_line()) {
+        if ["on", "reboot", "cycle", "none"].contains(&off.as_str()) {
+            let what = format!("{off:?} does not leave the machine off");
+            given.wrong("off", what, "the agent's word for off, seen off");
+        }
+        map.off = off;
+    }
+    if let Some(on) = given.optional("on", one_line()) {
+        map.on = Some(on).filter(|on| on != "none");
+    }
+    map
 }
 
 /// Our own gate, under whatever folder and spelling.

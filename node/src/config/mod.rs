@@ -56,7 +56,9 @@
 //!
 //! [[fence.n2.level]]
 //! agent = "fence_ipmilan"                         # one device; several as [[fence.n2.level.device]]
-//! timeout = "20s"
+//! timeout = "20s"                                 # and retries, delay
+//! test = "full"                                   # or monitor, none: what is tested each node.fence_test_interval
+//! actions = { off = "off", on = "on" }            # the agent's words; on = "none": it is not to power on
 //! options = { ip = "10.9.0.2", username = "admin" }
 //! secrets = { password = "/etc/picket/n2.password" }
 //!
@@ -126,6 +128,8 @@ pub struct Config {
     pub volumes: BTreeMap<VolumeId, Volume>,
     /// How peers are fenced: levels of devices.
     pub fencing: BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
+    /// How often the fence devices are tested; absent: never.
+    pub test_interval: Option<Duration>,
     /// Where agents are looked up that are named without a path.
     pub agent_dirs: Vec<PathBuf>,
     /// What is run for events.
@@ -315,9 +319,48 @@ pub struct FenceDevice {
     pub options: BTreeMap<String, String>,
     /// Options whose values stand in files that only their owner can read.
     pub secrets: BTreeMap<String, PathBuf>,
+    /// How far it is tested by the clock.
+    pub test: TestDepth,
+    /// The agent's words for what it is to do.
+    pub actions: ActionMap,
+}
+
+/// How far a device is tested without harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TestDepth {
+    /// `monitor`, `status`, and whether it is the right machine.
+    #[default]
+    Full,
+    /// `monitor` only, for agents that cannot read the power state.
+    Monitor,
+    /// Not at all.
+    None,
+}
+
+/// The agent's words for what it is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionMap {
+    /// Off, seen off by the agent.
+    pub off: String,
+    /// On; absent: it is not to power on.
+    pub on: Option<String>,
+}
+
+impl Default for ActionMap {
+    fn default() -> Self {
+        Self { off: "off".to_owned(), on: Some("on".to_owned()) }
+    }
 }
 
 impl FenceDevice {
+    /// Whether its agent can read the power state without having been asked to change it. Known of our own agents;
+    /// of others it is believed, and `test = "monitor"` says that it is not so.
+    #[must_use]
+    pub fn reads_state(&self) -> bool {
+        let name = self.agent.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        name.and_then(|name| picket_fence::registry::find(&name)).is_none_or(|kind| kind.reads_state)
+    }
+
     /// The name for people: the agent's file name and its first argument.
     #[must_use]
     pub fn title(&self) -> String {

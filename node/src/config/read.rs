@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// How long a machine that has just booted waits for all members, unless the file says else.
 const COLD_START: Duration = Duration::from_secs(60);
 
+/// How often fence devices are tested, unless the file says else; `0s` is never.
+const TEST_INTERVAL: Duration = Duration::from_secs(600);
+
 /// How long an alert's program may run, unless the file says else.
 const ALERT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,6 +76,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
         pause_visible: node.pause_visible,
         volumes: volumes?,
         fencing,
+        test_interval: node.test_interval,
         agent_dirs,
         alert: alert.flatten(),
         log,
@@ -87,6 +91,7 @@ struct NodeTable {
     run_dir: PathBuf,
     control: Control,
     pause_visible: bool,
+    test_interval: Option<Duration>,
 }
 
 fn node(table: &Table<'_, '_>, lab: bool, warnings: &mut Vec<String>) -> NodeTable {
@@ -103,7 +108,10 @@ fn node(table: &Table<'_, '_>, lab: bool, warnings: &mut Vec<String>) -> NodeTab
     let socket = table.or("control_socket", path(), run_dir.join("picketd.sock"));
     let group = table.optional("control_group", string());
     let pause_visible = machine::pause_visible(table, lab, warnings);
-    NodeTable { name: node_name, state_dir, run_dir, control: Control { socket, group }, pause_visible }
+    let interval = table.or("fence_test_interval", length_or_none(), TEST_INTERVAL);
+    let test_interval = Some(interval).filter(|interval| !interval.is_zero());
+    let control = Control { socket, group };
+    NodeTable { name: node_name, state_dir, run_dir, control, pause_visible, test_interval }
 }
 
 struct ClusterTable {

@@ -286,6 +286,11 @@ fn faults_in_fencing_are_told() {
             "fence.n2.level: every level is a gate, which proves nothing; expected a level of kind power or meatware",
         ),
         (
+            "[[fence.n2.level]]\nagent = \"/usr/sbin/fence_picket_stonith_helper\"",
+            "agent",
+            "fence.n2.level[0].agent: this agent is a gate and proves nothing; expected kind = \"gate\", and another level that fences",
+        ),
+        (
             "[[fence.n9.level]]\nkind = \"meatware\"",
             "n9",
             "fence.n9: \"n9\" is no member; expected the name of a member",

@@ -10,6 +10,7 @@ use crate::driver::{Ask, Snapshot, Wake};
 use crate::event::{OPERATOR, Told};
 use crate::events::Events;
 use crate::fencer::Fencer;
+use crate::fencer::rounds::Tests;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
 use core::time::Duration;
@@ -51,6 +52,8 @@ pub struct Desk {
     pub events: Events,
     /// The fences, for people.
     pub fencer: Fencer,
+    /// The tests of the fence devices.
+    pub tests: Tests,
     /// The watchdog, for people.
     pub watchdog: WatchdogStatus,
     /// When the daemon was started.

@@ -1,12 +1,15 @@
 //! The calls of the control service.
 
+use super::words::ms;
 use super::{ANSWER_MAX, Desk, done, explain, outcome, refused, status};
+use crate::config::FenceDevice;
+use crate::fencer::rounds::{Place, Tested};
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
 use picket_core::ids::NodeSet;
 use picket_core::message::OperatorRequest;
-use picket_core::node::{NodeAnswer, NodeRequest};
+use picket_core::node::{FenceWish, NodeAnswer, NodeRequest};
 use picket_proto::v1::control_server::Control;
 use picket_proto::{SCHEMA, v1};
 use tokio::sync::mpsc;
@@ -113,14 +116,17 @@ impl Control for Service {
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Answer {
         let asked = request.get_ref();
         let target = named!(self.desk.node(&asked.node));
-        if !["", "off", "reboot"].contains(&asked.action.as_str()) {
-            return Ok(Response::new(refused(
-                "BAD_REQUEST",
-                format!("{:?} is neither off nor reboot", asked.action),
-            )));
-        }
-        let what = format!("fence {} ({})", asked.node, asked.reason);
-        self.order(&request, what, NodeRequest::Fence { target }).await
+        let (word, wish) = match asked.action.as_str() {
+            "" | "reboot" => ("fence", FenceWish::Reboot),
+            "off" => ("fence, to stay off,", FenceWish::Off),
+            "drill" => ("drill", FenceWish::Drill),
+            other => {
+                let text = format!("{other:?} is neither off, reboot nor drill");
+                return Ok(Response::new(refused("BAD_REQUEST", text)));
+            }
+        };
+        let what = format!("{word} {} ({})", asked.node, asked.reason);
+        self.order(&request, what, NodeRequest::Fence { target, wish }).await
     }
 
     async fn unfence(&self, request: Request<v1::NodeRequest>) -> Answer {
@@ -257,5 +263,35 @@ impl Control for Service {
         };
         let entries = entries.into_iter().map(entry).collect();
         Ok(Response::new(v1::FenceHistoryAnswer { schema: SCHEMA, entries }))
+    }
+
+    async fn fence_test(
+        &self,
+        request: Request<v1::FenceTestRequest>,
+    ) -> Result<Response<v1::FenceTestAnswer>, Status> {
+        let v1::FenceTestRequest { node, device } = request.get_ref();
+        let target = self.desk.config.node_named(node);
+        let target = target.ok_or_else(|| Status::not_found(format!("{node:?} is no member")))?;
+        let results = self.desk.tests.now(target, device).await;
+        if results.is_empty() {
+            let what = if device.is_empty() { "no device" } else { device };
+            return Err(Status::not_found(format!("{what}: nothing of that name fences {node} from here")));
+        }
+        let result = |((_, level, place), tested): (Place, Tested)| {
+            let found =
+                self.desk.config.fencing.get(&target).and_then(|levels| levels.get(level)?.get(place));
+            v1::FenceTestResult {
+                target: node.clone(),
+                level: u32::try_from(level + 1).unwrap_or(u32::MAX),
+                device: (place + 1).to_string(),
+                agent: found.map(FenceDevice::title).unwrap_or_default(),
+                result: tested.word.to_owned(),
+                state: tested.state.to_owned(),
+                text: tested.text,
+                took_ms: ms(tested.took),
+            }
+        };
+        let results = results.into_iter().map(result).collect();
+        Ok(Response::new(v1::FenceTestAnswer { schema: SCHEMA, results }))
     }
 }

@@ -257,8 +257,9 @@ impl Desk {
         let mut lines = Vec::new();
         for (target, levels) in &self.config.fencing {
             let name = self.config.node_name(*target);
-            for (devices, level) in levels.iter().zip(1_u32..) {
-                for (device, place) in devices.iter().zip(1_u32..) {
+            for ((at, devices), level) in levels.iter().enumerate().zip(1_u32..) {
+                for ((beside, device), place) in devices.iter().enumerate().zip(1_u32..) {
+                    let tested = self.tests.of((*target, at, beside));
                     let last = newest.iter().find(|entry| {
                         entry.target == name
                             && entry.level == level
@@ -270,11 +271,14 @@ impl Desk {
                         level,
                         device: place.to_string(),
                         agent: device.title(),
-                        test: "UNTESTED".to_owned(),
-                        tested_at: String::new(),
+                        test: tested.word.to_owned(),
+                        tested_at: tested.at,
                         last_outcome: last.map(|entry| entry.outcome.clone()).unwrap_or_default(),
                         last_at: last.map(|entry| entry.started_at.clone()).unwrap_or_default(),
                         text: last.map(|entry| entry.text.clone()).unwrap_or_default(),
+                        test_text: tested.text,
+                        test_state: tested.state.to_owned(),
+                        failing_since: tested.failing_since,
                     });
                 }
             }
@@ -289,6 +293,7 @@ impl Desk {
         let mut add = |word: &str, subject: String, text: String| {
             lines.push(v1::Unprotected { word: word.to_owned(), subject, text, since: String::new() });
         };
+        self.failing_fences().into_iter().for_each(|(word, node, text)| add(word, node, text));
         for volume in status.volumes.iter().filter(|volume| self.is_overridden(volume)) {
             let tag = config.volume_name(volume.volume);
             add(
@@ -342,6 +347,40 @@ impl Desk {
         }
         if config.lab.is_some() {
             add("LAB", config.name.clone(), "LAB: nothing real is protected here".to_owned());
+        }
+        lines
+    }
+
+    /// Nodes some of whose fence devices fail their tests: what is left says how bad that is.
+    fn failing_fences(&self) -> Vec<(&'static str, String, String)> {
+        let mut lines = Vec::new();
+        for (target, levels) in &self.config.fencing {
+            let name = self.config.node_name(*target);
+            let (mut works, mut person, mut failing) = (false, false, Vec::new());
+            for (at, devices) in levels.iter().enumerate() {
+                let failed = failing.len();
+                for (beside, device) in devices.iter().enumerate() {
+                    let tested = self.tests.of((*target, at, beside));
+                    if tested.fails() {
+                        let since = &tested.failing_since;
+                        failing.push(format!("{}: {} (since {since})", device.title(), tested.text));
+                    }
+                }
+                let whole = failing.len() == failed;
+                works |= whole && devices.iter().any(|device| device.kind == DeviceKind::Power);
+                person |= whole && devices.iter().any(|device| device.kind == DeviceKind::Meatware);
+            }
+            if failing.is_empty() {
+                continue;
+            }
+            let why = failing.join("; ");
+            lines.push(match (works, person) {
+                (true, _) => ("FENCE_DEGRADED", name.clone(), format!("one way less to fence {name}: {why}")),
+                (false, true) => {
+                    ("CANNOT_FENCE", name.clone(), format!("only a person can confirm {name} off: {why}"))
+                }
+                (false, false) => ("CANNOT_FENCE", name.clone(), format!("cannot fence {name}: {why}")),
+            });
         }
         lines
     }

@@ -11,6 +11,7 @@ use crate::event::{self, Told};
 use crate::events::{self, Events};
 use crate::fencer::Fencer;
 use crate::fencer::history::History;
+use crate::fencer::rounds::Tests;
 use crate::peer::{self, Peers};
 use crate::reset::{Resetter, Way};
 use crate::time::now;
@@ -48,9 +49,10 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let history = History::open(&config.state_dir);
     let fencer = Fencer::new(config.clone(), history, rooms.handle().clone(), into.downgrade());
     let (heard, hears) = watch::channel(NodeSet::EMPTY);
+    let tests = Tests::new(config.clone(), events.clone(), hears.clone(), fencer.busy());
     let (changed, changes) = watch::channel(0);
     let (end, end_asked) = mpsc::channel(1);
-    let desk = desk(&shared, (changes, end), (&link, &fencer), &watched);
+    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests), &watched);
     rooms.spawn(writer.run());
     let carried = Rooms {
         config: config.clone(),
@@ -77,6 +79,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
         }
     };
     net.spawn(keeper.run());
+    rooms.spawn(tests.run());
     clients.into_iter().for_each(|client| drop(net.spawn(client.run())));
     serve(&runtimes, listening, control, desk, &events);
     if config.quorum.mode == QuorumMode::TcpRemote {
@@ -125,7 +128,7 @@ fn resetter(config: &Config, way: Option<Way>, bounds: &Arc<Bounds>, watched: &W
 fn desk(
     shared: &peer::Shared,
     (changed, end): (watch::Receiver<u64>, mpsc::Sender<()>),
-    (link, fencer): (&witness_client::Link, &Fencer),
+    (link, fencer, tests): (&witness_client::Link, &Fencer, &Tests),
     watched: &Watched,
 ) -> Desk {
     Desk {
@@ -135,6 +138,7 @@ fn desk(
         witness: link.clone(),
         events: shared.events.clone(),
         fencer: fencer.clone(),
+        tests: tests.clone(),
         watchdog: watched.status.clone(),
         started: now(),
         end,

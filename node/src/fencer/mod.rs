@@ -26,10 +26,14 @@ use picket_host::process::{Finished, Outcome, Program, run};
 use picket_host::secrets::read_secret;
 use zeroize::Zeroizing;
 
+pub mod check;
 pub mod history;
 mod room;
+pub mod rounds;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_devices;
 
 pub use room::Fencer;
 
@@ -59,7 +63,17 @@ pub async fn carry_out(device: &FenceDevice, node: &str, order: DeviceOrder) -> 
     if let Err(ended) = wait(order.delay).await {
         return ended;
     }
-    let program = match program(device, node, order.action) {
+    let word = match order.action {
+        PowerAction::Off => device.actions.off.as_str(),
+        PowerAction::On => match device.actions.on.as_deref() {
+            Some(word) => word,
+            None => {
+                let text = "this device is not to power on".to_owned();
+                return Ended { verdict: DeviceVerdict::GatePassed, text };
+            }
+        },
+    };
+    let program = match program(device, node, word) {
         Ok(program) => program,
         Err(text) => return Ended { verdict: DeviceVerdict::Failed, text },
     };
@@ -104,13 +118,20 @@ async fn wait(delay: Duration) -> Result<(), Ended> {
     wait.await.map_err(failed)
 }
 
-fn program(device: &FenceDevice, node: &str, action: PowerAction) -> Result<Program, String> {
+/// Runs the agent with one action, for at most `limit`.
+async fn run_agent(
+    device: &FenceDevice,
+    node: &str,
+    word: &str,
+    limit: Duration,
+) -> Result<Finished, String> {
+    let program = program(device, node, word)?;
+    Ok(run(program, (now() + limit).elapsed()).await)
+}
+
+fn program(device: &FenceDevice, node: &str, word: &str) -> Result<Program, String> {
     let agent = device.agent.clone().ok_or("a person is asked, not an agent")?;
     let mut input = Zeroizing::new(String::new());
-    let word = match action {
-        PowerAction::Off => "off",
-        PowerAction::On => "on",
-    };
     input.push_str(&format!("action={word}\nnodename={node}\n"));
     for (name, value) in &device.options {
         input.push_str(&format!("{name}={value}\n"));

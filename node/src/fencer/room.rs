@@ -12,7 +12,7 @@ use picket_host::clock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Starts devices. The core orders one device of one target at a time, so there are at most as many runs as
 /// members, and those of a power-on.
@@ -23,6 +23,8 @@ pub struct Fencer {
     runtime: Handle,
     into: mpsc::WeakSender<Wake>,
     cases: Arc<Mutex<BTreeMap<NodeId, Case>>>,
+    /// How many devices carry out orders; tests keep out of their way.
+    busy: watch::Sender<usize>,
 }
 
 /// What the history needs to know of the fence of one target.
@@ -36,15 +38,18 @@ impl Fencer {
     /// Runs agents on `runtime`, which is of ordinary priority, and tells the loop how they end.
     #[must_use]
     pub fn new(config: Arc<Config>, history: History, runtime: Handle, into: mpsc::WeakSender<Wake>) -> Self {
-        Self { config, history, runtime, into, cases: Arc::default() }
+        Self { config, history, runtime, into, cases: Arc::default(), busy: watch::Sender::new(0) }
     }
 
     /// Carries an order out.
     pub fn start(&self, order: DeviceOrder) {
         let (id, action) = (order.order, order.action);
         let fencer = self.clone();
+        // Before the task, so that a test is out of the way as early as can be.
+        self.busy.send_modify(|orders| *orders += 1);
         self.runtime.spawn(async move {
             let verdict = fencer.run(order).await;
+            fencer.busy.send_modify(|orders| *orders = orders.saturating_sub(1));
             if action == PowerAction::Off
                 && let Some(into) = fencer.into.upgrade()
             {
@@ -134,6 +139,12 @@ impl Fencer {
             }
             _ => {}
         }
+    }
+
+    /// How many devices carry out orders now.
+    #[must_use]
+    pub fn busy(&self) -> watch::Receiver<usize> {
+        self.busy.subscribe()
     }
 
     /// The history.

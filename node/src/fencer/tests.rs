@@ -1,6 +1,6 @@
 use super::history::{ENTRIES_MAX, Entry, History};
 use super::{Ended, carry_out};
-use crate::config::FenceDevice;
+use crate::config::{ActionMap, FenceDevice, TestDepth};
 use crate::time::now;
 use core::time::Duration;
 use picket_core::ids::NodeId;
@@ -11,12 +11,12 @@ use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-struct Agent {
-    dir: tempfile::TempDir,
-    device: FenceDevice,
+pub(super) struct Agent {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) device: FenceDevice,
 }
 
-fn agent(script: &str) -> Agent {
+pub(super) fn agent(script: &str) -> Agent {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fence_test");
     fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}\n", dir.path().display())).unwrap();
@@ -30,6 +30,8 @@ fn agent(script: &str) -> Agent {
         delay: Duration::ZERO,
         options: BTreeMap::from([("port".to_owned(), "n2".to_owned())]),
         secrets: BTreeMap::new(),
+        test: TestDepth::Full,
+        actions: ActionMap::default(),
     };
     Agent { dir, device }
 }
@@ -51,7 +53,7 @@ async fn run(agent: &Agent) -> Ended {
     carry_out(&agent.device, "n2", order(Duration::from_secs(10))).await
 }
 
-fn read(dir: &Path, name: &str) -> Option<String> {
+pub(super) fn read(dir: &Path, name: &str) -> Option<String> {
     fs::read_to_string(dir.join(name)).ok()
 }
 

@@ -1,0 +1,118 @@
+//! The verbs about fences, as operators type them, against real daemons and real power switches of lab machines.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // a test fails by them
+
+use core::time::Duration;
+use picket::demo::cluster::{Cluster, ClusterSpec, View};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const PROGRAM: &str = env!("CARGO_BIN_EXE_picket");
+
+async fn run(socket: &Path, words: &[&str], typed: &str) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("--socket").arg(socket).args(words).env_remove("PICKET_SOCKET");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // A program that does not ask has ended before it is answered.
+    let _ = input.write_all(typed.as_bytes()).await;
+    drop(input);
+    tokio::time::timeout(LIMIT, child.wait_with_output()).await.expect("it ends").unwrap()
+}
+
+fn out(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}{errors}");
+    text
+}
+
+fn json(output: &Output, code: i32) -> Value {
+    serde_json::from_str(&out(output, code)).unwrap()
+}
+
+fn boot(view: &View, seen_by: &str, node: &str) -> Option<String> {
+    let member = view.node(seen_by)?.members.iter().find(|member| member.node == node)?;
+    (member.state == "ALIVE").then(|| member.boot.clone())
+}
+
+/// One lab for the whole story: a cluster takes seconds to come up.
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_are_tested_a_standby_is_drilled_and_the_history_tells() {
+    let spec = ClusterSpec { client_pace: Some(Duration::from_millis(5)), ..ClusterSpec::new(2, PROGRAM) };
+    let cluster = Cluster::start(spec).await.unwrap();
+    cluster.wait_healthy(LIMIT).await.unwrap();
+    let holder = cluster.wait_in_service("v1", LIMIT).await.unwrap();
+    let other = if holder == "n1" { "n2" } else { "n1" };
+    let (here, there) = (cluster.control_socket(&holder), cluster.control_socket(other));
+
+    tests(&cluster, &here, &holder, other).await;
+
+    // Who is in service is not drilled, nor is a node that nothing is typed for.
+    out(&run(&there, &["fence", "drill", &holder], &format!("{holder}\n")).await, 4);
+    out(&run(&here, &["fence", "drill", &holder], "").await, 4);
+    out(&run(&here, &["fence", "drill", other], "yes\n").await, 6);
+    let before = boot(&cluster.view().borrow().clone(), &holder, other).expect("alive");
+    let drilled = json(&run(&here, &["--json", "fence", "drill", other], &format!("{other}\n")).await, 0);
+    assert_eq!((&drilled["ok"], &drilled["level"]), (&true.into(), &1.into()), "{drilled}");
+    let after = cluster.wait_for("a new boot", LIMIT, |view| boot(view, &holder, other).is_some()).await;
+    assert_ne!(boot(&after.unwrap(), &holder, other), Some(before));
+    assert_eq!(cluster.wait_in_service("v1", LIMIT).await.unwrap(), holder, "the service did not move");
+
+    let history = json(&run(&here, &["--json", "fence", "history", other], "").await, 0);
+    let outcomes: Vec<_> =
+        history["entries"].as_array().unwrap().iter().map(|e| e["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["ON", "CONFIRMED_OFF"], "{history}");
+    let shown = out(&run(&here, &["fence", "history"], "").await, 0);
+    assert!(shown.contains("fence_picket_process") || shown.contains("process"), "{shown}");
+
+    stays_off(&cluster, &here, &there, (&holder, other)).await;
+    cluster.end().await.unwrap().remove().unwrap();
+}
+
+/// A switch that does not answer is seen before it is needed, and so is its repair.
+async fn tests(cluster: &Cluster, here: &Path, holder: &str, other: &str) {
+    let passed = json(&run(here, &["--json", "fence", "test", other], "").await, 0);
+    assert_eq!(
+        (&passed["results"][0]["result"], &passed["results"][0]["state"]),
+        (&"OK".into(), &"ON".into())
+    );
+    cluster.machine(other).unwrap().switch_answers(false).await.unwrap();
+    let failed = out(&run(here, &["fence", "test", other, "--device", "1"], "").await, 1);
+    assert!(failed.contains("FAILED"), "{failed}");
+    let shown = |word: &'static str| {
+        let holder = holder.to_owned();
+        move |view: &View| {
+            view.node(&holder).is_some_and(|status| status.unprotected.iter().any(|hole| hole.word == word))
+        }
+    };
+    cluster.wait_for("CANNOT_FENCE in the status", LIMIT, shown("CANNOT_FENCE")).await.unwrap();
+    let told = |view: &View| view.first(holder, "fence-test-failed", 0).is_some();
+    cluster.wait_for("the alarm", LIMIT, told).await.unwrap();
+    cluster.machine(other).unwrap().switch_answers(true).await.unwrap();
+    out(&run(here, &["fence", "test", other], "").await, 0);
+    let repaired = |view: &View| view.first(holder, "fence-test-passed", 0).is_some();
+    cluster.wait_for("the repair", LIMIT, repaired).await.unwrap();
+    out(&run(here, &["fence", "test", other, "--device", "9"], "").await, 4);
+    out(&run(here, &["fence", "test", "n9"], "").await, 4);
+}
+
+/// The holder is fenced to stay off: the other takes over, and only `unfence` powers it on again.
+async fn stays_off(cluster: &Cluster, here: &Path, there: &Path, (holder, other): (&str, &str)) {
+    let _ = here;
+    out(&run(there, &["fence", holder, "--action", "off", "--reason", "a test"], "").await, 0);
+    let moved = |view: &View| view.in_service("v1").as_deref() == Some(other);
+    cluster.wait_for("the takeover", LIMIT, moved).await.unwrap();
+    let history = json(&run(there, &["--json", "fence", "history", holder], "").await, 0);
+    let outcomes: Vec<_> =
+        history["entries"].as_array().unwrap().iter().map(|e| e["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["CONFIRMED_OFF"], "it was powered on: {history}");
+    out(&run(there, &["unfence", holder], "").await, 0);
+    let back = |view: &View| boot(view, other, holder).is_some();
+    cluster.wait_for("it is back", LIMIT, back).await.unwrap();
+    cluster.wait_healthy(LIMIT).await.unwrap();
+}

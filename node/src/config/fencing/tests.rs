@@ -1,0 +1,47 @@
+use crate::config::{ActionMap, Config, TestDepth};
+use crate::testing;
+use core::time::Duration;
+use picket_core::ids::NodeId;
+use picket_host::config::Source;
+
+/// The good text with these levels at its end.
+fn with(levels: &str) -> Result<Config, String> {
+    let text = format!("{}\n{levels}\n", testing::text("n1"));
+    Config::parse(&Source::from_text("picketd.toml", &text)).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn tests_and_words_of_a_device_are_read() {
+    let config = with(
+        "[[fence.n2.level]]\nagent = \"/a\"\n[[fence.n2.level]]\nagent = \"/b\"\ntest = \"monitor\"\n\
+         actions = { off = \"poweroff\", on = \"none\" }",
+    );
+    let config = config.unwrap();
+    let levels = &config.fencing[&NodeId(2)];
+    assert_eq!((levels[0][0].test, &levels[0][0].actions), (TestDepth::Full, &ActionMap::default()));
+    assert_eq!(levels[1][0].test, TestDepth::Monitor);
+    assert_eq!(levels[1][0].actions, ActionMap { off: "poweroff".to_owned(), on: None });
+    assert_eq!(config.test_interval, Some(Duration::from_secs(600)));
+}
+
+#[test]
+fn a_word_for_off_that_leaves_the_machine_on_is_refused() {
+    for word in ["on", "reboot", "cycle", "none"] {
+        let told = with(&format!("[[fence.n2.level]]\nagent = \"/a\"\nactions = {{ off = \"{word}\" }}"));
+        let told = told.unwrap_err();
+        assert!(told.contains("does not leave the machine off"), "{told}");
+    }
+}
+
+#[test]
+fn two_machines_on_one_plug_are_refused() {
+    let levels = |two: &str, three: &str| {
+        with(&format!(
+            "[[fence.n2.level]]\nagent = \"/a\"\noptions = {{ ip = \"10.0.0.9\", plug = \"{two}\" }}\n\
+             [[fence.n3.level]]\nagent = \"/a\"\noptions = {{ ip = \"10.0.0.9\", plug = \"{three}\" }}"
+        ))
+    };
+    let told = levels("7", "7").unwrap_err();
+    assert!(told.contains("the same device and plug as a level of \"n2\""), "{told}");
+    levels("7", "8").unwrap();
+}
