@@ -197,11 +197,11 @@ impl World {
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
             Fault::FenceByHand { asked, target } => {
                 // Every other one is a drill where there may be one; the permits so far are as good as a coin.
-                let record = self.oracle.record.as_ref();
                 let holds = |record: &witness::Record| {
                     record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target))
                 };
-                let drill = self.permits % 2 == 1 && !record.is_some_and(holds);
+                let held = self.witness.machine().map(|machine| holds(machine.record()));
+                let drill = self.permits % 2 == 1 && held == Some(false);
                 let wish = if drill { FenceWish::Drill } else { FenceWish::Reboot };
                 self.ask(asked, NodeRequest::Fence { target, wish })
             }

@@ -45,3 +45,22 @@ fn two_machines_on_one_plug_are_refused() {
     assert!(told.contains("the same device and plug as a level of \"n2\""), "{told}");
     levels("7", "8").unwrap();
 }
+
+/// What people copy from the pages of the agents is read without an error.
+#[test]
+fn the_examples_of_the_pages_are_good() {
+    let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/agents");
+    let mut examples = 0;
+    for page in std::fs::read_dir(pages).unwrap() {
+        let path = page.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            // A lab takes agents of others by their path only, and none of them is installed here.
+            let levels = block.replace("agent = \"fence_", "agent = \"/usr/sbin/fence_");
+            with(&levels).unwrap_or_else(|errors| panic!("{}: {errors}\n{levels}", path.display()));
+            examples += 1;
+        }
+    }
+    assert!(examples >= 6, "only {examples} examples");
+}
