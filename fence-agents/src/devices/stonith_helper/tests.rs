@@ -96,6 +96,18 @@ fn silence_shortens_the_wait_and_is_never_a_success() {
 }
 
 #[test]
+fn one_reply_of_all_that_were_asked_for_is_no_silence() {
+    for (replies_at, expected) in [(1, Found::Delay(25)), (5, Found::Delay(25)), (6, Found::Absent)] {
+        // The second address replies to its Nth packet only; all others are lost.
+        let lossy = format!(
+            "[ $ip = 192.0.2.2 ] || exit 1; [ $(grep -c 192.0.2.2 \"${{0%/*}}/pinged\") -ge {replies_at} ]"
+        );
+        let site = Site::new(&lossy, ALONE);
+        assert_eq!(site.look(Caller::Pacemaker, "dead_check_trialcount=5"), expected, "{replies_at}");
+    }
+}
+
+#[test]
 fn what_cannot_be_asked_is_not_silent() {
     for ping in ["exit 2", "kill -9 $$", "[ $ip = 192.0.2.2 ] && exit 2; exit 1"] {
         assert_eq!(Site::new(ping, ALONE).look(Caller::Pacemaker, ""), Found::Delay(25), "{ping}");
