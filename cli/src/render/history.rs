@@ -10,8 +10,9 @@ pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
     if entries.is_empty() {
         return vec!["Nothing was fenced.".to_owned()];
     }
-    let mut table =
-        Table::new(["STARTED", "ENDED", "TARGET", "BY", "PERMIT", "LEVEL", "DEVICE", "OUTCOME", "NOTES"]);
+    let mut table = Table::new([
+        "STARTED", "ENDED", "TARGET", "BY", "PERMIT", "LEVEL", "DEVICE", "AGENT", "OUTCOME", "NOTES",
+    ]);
     for entry in entries {
         let outcome = if entry.outcome.is_empty() {
             Cell::toned(Tone::Warn, "RUNNING")
@@ -31,6 +32,7 @@ pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
             entry.permit.to_string().into(),
             entry.level.to_string().into(),
             Cell::from(&entry.device),
+            Cell::from(&entry.agent),
             outcome,
             notes.into(),
         ]);
