@@ -165,7 +165,7 @@ fn unknown_device(name: &str) -> io::Result<Exit> {
 
 fn list(out: &mut dyn Write) -> io::Result<Exit> {
     for kind in DEVICES {
-        writeln!(out, "{:<12} {:<28} {}", kind.name, kind.agent_name(), kind.shortdesc)?;
+        writeln!(out, "{:<15} {:<28} {}", kind.name, kind.agent_name(), kind.shortdesc)?;
     }
     Ok(Exit::Success)
 }
