@@ -6,6 +6,7 @@
 //! name = "n1"
 //! state_dir = "/var/lib/picket"                   # and run_dir = "/run/picket"
 //! control_socket = "/run/picket/picketd.sock"     # control_group = "picket": who may ask besides root
+//! fence_test_interval = "10min"                   # how often fence devices are tested without harm; "0s": never
 //!
 //! [cluster]
 //! name = "east"
