@@ -38,12 +38,15 @@ struct Site {
     dir: tempfile::TempDir,
     port: u16,
     bmc: Child,
+    machine: Child,
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
         let _ = self.bmc.kill();
         let _ = self.bmc.wait();
+        let _ = self.machine.kill();
+        let _ = self.machine.wait();
         let _ = Command::new("kill").arg("-9").arg(self.pid().to_string()).status();
     }
 }
@@ -76,7 +79,7 @@ impl Site {
             .stdout(Stdio::null())
             .spawn()
             .expect("ipmi_sim (Debian: openipmi)");
-        Self { dir, port, bmc }
+        Self { dir, port, bmc, machine }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -11,10 +11,10 @@ use crate::exit::{Exit, Fault, of_outcome};
 use crate::render::list;
 use crate::session::Session;
 use core::time::Duration;
+use picket_host::clock::boottime;
 use picket_proto::SCHEMA;
 use picket_proto::v1::{FenceEntry, FenceHistoryRequest, FenceRequest, Status, StatusMember, outcome};
 use serde_json::json;
-use std::time::Instant;
 
 /// Between two looks at a node that boots: it takes seconds at the least.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -46,7 +46,8 @@ pub(super) async fn run(args: &DrillArgs, session: &mut Session) -> Result<Exit,
     let synced = synced(&before, node);
     show(&before, node, &synced, session)?;
     session.have_typed(&format!("To power {node} off and on again, type its name: "), node)?;
-    let began = Instant::now();
+    let began = boottime();
+    let elapsed = || boottime().saturating_sub(began);
     let reason = "a drill".to_owned();
     let request = FenceRequest { node: node.clone(), action: "drill".to_owned(), reason };
     let answer = daemon.calls().fence(request).await;
@@ -56,21 +57,20 @@ pub(super) async fn run(args: &DrillArgs, session: &mut Session) -> Result<Exit,
         session.show_outcome(&answer)?;
         return Ok(exit);
     }
-    let mut report = Report { off_ms: began.elapsed().as_millis(), ..Report::default() };
+    let mut report = Report { off_ms: elapsed().as_millis(), ..Report::default() };
     session.tell(&format!("{node} is off, read back by its device, after {} ms", report.off_ms))?;
-    while began.elapsed() < args.wait && report.in_sync_ms.is_none() {
+    while elapsed() < args.wait && report.in_sync_ms.is_none() {
         tokio::time::sleep(LOOK_EVERY).await;
         // A look that fails says nothing about the node.
         let Ok(now) = daemon.status(0).await else { continue };
         let is_back =
             member(&now, node).is_some_and(|m| m.state == "ALIVE" && !m.boot.is_empty() && m.boot != boot);
         if is_back && report.back_ms.is_none() {
-            report.back_ms = Some(began.elapsed().as_millis());
-            session
-                .tell(&format!("{node} is heard in a new boot after {} ms", began.elapsed().as_millis()))?;
+            report.back_ms = Some(elapsed().as_millis());
+            session.tell(&format!("{node} is heard in a new boot after {} ms", elapsed().as_millis()))?;
         }
         if report.back_ms.is_some() && synced.iter().all(|tag| is_synced(&now, node, tag)) {
-            report.in_sync_ms = Some(began.elapsed().as_millis());
+            report.in_sync_ms = Some(elapsed().as_millis());
         }
     }
     (report.first_level, report.level) = levels(&before, node, session).await?;

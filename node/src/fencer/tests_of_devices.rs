@@ -88,7 +88,7 @@ struct Room {
 }
 
 fn room(agent: &Agent) -> Room {
-    let mut config = Config::parse(&Source::from_text("picketd.toml", &testing::text("n1"))).unwrap();
+    let mut config = Config::parse(&Source::from_text("picketd.toml", testing::text("n1"))).unwrap();
     config.fencing = [(N2, vec![vec![agent.device.clone()]])].into();
     let (events, writer) = events::room(None, "east", "n1");
     let writer = tokio::spawn(writer.run());
