@@ -80,6 +80,8 @@ mutants! {
     M47 = 47, "a registration before the volumes have reported";
     M48 = 48, "a refused renewal forgotten by a restart";
     M49 = 49, "a promise that counts for the time before it";
+    M50 = 50, "a solo holder whose grant was revoked never asks again";
+    M51 = 51, "a registration that nobody answers is waited for without end";
 }
 
 #[cfg(not(picket_mutants))]

@@ -24,6 +24,10 @@ const UNANSWERED_MAX: usize = 256;
 /// How long a registration waits for the first reports of all volumes, in times of suspicion.
 const FIRST_REPORTS_WITHIN: u32 = 4;
 
+/// How long a registration may stay unanswered, in times of suspicion: a witness whose disk is slow gets there, and a
+/// greeting that came from a session long gone is not answered without end.
+const REGISTERED_WITHIN: u32 = 20;
+
 impl Node {
     /// Sends on the session, once it counts.
     pub(super) fn say(&mut self, now: Instant, body: Request, out: &mut Out) -> bool {
@@ -69,9 +73,11 @@ impl Node {
 
     pub(super) fn take_witness(&mut self, now: Instant, message: FromWitness, out: &mut Out) {
         if let Reply::Challenge { nonce } = message.body {
-            self.witness_gone();
-            self.link.session = Some(message.session);
-            self.link.challenge = Some(nonce);
+            // A connection is greeted once; what greets again came late.
+            if self.link.session.is_none() {
+                self.link.session = Some(message.session);
+                self.link.challenge = Some(nonce);
+            }
             return;
         }
         let former = mutant::on(Mutant::M22) && matches!(message.body, Reply::Granted(_));
@@ -79,6 +85,14 @@ impl Node {
             if let (Reply::InSync { register }, true) = (message.body, mutant::on(Mutant::M14)) {
                 self.in_sync(register, out);
             }
+            return;
+        }
+        // Nothing else answers a registration.
+        let answers = matches!(
+            message.body,
+            Reply::Registered { .. } | Reply::Refused { subject: Subject::Session, .. }
+        );
+        if !self.link.registered && !answers && !former {
             return;
         }
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
@@ -240,9 +254,12 @@ impl Node {
             kept.refused = !mutant::on(Mutant::M48);
             out.run |= kept.refused;
         }
-        // Authority is gone for good: surrender at once instead of waiting for the lease to run out.
+        // Authority is gone for good: surrender at once instead of waiting for the lease to run out. A solo holder
+        // needs no lease, and goes on while it is only refused; but one whose grant has ended could not change the
+        // in-sync set again: it gives up and asks anew, and nobody else can be granted the volume.
+        let ended = matches!(volume.refused, Some(Refusal::NotHolder { .. } | Refusal::EpochMismatch { .. }));
         if let super::Phase::Active(held) | super::Phase::Frozen(held) = volume.phase
-            && !self.is_solo(id)
+            && (ended && !mutant::on(Mutant::M50) || !self.is_solo(id))
         {
             self.stop_volume(now, id, held, None, out);
         }
@@ -349,6 +366,9 @@ impl Node {
             self.link.told_up = false;
             out.event(Event::WitnessLost);
         }
+        if self.is_registration_lost(now) && !mutant::on(Mutant::M51) {
+            self.close_witness(out);
+        }
         // A registration tells what the node has; a driver that says nothing is not waited for without end.
         let read = self.volumes.values().all(|volume| volume.phase != super::Phase::Unread);
         let waited = now.since(self.started) >= self.config.params.suspect_after() * FIRST_REPORTS_WITHIN;
@@ -362,6 +382,13 @@ impl Node {
         if let Some(nonce) = self.link.challenge.filter(|_| ready) {
             self.register(now, nonce, out);
         }
+    }
+
+    /// Whether the registration was sent so long ago that nobody will answer it.
+    fn is_registration_lost(&self, now: Instant) -> bool {
+        let limit = self.config.params.suspect_after() * REGISTERED_WITHIN;
+        let sent = self.link.sent.front().filter(|_| !self.link.registered);
+        sent.is_some_and(|(_, at)| now.since(*at) >= limit)
     }
 
     /// A recovering witness decides by what the nodes have: when that changes, it is told in a new registration.

@@ -5,22 +5,16 @@
 //! stored, and after a restart every lease counts as fresh.
 
 use super::Witness;
+use super::clock::Clock;
 use super::event::Event;
-use super::session::{Anchor, Beaten};
+use super::session::Beaten;
 use super::turn::Turn;
 use crate::error::Refusal;
 use crate::ids::{Epoch, NodeId, VolumeId};
 use crate::message::{Heartbeat, Holder, Reply};
 use crate::mutant::{Mutant, on};
-use crate::params::DRIFT_PPM;
 use crate::time::Duration;
 use alloc::vec::Vec;
-
-/// A clock is judged over this long at least: shorter, and the network's jitter is larger than the drift.
-const DRIFT_WINDOW_MIN: Duration = Duration::from_secs(10);
-
-/// A clock is judged over this long at most, so that a clock that has become right counts as right again.
-const DRIFT_WINDOW_MAX: Duration = Duration::from_secs(60);
 
 /// The node spoke on its session.
 pub(super) fn heard(witness: &mut Witness, turn: &mut Turn, node: NodeId) {
@@ -106,32 +100,18 @@ pub(super) fn proves(witness: &Witness, volume: VolumeId, holder: Holder) -> boo
         && end_is_certain
 }
 
-/// Compares the node's clock with ours since the session's anchor. A heartbeat without a clock says nothing.
+/// Judges the node's clock by what its heartbeat says of it. A heartbeat without a clock says nothing.
 fn judge_clock(witness: &mut Witness, turn: &mut Turn, node: NodeId, clock: Duration) {
     if clock.is_zero() {
         return;
     }
     let jitter = witness.config.params.heartbeat;
     let Some(session) = witness.sessions.get_mut(&node) else { return };
-    let skew = signed(clock) - signed(turn.now.elapsed());
-    let anchor = *session.anchor.get_or_insert(Anchor { at: turn.now, skew });
-    let window = turn.now.since(anchor.at);
-    if window < DRIFT_WINDOW_MIN {
-        return;
-    }
-    if window >= DRIFT_WINDOW_MAX {
-        session.anchor = Some(Anchor { at: turn.now, skew });
-    }
-    let allowed = signed(window) * i128::from(DRIFT_PPM) / 1_000_000 + signed(jitter);
-    let outside = (skew - anchor.skew).abs() > allowed;
+    let Some(outside) = Clock::read(&mut session.clock, turn.now, clock, jitter) else { return };
     if let Some(known) = witness.record.nodes.get_mut(&node)
         && known.drifts != outside
     {
         known.drifts = outside;
         turn.event(Event::Drift { node, outside });
     }
-}
-
-fn signed(length: Duration) -> i128 {
-    i128::try_from(length.as_nanos()).unwrap_or(i128::MAX / 4)
 }

@@ -12,6 +12,7 @@
 //!  input ─► expire (timers) ─► the input ─► settle (judge what is pending) ─► record, answers, pushed views
 //! ```
 
+mod clock;
 mod config;
 mod event;
 mod expire;

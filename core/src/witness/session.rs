@@ -6,6 +6,7 @@
 //!      └─ ends every older session of the node           a gap ends it, a repeated number is refused
 //! ```
 
+use super::clock::Clock;
 use super::event::{Effect, Event};
 use super::turn::Turn;
 use super::{Witness, grant, insync, lease, meatware, membership, permit, release, report, view};
@@ -32,8 +33,8 @@ pub struct Session {
     pub processed: RequestId,
     /// The newest heartbeat, until it is too old to say anything.
     pub(super) beat: Option<Beaten>,
-    /// Where the estimate of the node's clock starts.
-    pub(super) anchor: Option<Anchor>,
+    /// What was read of the node's clock.
+    pub(super) clock: Option<Clock>,
     /// Requests for a grant that wait; one per volume, which bounds them.
     pub(super) acquires: BTreeMap<VolumeId, Waiting<Acquire>>,
     /// Requests for a permit that wait; one per target, which bounds them.
@@ -48,14 +49,6 @@ pub(super) struct Beaten {
     /// Until when it says anything about now.
     pub(super) until: Instant,
     pub(super) hears: NodeSet,
-}
-
-/// A point that later clock readings are compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Anchor {
-    pub(super) at: Instant,
-    /// The node's clock less ours, in nanoseconds.
-    pub(super) skew: i128,
 }
 
 /// A pending request and what the asker was told last.
@@ -79,7 +72,7 @@ impl Session {
             boot: None,
             processed: RequestId(0),
             beat: None,
-            anchor: None,
+            clock: None,
             acquires: BTreeMap::new(),
             fences: BTreeMap::new(),
             report: None,
@@ -92,9 +85,7 @@ impl Instants for Session {
         if let Some(beat) = &mut self.beat {
             visit(&mut beat.until);
         }
-        if let Some(anchor) = &mut self.anchor {
-            visit(&mut anchor.at);
-        }
+        self.clock.instants(visit);
     }
 }
 

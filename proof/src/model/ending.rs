@@ -1,6 +1,7 @@
 //! What must be in the end.
 
 use super::faults::Fault;
+use super::host::Host;
 use super::properties::{is_writable, isr};
 use super::world::World;
 use picket_core::ids::VolumeId;
@@ -55,7 +56,9 @@ impl End {
         }
         inactive(world)
             .map(|volume| format!("volume {volume} is active nowhere, long after everything was healed"))
-            .or_else(|| if self == Self::Redundant { not_in_sync(world) } else { None })
+            .or_else(|| {
+                if self == Self::Redundant { not_in_sync(world).or_else(|| cut_off(world)) } else { None }
+            })
     }
 }
 
@@ -75,4 +78,12 @@ fn not_in_sync(world: &World) -> Option<String> {
             )
         })
     })
+}
+
+/// A daemon that has no session with the witness.
+fn cut_off(world: &World) -> Option<String> {
+    let registered =
+        |host: &&Host| host.daemon.as_ref().is_none_or(|node| node.status(world.now).witness.registered);
+    let host = world.hosts.values().find(|host| !registered(host))?;
+    Some(format!("{} has no session with the witness, though all is healed", host.id))
 }

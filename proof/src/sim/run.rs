@@ -64,9 +64,8 @@ impl Plan {
         let (setup, holds, mut faults) = (draft.setup, draft.holds, draft.faults);
         let person = draft.person || rng.permille(500);
         let noise = usize::try_from(rng.range(1, 4)).unwrap_or(1);
-        // An eviction that leaves a holder alone whose grant was revoked is a known weakness.
         let random = schedule::faults(rng, &setup).into_iter();
-        faults.extend(random.filter(|planned| planned.fault.kind() != "evict").take(noise));
+        faults.extend(random.take(noise));
         faults.sort_by_key(|planned| planned.at);
         Self { seed, setup, holds, person, faults }
     }
@@ -123,7 +122,7 @@ fn go_on(world: &mut World, until: Time) {
     }
 }
 
-/// Waits until everything is served by all replicas, and a while longer.
+/// Waits until everything is served by all replicas and every daemon is registered, and a while longer.
 fn heal(world: &mut World, end: Time) {
     const STEADY: u64 = 5 * SECOND;
     let from = world.now;
@@ -131,7 +130,10 @@ fn heal(world: &mut World, end: Time) {
     while world.now < end && world.oracle.violation.is_none() {
         let next = world.now + SECOND;
         go_on(world, next);
-        if world.unserved().is_empty() && world.not_redundant().is_empty() {
+        if world.unserved().is_empty()
+            && world.not_redundant().is_empty()
+            && world.without_session().is_empty()
+        {
             let steady = *since.get_or_insert(world.now);
             if world.now.since(steady) >= STEADY {
                 world.healed_after = Some(steady.since(from));

@@ -9,7 +9,7 @@ use super::event::{Ev, Msg};
 use super::machine::Power;
 use super::net::{Lane, Place, WITNESS, place};
 use picket_core::ids::{NodeId, SessionId};
-use picket_core::message::{Reply, Request};
+use picket_core::message::Request;
 use picket_core::{node, witness};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -83,12 +83,10 @@ impl StreamId {
     }
 }
 
-/// How often a message of a haunted stream is repeated, per mille. What replicas say is bound to one connection, and
-/// so is the greeting of a session.
+/// How often a message of a haunted stream is repeated, per mille. What replicas say is bound to one connection.
 fn repeated(msg: &Msg) -> u64 {
     match msg {
         Msg::ToWitness(message) if matches!(message.body, Request::Register(_)) => REGISTRATIONS_REPEATED,
-        Msg::FromWitness(message) if matches!(message.body, Reply::Challenge { .. }) => 0,
         Msg::ToWitness(_) | Msg::FromWitness(_) | Msg::Peer(_) => REPEATED,
         Msg::Repl(..) | Msg::Close => 0,
     }

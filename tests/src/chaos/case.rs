@@ -67,7 +67,7 @@ pub const BLOWS: [Option<Blow>; 21] = {
 /// One case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Case {
-    /// A bit for each of [`DIRECTIONS`] that is cut, 0 to 63.
+    /// A bit for each of `DIRECTIONS` that is cut, 0 to 63.
     pub cuts: u8,
     /// What is done beside that.
     pub blow: Option<Blow>,

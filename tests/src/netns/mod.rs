@@ -6,8 +6,8 @@
 //!            └───────── net1 ─────────┘   heartbeat path 1, the second way to the witness
 //!            └───────── desk ─────────┘   the observer and the clients; never cut
 //! ```
-//! [`rooms`] makes and cuts the networks: by taking a port down, by a queue that swallows what is sent, by a filter
-//! that drops what comes from one machine. [`rows`] plays the rows and waits for what must follow.
+//! `rooms` makes and cuts the networks: by taking a port down, by a queue that swallows what is sent, by a filter
+//! that drops what comes from one machine. `rows` plays the rows and waits for what must follow.
 //!
 //! Contract: all of it lies in a network and a mount namespace of the test's own, so that nothing of the host's
 //! network is touched and nothing stays behind, however it ends.

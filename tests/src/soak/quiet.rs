@@ -27,7 +27,7 @@ const MISSED: &str = "heartbeat-missed";
 /// Moves in a quiet time.
 #[derive(Clone, Debug, Default)]
 pub struct False {
-    /// Of [`MOVES`], in words.
+    /// Of `MOVES`, in words.
     pub moves: Vec<String>,
     /// How often something of the network was noticed.
     pub wobbles: u64,

@@ -34,7 +34,7 @@ pub(super) struct Bench {
     pub(super) disk: Disk,
     pub(super) run: Run,
     pub(super) syncs: u32,
-    session: u64,
+    pub(super) session: u64,
     beat: u64,
     seen: u64,
     /// The newest request that the machine sent to the witness.
@@ -190,7 +190,9 @@ impl Bench {
         }
     }
 
+    /// The connection ends, and another is greeted.
     pub(super) fn challenged(&mut self) -> Vec<Effect> {
+        self.step(Input::WitnessGone);
         self.session += 1;
         self.say(Reply::Challenge { nonce: Nonce(3) })
     }

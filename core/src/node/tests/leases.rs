@@ -113,6 +113,27 @@ fn a_refused_renewal_makes_it_surrender_at_once() {
 }
 
 #[test]
+fn a_solo_holder_goes_on_while_refused_and_asks_anew_once_its_grant_has_ended() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 9);
+    bench.say(Reply::InSync { register });
+    let mut told = |refusal| {
+        let effects =
+            bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: NodeSet::EMPTY });
+        actions(&effects).iter().any(|action| matches!(action, VolumeAction::Demote { .. }))
+    };
+    assert!(!told(Refusal::TargetOfPermit { permit: PermitId(4) }), "it may yet be spared");
+    assert!(told(Refusal::NotHolder { holder: None }));
+    let effects = bench.done();
+    assert!(matches!(requests(&effects)[..], [Request::Release { epoch: Epoch(2), .. }]));
+    bench.say(Reply::Released { volume: V, epoch: Epoch(2) });
+    let register = bench.register_view(None, 2, NodeSet::only(A), 9);
+    bench.say(Reply::InSync { register });
+    bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    assert!(bench.node.wants(bench.now, V).is_ok());
+}
+
+#[test]
 fn a_stop_that_fails_is_declared_and_ends_the_machine() {
     let mut bench = Bench::holder(LossAction::Osu);
     let refusal = Refusal::TargetOfPermit { permit: PermitId(4) };

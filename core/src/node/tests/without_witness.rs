@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, asked, params};
+use super::bench::{actions, asked, params, requests};
 use super::*;
 use crate::error::Refusal;
 use crate::ids::{Epoch, Nonce, PermitId, RequestId};
@@ -177,4 +177,29 @@ fn an_epoch_that_an_override_burnt_is_told_to_the_witness() {
     assert_eq!(bench.disk.volumes[&V].max_epoch, Epoch(70_000));
     let effects = bench.beat_with_epoch(70_001);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)), "once");
+}
+
+#[test]
+fn a_greeting_of_a_session_that_is_gone_is_not_waited_for_without_end() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.challenged();
+    assert!(matches!(requests(&effects)[..], [Request::Register(_)]), "{effects:?}");
+    let closes =
+        |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::CloseWitness)).count();
+    assert_eq!(closes(&bench.wait(ms(9_000))), 0, "a witness whose disk is slow is given its time");
+    assert_eq!(closes(&bench.wait(ms(60_000))), 1, "then another connection is tried");
+}
+
+#[test]
+fn a_connection_is_greeted_once() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.session += 1;
+    let effects = bench.say(Reply::Challenge { nonce: Nonce(4) });
+    assert!(effects.is_empty(), "{effects:?}");
+    bench.session -= 1;
+    let left = bench.phase().held().map(|held| held.lease_until);
+    bench.now = bench.now + ms(100);
+    bench.step(Input::Tick);
+    bench.renew();
+    assert!(bench.phase().held().map(|held| held.lease_until) > left, "the session that counts goes on");
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod clocks;
 mod drill;
 mod fencing;
 mod grants;

@@ -237,6 +237,7 @@ fn permits() -> Vec<Family> {
     let both = Setup { volumes: 2, ..base() };
     let early = Setup { boot: ms(2), agent: ms(100), slow_agents: true, ..both };
     let tried = Setup { self_fence: BARE, retries: 1, ..base() };
+    let frozen = Setup { self_fence: BARE, loss_action: LossAction::Freeze, ..base() };
     let spread = Setup { spread: true, ..both };
     let fastboot = Setup { loss_action: LossAction::Fastboot, devices: Devices::None, ..both };
     let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
@@ -276,6 +277,13 @@ fn permits() -> Vec<Family> {
             .start(&[Fault::CutVolume(V2, N1, N2)])
             .then(&[Fault::Isolate(N1), Fault::CutWitness(N1)])
             .within(&[Fault::Isolate(N1), Fault::RestartWitness], 0, 60, 4),
+        Family::new("a revoked holder that is left alone", frozen)
+            .finds(&[50])
+            .start(&[Fault::Agent(AgentFault::Fails)])
+            .then(&[Fault::Isolate(N1), Fault::CutWitness(N1)])
+            .within(&[Fault::Cut(N1, N2)], 0, 12, 4)
+            .within(&[Fault::Evict(N2)], 40, 160, 2)
+            .within(&[Fault::Heal], 0, 12, 2),
         Family::new("a grant whose answer is lost", base()).finds(&[35]).then(&[Fault::Crash(N1)]).within(
             &[Fault::RestartWitness, Fault::Ghosts(N2)],
             24,
@@ -319,6 +327,12 @@ fn boots() -> Vec<Family> {
             .within(&[Fault::Reboot(N1)], 0, 6, 4)
             .within(&[Fault::Heal], 60, 66, 8)
             .within(&[Fault::CutBeats(N1, N2)], 10, 60, 12),
+        Family::new("a greeting of a former session", base())
+            .finds(&[51])
+            .then(&[Fault::RestartWitness, Fault::RestartDaemon(N1)])
+            .within(&[Fault::Ghosts(N1)], 0, 20, 1)
+            .within(&[Fault::CutWitness(N1), Fault::KillWitness], 0, 140, 4)
+            .end(End::Redundant),
         Family::new("an override that knows less than the witness", alone())
             .finds(&[41])
             .start(&[Fault::Isolate(N2)])

@@ -42,6 +42,13 @@ pub(super) const AIMS: &[Aim] = &[
         make: over_before,
     },
     Aim {
+        name: "a greeting of a former session",
+        finds: &[51],
+        seeds: 40,
+        cluster: two,
+        make: late_greeting,
+    },
+    Aim {
         name: "a driver that takes its time, and an empty witness",
         finds: &[47],
         seeds: 60,
@@ -108,6 +115,18 @@ fn over_before(draft: &mut Draft<'_>) {
     draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 3 });
     let deaf = back - draft.ms(500, 1500);
     draft.cut_beats(deaf, back + 8_000 * MS, N1, N2);
+}
+
+/// A node's connections to the witness break again and again, and what was on them comes later.
+fn late_greeting(draft: &mut Draft<'_>) {
+    draft.put(0, END, Fault::Ghosts(N1));
+    let mut at = 0;
+    for _ in 0..6 {
+        at += draft.ms(100, 900);
+        let back = at + draft.ms(1, 400);
+        draft.put(at, back, Fault::WitnessKill);
+        at = back;
+    }
 }
 
 /// The holder's daemon has just started and has not read its volume, when a new witness asks what there is.

@@ -1,6 +1,6 @@
 //! Permits and fences.
 
-use super::{Aim, Draft, N1, N2, N3, V2, alone, fenced, lose, slow_fences, volumes_on};
+use super::{Aim, Draft, N1, N2, N3, V1, V2, alone, fenced, lose, slow_fences, volumes_on};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
@@ -65,6 +65,13 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: chain,
         make: fenced_fencer,
     },
+    Aim {
+        name: "a revoked holder that is left alone",
+        finds: &[50],
+        seeds: 20,
+        cluster: patient_frozen,
+        make: left_alone,
+    },
     Aim { name: "a stopped fencer", finds: &[44], seeds: 40, cluster: retries, make: stopped_fencer },
 ];
 
@@ -86,6 +93,14 @@ fn patient() -> Setup {
 fn unwatched() -> Setup {
     let mut setup = patient();
     setup.machines[1].watchdog = false;
+    setup
+}
+
+/// No lease proves anything, and a holder whose lease has ended waits, frozen.
+fn patient_frozen() -> Setup {
+    let mut setup = fenced(2);
+    lose(&mut setup, LossAction::Freeze);
+    setup.machines.iter_mut().for_each(|machine| machine.watchdog = false);
     setup
 }
 
@@ -201,6 +216,15 @@ fn fenced_fencer(draft: &mut Draft<'_>) {
     device(draft, N2, DeviceMode::Slow);
     draft.put(at, END, Fault::PowerLoss { node: N1, devices_too: false });
     draft.isolate(silent, back, N2);
+}
+
+/// The fence fails, and who asked for it is taken out of the in-sync set before the holder hears anything.
+fn left_alone(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let evicted = at + draft.ms(5000, 9000);
+    device(draft, N1, DeviceMode::Fails);
+    draft.isolate(at, END, N1);
+    draft.put(evicted, evicted, Fault::Evict { node: N2, volume: V1 });
 }
 
 /// Between two runs of its agent, the fencer's daemon does not run until the permit is over.

@@ -1,7 +1,7 @@
 //! What must be served, and by how many, after everything was healed.
 
 use super::super::World;
-use super::super::machine::Power;
+use super::super::machine::{Machine, Power};
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 
 impl World {
@@ -51,6 +51,15 @@ impl World {
             .collect()
     }
 
+    /// The running daemons that have no session with the witness.
+    #[must_use]
+    pub fn without_session(&self) -> Vec<NodeId> {
+        let registered = |machine: &Machine| {
+            machine.node().is_none_or(|node| node.status(machine.now(self.now)).witness.registered)
+        };
+        self.machines.iter().filter(|machine| !registered(machine)).map(|machine| machine.id).collect()
+    }
+
     /// Every volume is served.
     pub fn expect_served(&mut self, after: &str) {
         if self.oracle.violation.is_some() || self.oracle.overridden {
@@ -63,7 +72,7 @@ impl World {
         }
     }
 
-    /// Every replica is in its in-sync set.
+    /// Every replica is in its in-sync set, and every daemon is known to the witness.
     pub fn expect_redundant(&mut self, after: &str) {
         if self.oracle.violation.is_some() || self.oracle.overridden {
             return;
@@ -72,6 +81,9 @@ impl World {
             let why = self.why_not(&[volume]);
             let text = format!("after {after} nodes {missing} are not in sync on volume {volume}{why}");
             self.violated("redundant", text);
+        }
+        if let Some(id) = self.without_session().first() {
+            self.violated("registered", format!("after {after} node {id} has no session with the witness"));
         }
     }
 

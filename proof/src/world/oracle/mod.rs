@@ -1,8 +1,8 @@
 //! The invariants, one function each, looked at whenever something that they speak of changes.
 //!
-//! They see what no machine sees: every clock, disk and replica at once. [`active`] who serves and who may ·
-//! [`data`] acknowledged writes · [`registers`] every change of the witness's record · [`fences`] permits and
-//! agents · [`resets`] machines that end themselves · [`liveness`] what must be served, and by how many.
+//! They see what no machine sees: every clock, disk and replica at once. `active` who serves and who may ·
+//! `data` acknowledged writes · `registers` every change of the witness's record · `fences` permits and
+//! agents · `resets` machines that end themselves · `liveness` what must be served, and by how many.
 
 mod active;
 mod data;
@@ -97,6 +97,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("alarm", "no machine sees one of its own invariants broken"),
     ("served", "after healing, every volume that somebody has in full is served"),
     ("redundant", "after healing, every replica comes back into the in-sync set"),
+    ("registered", "after healing, every running daemon has a session with the witness"),
 ];
 
 impl World {

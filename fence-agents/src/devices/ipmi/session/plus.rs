@@ -1,4 +1,4 @@
-//! The login of IPMI 2.0, step by step. The messages are in [`rakp`](super::rakp).
+//! The login of IPMI 2.0, step by step. The messages are in [`super::rakp`].
 
 use super::channel::{Channel, Protection};
 use super::crypto::{Keys, Suite};
