@@ -50,6 +50,20 @@ logging {
 }
 """
 
+# The configuration that both start with: without it they wait 20 s for each other before they elect. Its versions are
+# those of 2.0: Pacemaker takes an older configuration, and stops at a newer one.
+CIB = """<cib crm_feature_set="3.0.14" validate-with="pacemaker-3.0" admin_epoch="0" epoch="1" num_updates="0">
+ <configuration>
+  <crm_config><cluster_property_set id="first">
+   <nvpair id="first-dc-deadtime" name="dc-deadtime" value="2s"/>
+   <nvpair id="first-policy" name="no-quorum-policy" value="ignore"/>
+  </cluster_property_set></crm_config>
+  <nodes/><resources/><constraints/>
+ </configuration>
+ <status/>
+</cib>
+"""
+
 # What runs as the first process of a node. $1: its name.
 INIT = """#!/bin/sh
 hostname "$1"
@@ -58,7 +72,8 @@ for folder in /run /dev/shm /var/lib/pacemaker /var/lib/corosync /var/log/pacema
   mount -t tmpfs -o mode=1777 tmpfs "$folder"
 done
 mkdir -p /run/crm /run/corosync /var/lib/pacemaker/cores /var/lib/pacemaker/cib /var/lib/pacemaker/pengine
-chown hacluster:haclient /run/crm /var/lib/pacemaker/*
+cp DIR/cib.xml /var/lib/pacemaker/cib/cib.xml && chmod 600 /var/lib/pacemaker/cib/cib.xml
+chown -R hacluster:haclient /run/crm /var/lib/pacemaker/*
 corosync -f -c DIR/corosync.conf >DIR/$1.corosync.log 2>&1 &
 until corosync-quorumtool -s >/dev/null 2>&1; do sleep 0.1; done
 PCMK_logfile=DIR/$1.log PCMK_logpriority=info pacemakerd >DIR/$1.pacemakerd.log 2>&1 &
@@ -128,6 +143,7 @@ class Cluster:
         self.dir.mkdir()
         self.bmcs = {}
         self.write("corosync.conf", COROSYNC)
+        self.write("cib.xml", CIB)
         self.write("init", INIT, 0o755)
         self.write("power-on", POWER_ON, 0o755)
         self.write("chassis", CHASSIS, 0o755)
@@ -205,7 +221,7 @@ class Cluster:
         for number, target in enumerate(NODES, 1):
             bmc = {"ip": f"10.77.0.10{number}", "username": "admin", "password": PASSWORD, "lanplus": "1",
                    "cipher": "3", "pcmk_host_list": target, "pcmk_off_retries": "1", "pcmk_reboot_retries": "1",
-                   "pcmk_reboot_timeout": "20s", "pcmk_off_timeout": "20s"}
+                   "pcmk_reboot_timeout": "8s", "pcmk_off_timeout": "8s"}
             resources.append(primitive(f"ipmi{number}", AGENT, bmc))
             levels += [level(number, target, 1, "gate"), level(number, target, 2, f"ipmi{number}"),
                        level(number, target, 3, "person")]
@@ -223,7 +239,6 @@ class Cluster:
         cib.write_text(f"<fencing-topology>{''.join(levels)}</fencing-topology>")
         self.at(node, "cibadmin", "--modify", "-c", "-o", "fencing-topology", "-x", cib, expect=0)
         self.at(node, "crm_attribute", "-n", "stonith-enabled", "-v", "true", expect=0)
-        self.at(node, "crm_attribute", "-n", "no-quorum-policy", "-v", "ignore", expect=0)
         started = lambda: self.at(node, "crm_mon", "-1").stdout.count("Started") >= 4
         until(started, "all fence devices are started (monitored)", 2 * LIMIT_S)
 

@@ -10,10 +10,13 @@ The machines that are fenced are real processes. A stand-in for Xen's `xl` (ther
 here) lists and destroys them; the agent above it is the real one.
 
     tests/interop/run.py PICKET_FENCE [GROUP…]     the built program; site, fencer, two: only these checks
+
+The groups share nothing, and run side by side: they mostly wait for the timers of others.
 """
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -320,21 +323,21 @@ class Rig:
         for part in (self.fencer, self.two):
             if part:
                 part.stop()
+        shutil.rmtree(self.site.dir, ignore_errors=True)
 
 
-CHECKS = (
-    [("site", one) for one in (schema, manual_pages, glue)]
-    + [("fencer", one) for one in (pacemaker, pacemaker_failures, topology, confirm)]
-    + [("two", one) for one in cluster.CHECKS]
-)
+CHECKS = {
+    "site": (schema, manual_pages, glue),
+    "fencer": (pacemaker, pacemaker_failures, topology, confirm),
+    "two": cluster.CHECKS,
+}
 
 
-def inside(program, groups):
+def inside(program, group):
+    """The checks of one group, in the namespaces that were made for it."""
     rig, failed = Rig(program), 0
     try:
-        for group, one in CHECKS:
-            if groups and group not in groups:
-                continue
+        for one in CHECKS[group]:
             began = time.monotonic()
             try:
                 one(*rig.given(group))
@@ -347,18 +350,34 @@ def inside(program, groups):
     return 1 if failed else 0
 
 
+def outside(program, groups):
+    """One process for each group, in namespaces of its own; what it says is shown when it has ended."""
+    unshare = ["unshare", "-m", "-n", "-p", "-i", "-f", "--mount-proc", "--kill-child"]
+    words = [*unshare, sys.executable, __file__, program]
+    running = {
+        group: subprocess.Popen([*words, group], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, env={**os.environ, INSIDE: "1"})
+        for group in groups
+    }
+    failed = 0
+    for group, process in running.items():
+        said, _ = process.communicate()
+        print(f"  {group}:\n{said}", end="", flush=True)
+        failed |= process.returncode
+    return 1 if failed else 0
+
+
 def main():
-    program, groups = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    program, groups = Path(sys.argv[1]).resolve(), sys.argv[2:] or list(CHECKS)
     if os.environ.get(INSIDE):
-        return inside(program, groups)
+        return inside(program, groups[0])
     missing = [package for package, file in NEEDS.items() if not Path(file).exists()]
     if os.geteuid() != 0:
         missing.append("root")
     if missing:
         print(f"LEFT OUT: interop needs {' '.join(missing)}")
         return 1 if os.environ.get("PICKET_CI") == "1" else 0
-    words = ["unshare", "-m", "-n", "-p", "-i", "-f", "--mount-proc", "--kill-child", sys.executable, __file__, program, *groups]
-    return subprocess.run(words, env={**os.environ, INSIDE: "1"}, check=False).returncode
+    return outside(program, groups)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,16 @@
-# What the parts with libvirtd share; sourced by them. Everything here runs in namespaces of its own: libvirt's and the
-# run-time folders are empty ones, traffic stays on that loopback interface, and what is left running ends with them.
+# What the parts share; sourced by them. Everything here runs in namespaces of its own: libvirt's and the run-time
+# folders are empty ones, traffic stays on that loopback interface, and what is left running ends with them.
 #
-# The caller has set AGENT, OUT, WORK, PART (its name), DEVICE (the agent's).
+# The caller has set AGENT, OUT, WORK, HERE, PART (its name), DEVICE (the agent's).
+VENV=$OUT/venv
 LIMIT_S=30 # for anything that is waited for: starting libvirtd takes a few seconds on a busy machine
 FAILED=0
 
 left_out() { echo "LEFT OUT: $PART: $1"; exit 0; }
 
-packages() { # PROGRAM… -- PACKAGE…: installs the packages if a program is missing
-  local missing=""
-  while [ "$1" != -- ]; do
-    command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || missing=yes
-    shift
-  done
-  shift
-  [ -z "$missing" ] || install_packages "$@"
-}
-
-install_packages() {
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
-    >"$OUT/apt-$PART.log" 2>&1 || left_out "apt could not install: $* (see $OUT/apt-$PART.log)"
+prepare() {
+  local why
+  why=$("$HERE/prepare" "$OUT") || left_out "$why"
 }
 
 in_namespaces() { exec unshare --mount --net --pid --ipc --fork --kill-child --mount-proc "$0" "$AGENT" "$OUT" inside; }
@@ -96,18 +87,19 @@ guest_runs() { # UUID: by its own process, not by what libvirt says
 }
 
 certificates() { # DIR: an authority, a server's certificate for 127.0.0.1 and localhost, a client's, a stranger's
-  local dir=$1 name
+  local dir=$1 name key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
   mkdir -p "$dir"
   {
-    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=authority -keyout "$dir/cakey.pem" -out "$dir/cacert.pem" \
+    # shellcheck disable=SC2086
+    openssl req -x509 $key -nodes -days 30 -subj /CN=authority -keyout "$dir/cakey.pem" -out "$dir/cacert.pem" \
       -addext keyUsage=critical,keyCertSign
     for name in server client; do
-      openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$dir/${name}key.pem" -out "$dir/$name.csr"
+      openssl req $key -nodes -subj "/CN=$name" -keyout "$dir/${name}key.pem" -out "$dir/$name.csr"
       printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=%sAuth\n' $name >"$dir/$name.ext"
       openssl x509 -req -days 30 -in "$dir/$name.csr" -CA "$dir/cacert.pem" -CAkey "$dir/cakey.pem" -CAcreateserial \
         -out "$dir/${name}cert.pem" -extfile "$dir/$name.ext"
     done
-    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=stranger -keyout "$dir/strangerkey.pem" \
+    openssl req -x509 $key -nodes -days 30 -subj /CN=stranger -keyout "$dir/strangerkey.pem" \
       -out "$dir/strangercert.pem"
   } >"$dir/openssl.log" 2>&1 && chmod 600 "$dir"/*key.pem
 }

@@ -8,83 +8,37 @@
 # ones, traffic stays on that loopback interface, and what is left running ends with the namespace.
 set -uo pipefail
 AGENT=$(realpath "$1") OUT=$(mkdir -p "$2" && realpath "$2") HERE=$(dirname "$(realpath "$0")")
-VENV=$OUT/venv-ipmi WORK=$OUT/ipmi
+WORK=$OUT/ipmi PART=ipmi DEVICE=ipmi
+# shellcheck source=common.bash
+. "$HERE/common.bash"
+GUEST=4c4c4544-0051-3510-8052-b4c04f4a3336
 PORT_SIM=6231 PORT_PYGHMI=6232 PORT_VIRTUAL=6233
-LIMIT_S=30 # for anything that is waited for: starting libvirtd takes a few seconds on a busy machine
+began=()
+SESSIONS=40 # more than any of these controllers holds open
 
-left_out() { echo "LEFT OUT: ipmi: $1"; exit 0; }
-
-prepare() {
-  [ "$(id -u)" = 0 ] || left_out "not root: no namespaces and no packages"
-  local want="openipmi ipmitool qemu-system-x86 libvirt-daemon-system libvirt-clients python3-libvirt python3-venv"
-  local program missing=""
-  for program in ipmi_sim ipmitool qemu-system-x86_64 libvirtd virsh; do
-    command -v "$program" >/dev/null || missing=yes
-  done
-  if [ -n "$missing" ]; then
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $want; } \
-      >"$OUT/apt-ipmi.log" 2>&1 || left_out "apt could not install: $want (see $OUT/apt-ipmi.log)"
-  fi
-  # Debian's own Python, because the libvirt bindings belong to it.
-  if ! [ -x "$VENV/bin/vbmcd" ]; then
-    { /usr/bin/python3 -m venv --clear --system-site-packages "$VENV" \
-      && "$VENV/bin/pip" install -q pyghmi==1.6.19 virtualbmc==3.3.0; } \
-      >"$OUT/pip-ipmi.log" 2>&1 || left_out "pip could not install pyghmi and virtualbmc (see $OUT/pip-ipmi.log)"
-  fi
+login() { # PORT: the options for it, in LOGIN
+  LOGIN=(ip=127.0.0.1 "ipport=$1" username=admin password=secret cipher=3)
 }
 
-# --- inside the namespaces
-
-FAILED=0
-told() { # DESCRIPTION RC: one line for each thing that was looked at
-  if [ "$2" = 0 ]; then echo "ok      $1"; else echo "FAILED  $1"; FAILED=1; fi
+answers() { # PORT
+  until_true ipmitool -I lanplus -C 3 -H 127.0.0.1 -p "$1" -U admin -P secret chassis power status
 }
 
-until_true() { # COMMAND…: waits for it, with a limit
-  local end=$((SECONDS + LIMIT_S))
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || return 1
-    sleep 0.1 # none of them tells when it is ready
-  done
-}
-
-agent() { # PORT OPTION…: what it said is in $SAID and $CODE
-  local port=$1
-  shift
-  SAID=$({ printf '%s\n' ip=127.0.0.1 "ipport=$port" username=admin password=secret cipher=3 "$@" | "$AGENT" ipmi; } 2>&1)
-  CODE=$?
-}
-
-says() { # DESCRIPTION CODE TEXT PORT OPTION…
-  local what=$1 code=$2 text=$3
-  shift 3
-  agent "$@"
-  [ "$CODE" = "$code" ] && [[ $SAID == *"$text"* ]]
-  told "$what" $?
-  [ "$CODE" = "$code" ] && [[ $SAID == *"$text"* ]] || echo "        said ($CODE): $SAID"
-}
-
-round() { # NAME PORT ALIVE: all actions; ALIVE looks at the machine itself
-  local name=$1 port=$2 alive=$3 count
-  says "$name: status is on" 0 "Status: ON" "$port" action=status
-  says "$name: off" 0 "Success: Powered OFF" "$port" action=off
-  ! $alive; told "$name: off was true: the machine is gone" $?
-  says "$name: off again" 0 "Success: Already OFF" "$port" action=off
-  says "$name: status is off" 2 "Status: OFF" "$port" action=status
-  says "$name: on" 0 "Success: Powered ON" "$port" action=on
-  $alive; told "$name: on was true: the machine runs" $?
-  says "$name: reboot" 0 "Success: Rebooted" "$port" action=reboot
-  $alive; told "$name: the machine runs after the reboot" $?
-  says "$name: monitor" 0 "" "$port" action=monitor
-  says "$name: wrong password" 1 "wrong password for user 'admin'" "$port" action=off password=nonsense
+controller() { # NAME PORT ALIVE: all actions, and what each of these controllers must refuse
+  local name=$1 alive=$3
+  login "$2"
+  round "$name" "$alive" "${LOGIN[@]}"
+  says "$name: wrong password" 1 "wrong password for user 'admin'" "${LOGIN[@]}" action=off password=nonsense
   $alive; told "$name: and nothing was switched" $?
-  says "$name: no suite 17 there, and no step down to 3 unasked" 1 "" "$port" action=status cipher=17 login_timeout=2
-  # More sessions than any of them holds open: each was closed.
-  for count in $(seq 40); do
-    agent "$port" action=status
-    [ "$CODE" = 0 ] || break
+  says "$name: no suite 17 there, and no step down to 3 unasked" 1 "" "${LOGIN[@]}" action=status cipher=17 login_timeout=2
+  each_session_is_closed; told "$name: $SESSIONS sessions one after the other" $?
+}
+
+each_session_is_closed() {
+  local count
+  for count in $(seq $SESSIONS); do
+    printf '%s\n' "${LOGIN[@]}" action=status | "$AGENT" ipmi >/dev/null 2>&1 || { echo "        at session $count"; return 1; }
   done
-  [ "$CODE" = 0 ]; told "$name: 40 sessions one after the other" $?
 }
 
 # A machine that is a process: FILE holds its number.
@@ -127,22 +81,21 @@ CONF
   machine on "$WORK/sim/machine"
   ipmi_sim -n -c "$WORK/sim/lan.conf" -f "$WORK/sim/cmd" -s "$WORK/sim/state" >"$WORK/sim/log" 2>&1 &
   local alive="machine alive $WORK/sim/machine"
-  until_true ipmitool -I lanplus -C 3 -H 127.0.0.1 -p $PORT_SIM -U admin -P secret chassis power status
-  told "ipmi_sim answers ipmitool" $?
-  round ipmi_sim $PORT_SIM "$alive"
-  says "ipmi_sim: wrong user" 1 "does not know user 'nobody'" $PORT_SIM action=status username=nobody
-  says "ipmi_sim: IPMI 1.5: status" 0 "Status: ON" $PORT_SIM action=status lanplus=0
-  says "ipmi_sim: IPMI 1.5: reboot" 0 "Success: Rebooted" $PORT_SIM action=reboot lanplus=0
-  says "ipmi_sim: IPMI 1.5: wrong password" 1 "check password" $PORT_SIM action=status lanplus=0 password=nonsense login_timeout=2
+  answers $PORT_SIM; told "ipmi_sim answers ipmitool" $?
+  controller ipmi_sim $PORT_SIM "$alive"
+  says "ipmi_sim: wrong user" 1 "does not know user 'nobody'" "${LOGIN[@]}" action=status username=nobody
+  says "ipmi_sim: IPMI 1.5: status" 0 "Status: ON" "${LOGIN[@]}" action=status lanplus=0
+  says "ipmi_sim: IPMI 1.5: reboot" 0 "Success: Rebooted" "${LOGIN[@]}" action=reboot lanplus=0
+  says "ipmi_sim: IPMI 1.5: wrong password" 1 "check password" "${LOGIN[@]}" action=status lanplus=0 password=nonsense login_timeout=2
   : >"$WORK/sim/deaf"
-  says "ipmi_sim: accepts and does nothing" 1 "Timed out waiting to power OFF" $PORT_SIM action=off power_timeout=2
+  says "ipmi_sim: accepts and does nothing" 1 "Timed out waiting to power OFF" "${LOGIN[@]}" action=off power_timeout=2
   $alive; told "ipmi_sim: and the machine runs" $?
   ended_by_a_signal
   rm "$WORK/sim/deaf"
 }
 
 ended_by_a_signal() { # while it waits for the machine to go off
-  printf '%s\n' ip=127.0.0.1 "ipport=$PORT_SIM" username=admin password=secret cipher=3 action=off \
+  printf '%s\n' "${LOGIN[@]}" action=off \
     | PCMK_service=pacemaker-fenced "$AGENT" ipmi >"$WORK/sim/killed" 2>&1 &
   local pid=$!
   until_true eval "[ \$(sessions) -ge 2 ]"
@@ -162,31 +115,18 @@ pyghmi() { # the controller that pyghmi brings, its machine a process
   mkdir -p "$WORK/pyghmi"
   "$VENV/bin/python" "$HERE/pyghmi_controller.py" $PORT_PYGHMI "$WORK/pyghmi/machine" >"$WORK/pyghmi/log" 2>&1 &
   until_true test -s "$WORK/pyghmi/machine"
-  until_true ipmitool -I lanplus -C 3 -H 127.0.0.1 -p $PORT_PYGHMI -U admin -P secret chassis power status
-  told "pyghmi answers ipmitool" $?
-  round pyghmi $PORT_PYGHMI "machine alive $WORK/pyghmi/machine"
+  answers $PORT_PYGHMI; told "pyghmi answers ipmitool" $?
+  controller pyghmi $PORT_PYGHMI "machine alive $WORK/pyghmi/machine"
 }
 
 libvirt() { # a libvirtd of our own, and one guest without a disk
-  local dir
-  for dir in /run /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do mount -t tmpfs none $dir || return 1; done
-  mkdir -p /run/libvirt /var/lib/libvirt/qemu
-  printf '%s\n' 'user = "root"' 'group = "root"' 'security_driver = "none"' 'cgroup_controllers = [ ]' 'namespaces = [ ]' \
-    'stdio_handler = "file"' 'dynamic_ownership = 0' 'remember_owner = 0' >/etc/libvirt/qemu.conf
-  printf '%s\n' 'auth_unix_rw = "none"' 'unix_sock_group = "root"' >/etc/libvirt/libvirtd.conf
-  libvirtd >"$WORK/libvirtd.log" 2>&1 &
+  mount -t tmpfs none /run
+  empty_folders || return 1
+  export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent
+  libvirtd_here "$WORK/libvirtd.log"
   until_true virsh -q -c qemu:///system list || return 1
-  cat >"$WORK/guest.xml" <<XML
-<domain type='qemu'><name>guest</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os>
-<devices><emulator>/usr/bin/qemu-system-x86_64</emulator><memballoon model='none'/></devices></domain>
-XML
+  guest guest $GUEST >"$WORK/guest.xml"
   virsh -q -c qemu:///system define "$WORK/guest.xml" && virsh -q -c qemu:///system start guest
-}
-
-guest_runs() { # by its own process, not by what libvirt says
-  local pid
-  pid=$(cat /run/libvirt/qemu/guest.pid 2>/dev/null) && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status"
 }
 
 virtual() { # virtualbmc in front of the guest
@@ -197,9 +137,8 @@ virtual() { # virtualbmc in front of the guest
   until_true "$VENV/bin/vbmc" list
   "$VENV/bin/vbmc" add guest --port $PORT_VIRTUAL --username admin --password secret --libvirt-uri qemu:///system \
     && "$VENV/bin/vbmc" start guest
-  until_true ipmitool -I lanplus -C 3 -H 127.0.0.1 -p $PORT_VIRTUAL -U admin -P secret chassis power status
-  told "virtualbmc answers ipmitool" $?
-  round virtualbmc $PORT_VIRTUAL guest_runs
+  answers $PORT_VIRTUAL; told "virtualbmc answers ipmitool" $?
+  controller virtualbmc $PORT_VIRTUAL "guest_runs $GUEST"
 }
 
 case "${3:-}" in
@@ -207,9 +146,12 @@ chassis) chassis "${@:4}" ;;
 inside)
   ip link set lo up
   rm -rf "$WORK" && mkdir -p "$WORK"
-  sim; pyghmi; virtual
+  for one in sim pyghmi virtual; do
+    { "$one"; exit $FAILED; } >"$WORK/$one.told" 2>&1 &
+    began+=($!)
+  done
+  for one in "${began[@]}"; do wait "$one" || FAILED=1; done
+  cat "$WORK"/*.told
   exit $FAILED ;;
-*)
-  prepare
-  exec unshare --mount --net --pid --ipc --fork --kill-child --mount-proc "$0" "$AGENT" "$OUT" inside ;;
+*) prepare && in_namespaces ;;
 esac

@@ -11,12 +11,6 @@ WORK=$OUT/libvirt PART=libvirt DEVICE=libvirt
 GUEST=4c4c4544-0051-3510-8052-b4c04f4a3332 CREATED=4c4c4544-0051-3510-8052-b4c04f4a3333
 TLS_A=16514 TLS_B=16515 SSH=2222
 
-prepare() {
-  [ "$(id -u)" = 0 ] || left_out "not root: no namespaces and no packages"
-  packages qemu-system-x86_64 libvirtd virsh openssl sshd ssh ssh-keygen ip -- \
-    qemu-system-x86 libvirt-daemon-system libvirt-clients openssl openssh-server openssh-client iproute2
-}
-
 hypervisor() { # LETTER TLS-PORT: one more libvirtd, in a mount namespace of its own; its number goes to a file
   unshare --mount "$0" "$AGENT" "$OUT" hypervisor "$1" "$2" &
   until_true test -s "$WORK/pid-$1" && until_true virsh -q -c "$(socket "$1")" list

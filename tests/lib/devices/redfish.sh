@@ -5,21 +5,10 @@
 #   tests/lib/devices/redfish.sh PICKET_FENCE OUT
 set -uo pipefail
 AGENT=$(realpath "$1") OUT=$(mkdir -p "$2" && realpath "$2") HERE=$(dirname "$(realpath "$0")")
-VENV=$OUT/venv-redfish WORK=$OUT/redfish PART=redfish DEVICE=redfish
+WORK=$OUT/redfish PART=redfish DEVICE=redfish
 # shellcheck source=common.bash
 . "$HERE/common.bash"
 GUEST=4c4c4544-0051-3510-8052-b4c04f4a3334 OTHER=4c4c4544-0051-3510-8052-b4c04f4a3335 PORT=8443
-
-prepare() {
-  [ "$(id -u)" = 0 ] || left_out "not root: no namespaces and no packages"
-  packages qemu-system-x86_64 libvirtd virsh openssl htpasswd curl ip -- qemu-system-x86 libvirt-daemon-system \
-    libvirt-clients openssl apache2-utils curl iproute2
-  # Debian's own Python, because the libvirt bindings belong to it.
-  /usr/bin/python3 -c 'import libvirt, venv, ensurepip' 2>/dev/null || install_packages python3-libvirt python3-venv
-  [ -x "$VENV/bin/sushy-emulator" ] || {
-    /usr/bin/python3 -m venv --clear --system-site-packages "$VENV" && "$VENV/bin/pip" install -q sushy-tools==2.2.0
-  } >"$OUT/pip-redfish.log" 2>&1 || left_out "pip could not install sushy-tools (see $OUT/pip-redfish.log)"
-}
 
 emulator() {
   printf '%s\n' secret | htpasswd -niB picket >"$WORK/users"
