@@ -110,8 +110,12 @@ impl Node {
                 // The former daemon heard that the authority is gone; who refused, and why, is asked anew.
                 volume.refused = refused.then_some(Refusal::NotHolder { holder: None });
                 volume.promoted_at = now;
-                // That it was left running counts once: a crash from now on finds the record without it.
-                out.run |= kept && !mutant::on(Mutant::M46);
+                // That it was left running counts once: a crash from now on finds the record without it, and with
+                // the lease that began here.
+                if let Some(kept) = self.run.held.get_mut(&id).filter(|_| kept && !mutant::on(Mutant::M46)) {
+                    kept.lease_until = lease_until;
+                    out.run = true;
+                }
             }
             (Role::Primary, None) => {
                 out.event(Event::Alarm(format!(

@@ -86,7 +86,9 @@ impl World {
             host.boots += 1;
             host.daemon_at = Some(now);
         }
-        host.paused_until.take_if(|at| *at <= now);
+        let resumed = host.paused_until.take_if(|at| *at <= now).is_some() && host.stalled_until.is_none();
+        let arrived = if resumed { host.release_held() } else { Vec::new() };
+        self.inbox.extend(arrived.into_iter().map(|input| (id, input)));
         host.driver_until.take_if(|at| *at <= now);
         if host.torn_at.is_some_and(|at| at <= now) {
             self.torn_pet(id);

@@ -58,6 +58,18 @@ fn what_was_left_running_is_taken_up_before_the_daemon_registers() {
 }
 
 #[test]
+fn the_lease_that_begins_with_what_was_left_running_outlives_its_daemon() {
+    let mut bench = left_running();
+    bench.now = bench.now + bench.node.config().params.lease + ms(20_000);
+    bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    bench.restart_daemon();
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    assert!(!resets(&effects), "the lease has not ended, and nothing is active: {effects:?}");
+    bench.restart_daemon();
+    assert!(bench.node.pet_until(bench.now) > bench.now, "the machine is left alone");
+}
+
+#[test]
 fn a_registration_waits_for_the_volumes_first_reports() {
     let mut bench = Bench::new(bench::config(LossAction::Osu));
     let registers = |effects: &[Effect]| {

@@ -25,6 +25,7 @@ pub(super) fn families() -> Vec<Family> {
     all.extend(proofs());
     all.extend(data());
     all.extend(permits());
+    all.extend(after_permits());
     all.extend(boots());
     all
 }
@@ -237,10 +238,8 @@ fn permits() -> Vec<Family> {
     let both = Setup { volumes: 2, ..base() };
     let early = Setup { boot: ms(2), agent: ms(100), slow_agents: true, ..both };
     let tried = Setup { self_fence: BARE, retries: 1, ..base() };
-    let frozen = Setup { self_fence: BARE, loss_action: LossAction::Freeze, ..base() };
     let spread = Setup { spread: true, ..both };
     let fastboot = Setup { loss_action: LossAction::Fastboot, devices: Devices::None, ..both };
-    let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
     vec![
         Family::new("no heartbeats", base()).finds(&[20]).then(&[Fault::CutBeats(N1, N2)]),
         Family::new("an agent that takes its time", long)
@@ -277,6 +276,14 @@ fn permits() -> Vec<Family> {
             .start(&[Fault::CutVolume(V2, N1, N2)])
             .then(&[Fault::Isolate(N1), Fault::CutWitness(N1)])
             .within(&[Fault::Isolate(N1), Fault::RestartWitness], 0, 60, 4),
+    ]
+}
+
+/// What follows a permit: grants, takeovers, fencers that are to be fenced.
+fn after_permits() -> Vec<Family> {
+    let frozen = Setup { self_fence: BARE, loss_action: LossAction::Freeze, ..base() };
+    let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
+    vec![
         Family::new("a revoked holder that is left alone", frozen)
             .finds(&[50])
             .start(&[Fault::Agent(AgentFault::Fails)])

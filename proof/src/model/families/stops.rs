@@ -29,7 +29,7 @@ pub(super) fn families() -> Vec<Family> {
             .finds(&[46])
             .within(&[Fault::LeaveRunning(N1)], 0, 4, 8)
             .within(&[Fault::Isolate(N1), Fault::CutWitness(N1)], 22, 31, 1)
-            .within(&[Fault::RestartDaemon(N1)], 14, 24, 2),
+            .within(&[Fault::RestartDaemon(N1)], 14, 60, 1),
         Family::new("a maintenance that is over before the daemon is back", away)
             .finds(&[49])
             .then(&[Fault::LeaveRunning(N1)])
