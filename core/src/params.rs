@@ -225,13 +225,7 @@ impl Params {
         need(
             left > jitter,
             "L − F > (m+1)·h",
-            format!(
-                "{} − {} = {}, (m+1)·h = {}",
-                ms(self.lease),
-                ms(self.freeze_before),
-                ms(left),
-                ms(jitter)
-            ),
+            format!("L = {}, F = {}, (m+1)·h = {}", ms(self.lease), ms(self.freeze_before), ms(jitter)),
         );
         need(
             self.start_within > Duration::ZERO && self.start_within <= self.lease,

@@ -124,3 +124,6 @@ impl Writer {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,7 @@ fn cluster(table: &Table<'_, '_>, names: &mut Unique) -> Option<Cluster> {
     let profile = table.or("profile", one_of(profiles), Profile::Fast);
     let params = timing::read(table, profile);
     let nodes = nodes(table);
-    let volumes = volumes(table, nodes.as_deref().unwrap_or_default());
+    let volumes = volumes(table, nodes.as_deref());
     Some(Cluster { name: cluster_name?, profile, params: params?, nodes: nodes?, volumes: volumes? })
 }
 
@@ -225,10 +225,12 @@ fn nodes(table: &Table<'_, '_>) -> Option<Vec<Node>> {
         ids.add(node, "id", id.as_ref());
         nodes.extend(node_name.zip(id).map(|(name, id)| Node { id: NodeId(id), name }));
     }
-    (!nodes.is_empty() && nodes.len() == tables.len()).then_some(nodes)
+    let each_once =
+        |node: &Node| nodes.iter().filter(|it| it.id == node.id || it.name == node.name).count() == 1;
+    (!nodes.is_empty() && nodes.len() == tables.len() && nodes.iter().all(each_once)).then_some(nodes)
 }
 
-fn volumes(table: &Table<'_, '_>, nodes: &[Node]) -> Option<Vec<Volume>> {
+fn volumes(table: &Table<'_, '_>, nodes: Option<&[Node]>) -> Option<Vec<Volume>> {
     let (mut names, mut ids) = (Unique::new(), Unique::new());
     let tables = table.tables_required("volume");
     if tables.len() > picket_proto::VOLUMES_MAX {
@@ -248,16 +250,18 @@ fn volumes(table: &Table<'_, '_>, nodes: &[Node]) -> Option<Vec<Volume>> {
     (!volumes.is_empty() && volumes.len() == tables.len()).then_some(volumes)
 }
 
-/// The members of a volume; absent: every node.
-fn members(volume: &Table<'_, '_>, nodes: &[Node]) -> Option<NodeSet> {
-    let all: NodeSet = nodes.iter().map(|node| node.id).collect();
+/// The members of a volume; absent: every node. When the nodes could not be read, only the list itself is judged.
+fn members(volume: &Table<'_, '_>, nodes: Option<&[Node]>) -> Option<NodeSet> {
     if !volume.has("members") {
-        return Some(all);
+        return nodes.map(|nodes| nodes.iter().map(|node| node.id).collect());
     }
     let listed = volume.required("members", list_of(name()))?;
+    if listed.is_empty() {
+        volume.wrong("members", "no node is listed", "at least one");
+    }
     let mut members = NodeSet::EMPTY;
     for name in &listed {
-        match nodes.iter().find(|node| node.name == *name) {
+        match nodes?.iter().find(|node| node.name == *name) {
             Some(node) if members.contains(node.id) => {
                 volume.wrong("members", format!("{name:?} is listed twice"), "each node once");
             }
@@ -266,9 +270,6 @@ fn members(volume: &Table<'_, '_>, nodes: &[Node]) -> Option<NodeSet> {
                 volume.wrong("members", format!("{name:?} is no node of this cluster"), "names of its nodes")
             }
         }
-    }
-    if members.is_empty() {
-        volume.wrong("members", "no node is listed", "at least one");
     }
     Some(members)
 }

@@ -81,7 +81,7 @@ impl<'d, 's> Table<'d, 's> {
         let is_empty_list =
             |value: &Spanned<DeValue<'s>>| value.get_ref().as_array().is_some_and(|a| a.is_empty());
         if self.get(key).is_none_or(is_empty_list) {
-            self.missing(key, format!("at least one table [[{}]]", join(&self.path, key)));
+            self.missing(key, format!("at least one table [[{}]]", heading(&join(&self.path, key))));
         }
         self.tables(key)
     }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod kinds;
+
 const GOOD: &str = r#"
 listen = "127.0.0.1:7410"
 state = "/var/lib/picket-witness"

@@ -5,3 +5,4 @@ mod door;
 mod program;
 mod serving;
 mod site;
+mod standard;
