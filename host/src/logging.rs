@@ -20,12 +20,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 #[cfg(test)]
 mod tests;
+
+/// The target of operator events, which are logged at every detail.
+const OPERATORS: &str = "picket::event";
 
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,11 +112,11 @@ pub fn check_codes<'a>(codes: impl IntoIterator<Item = &'a EventCode>) -> Result
 pub fn emit(code: &EventCode, text: impl fmt::Display) {
     let event = tracing::field::display(code);
     match code.level {
-        Level::Info => tracing::info!(target: "picket::event", %event, level_word = "INFO", "{text}"),
-        Level::Notify => tracing::info!(target: "picket::event", %event, level_word = "NOTIFY", "{text}"),
-        Level::Warn => tracing::warn!(target: "picket::event", %event, level_word = "WARN", "{text}"),
-        Level::Error => tracing::error!(target: "picket::event", %event, level_word = "ERROR", "{text}"),
-        Level::Crit => tracing::error!(target: "picket::event", %event, level_word = "CRIT", "{text}"),
+        Level::Info => tracing::info!(target: OPERATORS, %event, level_word = "INFO", "{text}"),
+        Level::Notify => tracing::info!(target: OPERATORS, %event, level_word = "NOTIFY", "{text}"),
+        Level::Warn => tracing::warn!(target: OPERATORS, %event, level_word = "WARN", "{text}"),
+        Level::Error => tracing::error!(target: OPERATORS, %event, level_word = "ERROR", "{text}"),
+        Level::Crit => tracing::error!(target: OPERATORS, %event, level_word = "CRIT", "{text}"),
     }
 }
 
@@ -197,20 +201,32 @@ impl Lines {
         };
         Self { into: Mutex::new(into), form, detail }
     }
+
+    /// Whether lines from there are logged. What is not is never put into words, and the libraries' spans are not
+    /// made: they cost more than what a server does for a heartbeat.
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        let (level, target) = (*metadata.level(), metadata.target());
+        // Libraries are heard only when something is wrong or details are asked for.
+        let is_ours = target.starts_with("picket");
+        let quiet = !is_ours && self.detail < LevelFilter::DEBUG;
+        let shown = if quiet { self.detail.min(LevelFilter::WARN) } else { self.detail };
+        target == OPERATORS && metadata.is_event() || LevelFilter::from_level(level) <= shown
+    }
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        self.wants(metadata)
+    }
+
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let mut parts = Parts::default();
         event.record(&mut parts);
         let level = *event.metadata().level();
-        // Libraries are heard only when something is wrong or details are asked for.
-        let is_ours = event.metadata().target().starts_with("picket");
-        let shown = if is_ours { self.detail } else { self.detail.min(LevelFilter::WARN) };
-        let shown = if self.detail >= LevelFilter::DEBUG { self.detail } else { shown };
-        if parts.code.is_empty() && LevelFilter::from_level(level) > shown {
-            return;
-        }
         let word = if parts.word.is_empty() { level.to_string() } else { parts.word };
         let mut line = match self.form {
             Form::Plain => format!("{} {word}", rfc3339(wall())),

@@ -58,6 +58,23 @@ fn detail_and_origin_decide_what_is_shown() {
 }
 
 #[test]
+fn what_is_not_shown_is_not_put_into_words() {
+    struct Costly;
+    impl core::fmt::Debug for Costly {
+        fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            panic!("formatted")
+        }
+    }
+    let text = logged(Form::Journal, Detail::Normal, || {
+        tracing::debug!(frame = ?Costly, "ours in detail");
+        let span = tracing::info_span!(target: "h2", "frame", frame = ?Costly);
+        span.in_scope(|| tracing::info!(target: "h2", frame = ?Costly, "theirs"));
+        assert!(span.is_disabled());
+    });
+    assert_eq!(text, "");
+}
+
+#[test]
 fn a_text_cannot_forge_a_line() {
     let text =
         logged(Form::Journal, Detail::Normal, || emit(&FAILED, "a\n<2>CRIT [P0007 operator-needed] b\r"));
