@@ -5,6 +5,7 @@ use crate::ids::{
 };
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -205,7 +206,15 @@ impl Refusal {
         }
     }
 
-    fn detail(&self) -> String {
+    /// The word, and what is behind it with the names that operators know.
+    #[must_use]
+    pub fn told(&self, names: &impl Names) -> String {
+        let detail = self.detail(names);
+        if detail.is_empty() { self.word().into() } else { format!("{}: {detail}", self.word()) }
+    }
+
+    fn detail(&self, names: &impl Names) -> String {
+        let (node, volume) = (|id: &NodeId| names.node(*id), |id: &VolumeId| names.volume(*id));
         match self {
             Self::OutOfSequence { expected, came } => {
                 format!("request {came} came where {expected} was next")
@@ -214,33 +223,34 @@ impl Refusal {
             Self::StaleConfig { ours, theirs } => {
                 format!("the witness has {:016x}, the node {:016x}", ours.0, theirs.0)
             }
-            Self::NoSuchVolume { volume } => format!("volume {volume}"),
-            Self::Recovering { missing } => format!("the witness recovers; not reported: nodes {missing}"),
-            Self::NotInSync { isr } => format!("only nodes {isr} have every acknowledged write"),
+            Self::NoSuchVolume { volume: id } => volume(id),
+            Self::Recovering { missing } => format!("the witness recovers; not reported: {}", names.nodes(*missing)),
+            Self::NotInSync { isr } => format!("every acknowledged write is only on {}", names.nodes(*isr)),
             Self::DataMismatch { recorded, offered } => format!("recorded {recorded}, here {offered}"),
             Self::TargetOfPermit { permit } => format!("permit {permit} to fence this node is live"),
             Self::NeedsProof { holder, alive, lease_will_prove } => format!(
-                "node {holder} holds it and is {}; its lease will{} prove it inactive",
+                "{} holds it and is {}; its lease will{} prove it inactive",
+                node(holder),
                 if *alive { "alive" } else { "silent" },
                 if *lease_will_prove { "" } else { " not" }
             ),
-            Self::Maintenance { node } => format!("node {node} is under maintenance"),
+            Self::Maintenance { node: id } => format!("{} is under maintenance", node(id)),
             Self::EpochMismatch { held, asked } => {
                 format!("the register has epoch {held}, the request {asked}")
             }
-            Self::NotHolder { holder: Some(node) } => format!("node {node} is the holder"),
+            Self::NotHolder { holder: Some(id) } => format!("{} is the holder", node(id)),
             Self::NotHolder { holder: None } => "nobody is the holder".into(),
             Self::VersionConflict { held, asked } => {
                 format!("the set has version {held}, the request {asked}")
             }
-            Self::NotAnInSyncSet { asked } => format!("asked for {asked}"),
+            Self::NotAnInSyncSet { asked } => format!("asked for {}", names.nodes(*asked)),
             Self::SeenAlive { by } if by.is_empty() => "the witness hears it".into(),
-            Self::SeenAlive { by } => format!("nodes {by} hear it"),
-            Self::SoloElsewhere { volume } => format!("it alone has the data of volume {volume}"),
-            Self::PermitLive { fencer, permit } => format!("node {fencer} has permit {permit}"),
+            Self::SeenAlive { by } => format!("heard by {}", names.nodes(*by)),
+            Self::SoloElsewhere { volume: id } => format!("it alone has the data of {}", volume(id)),
+            Self::PermitLive { fencer, permit } => format!("{} has permit {permit}", node(fencer)),
             Self::NoSuchPermit { permit } => format!("permit {permit}"),
             Self::OtherStore { running } => format!("the running store is {running}"),
-            Self::Promised { to } => format!("promised to node {to}"),
+            Self::Promised { to } => format!("promised to {}", node(to)),
             Self::WrongState { expected } => expected.clone(),
             Self::NotRegistered => "the node has no session with the witness yet; try again".into(),
             Self::WrongNonce => "the answer to another connection's question".into(),
@@ -261,11 +271,36 @@ impl Refusal {
     }
 }
 
+/// How nodes and volumes are called in what people read.
+pub trait Names {
+    /// A node.
+    fn node(&self, id: NodeId) -> String;
+    /// A volume.
+    fn volume(&self, id: VolumeId) -> String;
+    /// Several nodes, in the order of their numbers.
+    fn nodes(&self, set: NodeSet) -> String {
+        let names: Vec<String> = set.iter().map(|id| self.node(id)).collect();
+        if names.is_empty() { "nobody".into() } else { names.join(", ") }
+    }
+}
+
+/// Numbers, where no names are known.
+#[derive(Clone, Copy, Debug)]
+struct Numbers;
+
+impl Names for Numbers {
+    fn node(&self, id: NodeId) -> String {
+        format!("node {id}")
+    }
+
+    fn volume(&self, id: VolumeId) -> String {
+        format!("volume {id}")
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())?;
-        let detail = self.detail();
-        if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
+        f.write_str(&self.told(&Numbers))
     }
 }
 

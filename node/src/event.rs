@@ -273,9 +273,10 @@ impl<'c> Words<'c> {
             Event::WitnessLost => {
                 Told::new(WITNESS_LOST, "the witness does not answer: no fail-over until it does")
             }
-            Event::WitnessRefused(refusal) => {
-                Told::new(WITNESS_REFUSED, format!("the witness refused the session: {refusal}"))
-            }
+            Event::WitnessRefused(refusal) => Told::new(
+                WITNESS_REFUSED,
+                format!("the witness refused the session: {}", refusal.told(self.config)),
+            ),
             Event::Failsafe { volume } => self.volume(FAILSAFE, *volume, |name| {
                 format!(
                     "{name} goes on without the witness on its peers' promises: no fail-over until it is back"
@@ -302,12 +303,12 @@ impl<'c> Words<'c> {
                 Some(holder) => format!("Start to fail-over {name}: {} holds it", self.node(*holder)),
                 None => format!("Start to bring {name} into service: nobody holds it"),
             }),
-            Event::Waiting { volume, refusal } => {
-                self.volume(WAITING, *volume, |name| format!("the grant of {name} waits: {refusal}"))
-            }
-            Event::NotGranted { volume, refusal } => {
-                self.volume(NOT_GRANTED, *volume, |name| format!("{name} is not granted: {refusal}"))
-            }
+            Event::Waiting { volume, refusal } => self.volume(WAITING, *volume, |name| {
+                format!("the grant of {name} waits: {}", refusal.told(self.config))
+            }),
+            Event::NotGranted { volume, refusal } => self.volume(NOT_GRANTED, *volume, |name| {
+                format!("{name} is not granted: {}", refusal.told(self.config))
+            }),
             Event::Granted { volume, epoch, proof } => self.volume(GRANTED, *volume, |name| {
                 format!("{name} is granted with epoch {epoch}, proof {}", proof.word())
             }),
@@ -369,9 +370,11 @@ impl<'c> Words<'c> {
             Event::Permitted { target, permit } => {
                 told(PERMITTED, *target, format!("permit {permit} to fence {}", self.node(*target)))
             }
-            Event::NotPermitted { target, refusal } => {
-                told(NOT_PERMITTED, *target, format!("no permit to fence {}: {refusal}", self.node(*target)))
-            }
+            Event::NotPermitted { target, refusal } => told(
+                NOT_PERMITTED,
+                *target,
+                format!("no permit to fence {}: {}", self.node(*target), refusal.told(self.config)),
+            ),
             Event::DeviceStarted { target, level, device } => {
                 let text = format!("fencing {} with device {device} of level {level}", self.node(*target));
                 told(DEVICE_STARTED, *target, text)

@@ -19,6 +19,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use picket_core::error::Names;
 use picket_core::ids::{ConfigDigest, NodeId, NodeSet, VolumeId};
 use picket_core::params::{Params, Profile};
 use picket_host::config::{
@@ -141,6 +142,17 @@ impl Cluster {
     }
 }
 
+impl Names for Cluster {
+    fn node(&self, id: NodeId) -> String {
+        self.node_name(id)
+    }
+
+    fn volume(&self, id: VolumeId) -> String {
+        let found = self.volumes.iter().find(|volume| volume.id == id);
+        found.map_or_else(|| format!("volume {id}"), |volume| volume.name.clone())
+    }
+}
+
 impl Config {
     /// Reads a file.
     ///
@@ -206,11 +218,17 @@ fn cluster(table: &Table<'_, '_>, names: &mut Unique) -> Option<Cluster> {
     let profile = table.or("profile", one_of(profiles), Profile::Fast);
     let params = timing::read(table, profile);
     let nodes = nodes(table);
-    let volumes = volumes(table, nodes.as_deref());
-    Some(Cluster { name: cluster_name?, profile, params: params?, nodes: nodes?, volumes: volumes? })
+    let volumes = volumes(table, &nodes);
+    Some(Cluster { name: cluster_name?, profile, params: params?, nodes: nodes.read?, volumes: volumes? })
 }
 
-fn nodes(table: &Table<'_, '_>) -> Option<Vec<Node>> {
+/// The nodes as far as they could be read: what stands elsewhere about a name is judged although its id is wrong.
+struct Nodes {
+    read: Option<Vec<Node>>,
+    names: Option<Vec<String>>,
+}
+
+fn nodes(table: &Table<'_, '_>) -> Nodes {
     let (mut names, mut ids) = (Unique::new(), Unique::new());
     let tables = table.tables_required("node");
     if tables.len() > usize::from(NodeSet::MAX_NODES) {
@@ -218,19 +236,23 @@ fn nodes(table: &Table<'_, '_>) -> Option<Vec<Node>> {
         table.wrong("node", what, format!("at most {}", NodeSet::MAX_NODES));
     }
     let mut nodes = Vec::new();
+    let mut known = Vec::new();
     for node in &tables {
         let node_name = node.required("name", name());
         let id = node.required("id", integer(1..=NodeSet::MAX_NODES));
         names.add(node, "name", node_name.as_ref());
         ids.add(node, "id", id.as_ref());
+        known.extend(node_name.clone());
         nodes.extend(node_name.zip(id).map(|(name, id)| Node { id: NodeId(id), name }));
     }
     let each_once =
         |node: &Node| nodes.iter().filter(|it| it.id == node.id || it.name == node.name).count() == 1;
-    (!nodes.is_empty() && nodes.len() == tables.len() && nodes.iter().all(each_once)).then_some(nodes)
+    let whole = !nodes.is_empty() && nodes.len() == tables.len() && nodes.iter().all(each_once);
+    let names = (!known.is_empty() && known.len() == tables.len()).then_some(known);
+    Nodes { read: whole.then_some(nodes), names }
 }
 
-fn volumes(table: &Table<'_, '_>, nodes: Option<&[Node]>) -> Option<Vec<Volume>> {
+fn volumes(table: &Table<'_, '_>, nodes: &Nodes) -> Option<Vec<Volume>> {
     let (mut names, mut ids) = (Unique::new(), Unique::new());
     let tables = table.tables_required("volume");
     if tables.len() > picket_proto::VOLUMES_MAX {
@@ -250,28 +272,24 @@ fn volumes(table: &Table<'_, '_>, nodes: Option<&[Node]>) -> Option<Vec<Volume>>
     (!volumes.is_empty() && volumes.len() == tables.len()).then_some(volumes)
 }
 
-/// The members of a volume; absent: every node. When the nodes could not be read, only the list itself is judged.
-fn members(volume: &Table<'_, '_>, nodes: Option<&[Node]>) -> Option<NodeSet> {
+/// The members of a volume; absent: every node.
+fn members(volume: &Table<'_, '_>, nodes: &Nodes) -> Option<NodeSet> {
     if !volume.has("members") {
-        return nodes.map(|nodes| nodes.iter().map(|node| node.id).collect());
+        return nodes.read.as_ref().map(|nodes| nodes.iter().map(|node| node.id).collect());
     }
     let listed = volume.required("members", list_of(name()))?;
     if listed.is_empty() {
         volume.wrong("members", "no node is listed", "at least one");
     }
-    let mut members = NodeSet::EMPTY;
-    for name in &listed {
-        match nodes?.iter().find(|node| node.name == *name) {
-            Some(node) if members.contains(node.id) => {
-                volume.wrong("members", format!("{name:?} is listed twice"), "each node once");
-            }
-            Some(node) => members = members.with(node.id),
-            None => {
-                volume.wrong("members", format!("{name:?} is no node of this cluster"), "names of its nodes")
-            }
+    for (at, name) in listed.iter().enumerate() {
+        if nodes.names.as_ref().is_some_and(|names| !names.contains(name)) {
+            volume.wrong("members", format!("{name:?} is no node of this cluster"), "names of its nodes");
+        } else if listed[..at].contains(name) {
+            volume.wrong("members", format!("{name:?} is listed twice"), "each node once");
         }
     }
-    Some(members)
+    let nodes = nodes.read.as_ref()?;
+    Some(nodes.iter().filter(|node| listed.contains(&node.name)).map(|node| node.id).collect())
 }
 
 /// The longest time that anything configured may last: an hour is far beyond every sensible timing.

@@ -63,3 +63,62 @@ pub fn tone_of(word: &str) -> Tone {
         _ => Tone::Plain,
     }
 }
+
+/// The line, cut to so many columns: a terminal that does not wrap would write what is too much over the last one.
+/// Colours take no column, and end with the line.
+#[must_use]
+pub fn clip(line: &str, columns: usize) -> String {
+    let visible = |text: &str| Pieces(text).filter(|piece| !piece.starts_with(ESCAPE)).count();
+    if visible(line) <= columns {
+        return line.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let mut clipped = String::new();
+    for piece in Pieces(line) {
+        if piece.starts_with(ESCAPE) {
+            clipped.push_str(piece);
+        } else if left > 0 {
+            clipped.push_str(piece);
+            left -= 1;
+        }
+    }
+    if columns > 0 {
+        clipped.push('…');
+    }
+    clipped
+}
+
+const ESCAPE: char = '\u{1b}';
+
+/// The letters of a text, and its colours as one piece each.
+struct Pieces<'t>(&'t str);
+
+impl<'t> Iterator for Pieces<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let first = self.0.chars().next()?;
+        let end = match self.0.find('m').filter(|_| first == ESCAPE) {
+            Some(end) => end + 1,
+            None => first.len_utf8(),
+        };
+        let (piece, rest) = self.0.split_at(end);
+        self.0 = rest;
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_what_is_seen_of_it() {
+        assert_eq!(clip("täglich", 7), "täglich");
+        assert_eq!(clip("täglich", 6), "tägli…");
+        assert_eq!(clip("x", 0), "");
+        let painted = format!("a {} b", Paint::new(true).text(Tone::Good, "green"));
+        assert_eq!(clip(&painted, 9), painted);
+        assert_eq!(clip(&painted, 5), "a \u{1b}[32mgr\u{1b}[0m…");
+    }
+}

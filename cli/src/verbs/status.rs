@@ -2,6 +2,7 @@
 
 use crate::args::StatusArgs;
 use crate::exit::{Exit, Fault};
+use crate::render::paint::clip;
 use crate::render::{json, status};
 use crate::session::Session;
 use core::time::Duration;
@@ -94,11 +95,11 @@ async fn observe(events_max: u32, session: &mut Session, last: &mut Option<Statu
 }
 
 fn draw(lines: &[String], session: &mut Session) -> Result<(), Fault> {
-    let (_, height) = terminal::size()?;
+    let (width, height) = terminal::size()?;
     queue!(session.out, cursor::MoveTo(0, 0))?;
     // What does not fit is cut: scrolling would let the top, which matters most, go.
     for line in lines.iter().take(usize::from(height.saturating_sub(1))) {
-        write!(session.out, "{line}")?;
+        write!(session.out, "{}", clip(line, usize::from(width)))?;
         queue!(session.out, terminal::Clear(terminal::ClearType::UntilNewLine), cursor::MoveToNextLine(1))?;
     }
     queue!(session.out, terminal::Clear(terminal::ClearType::FromCursorDown))?;

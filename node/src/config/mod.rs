@@ -13,7 +13,7 @@
 //! profile = "fast"                                # or lan-aggressive, wan, slow-watchdog
 //! heartbeat_key = "/etc/picket/heartbeat.key"     # 64 hexadecimal digits, mode 0600
 //! cold_start_timeout = "60s"
-//! quorum = "majority"                             # or tcp_remote, none
+//! quorum = "majority"                             # or tcp_remote, storage, none
 //! # timing.lease = "2500ms"                       # a profile's timing may be changed; as on the witness
 //! ```
 //! The members are listed as `[[member]]`, each with the paths that lead from this node to it:
@@ -82,6 +82,7 @@ use std::path::{Path, PathBuf};
 mod fencing;
 mod machine;
 mod members;
+mod names;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -174,12 +175,38 @@ pub struct HeartbeatPath {
 pub struct Quorum {
     /// How it counts.
     pub mode: QuorumMode,
-    /// For `tcp_remote`: who must answer.
-    pub hosts: Vec<HostPort>,
+    /// For `tcp_remote` and `storage`: a majority of what must answer.
+    pub asked: Asked,
     /// How often they are asked.
     pub interval: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
+}
+
+/// What a quorum check asks besides members and witness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Hosts that take a TCP connection; none, where the check asks nobody.
+    Hosts(Vec<HostPort>),
+    /// Directories on shared storage, in which each node writes a file of its own and reads it back.
+    Directories(Vec<PathBuf>),
+}
+
+impl Asked {
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Hosts(hosts) => hosts.len(),
+            Self::Directories(directories) => directories.len(),
+        }
+    }
+
+    /// Whether nobody is asked.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The witness.

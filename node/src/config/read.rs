@@ -2,7 +2,7 @@
 
 use super::fencing::{self, Agents};
 use super::timing::{self, length, length_or_none};
-use super::{Alert, Config, Control, Log, Quorum, Tls, Witness, machine, members, volumes};
+use super::{Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, machine, members, volumes};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use picket_core::params::Profile;
@@ -140,30 +140,56 @@ fn quorum(table: &Table<'_, '_>) -> Option<Quorum> {
     let modes = [
         ("majority", QuorumMode::Majority),
         ("tcp_remote", QuorumMode::TcpRemote),
+        ("storage", QuorumMode::Storage),
         ("none", QuorumMode::None),
     ];
     let mode = table.or("quorum", one_of(modes), QuorumMode::Majority);
-    let remote = table.table("tcp_remote");
-    let wants = mode == QuorumMode::TcpRemote;
-    if wants != remote.is_some() {
-        let (what, expected) = if wants {
-            ("no hosts are listed", "a table [cluster.tcp_remote] with hosts")
-        } else {
-            ("hosts are listed that nobody asks", "quorum = \"tcp_remote\"")
-        };
-        table.wrong(if wants { "quorum" } else { "tcp_remote" }, what, expected);
-        return None;
+    let none = Quorum {
+        mode,
+        asked: Asked::Hosts(Vec::new()),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+    };
+    let kinds =
+        [("tcp_remote", QuorumMode::TcpRemote, "hosts"), ("storage", QuorumMode::Storage, "directories")];
+    let mut quorum = Some(none.clone());
+    for (key, of, list) in kinds {
+        let asked = table.table(key);
+        match asked {
+            Some(asked) if mode == of => quorum = ask_for(&asked, list, none.clone()),
+            Some(asked) => {
+                // One error is enough: its keys are known, and of no use.
+                asked.keys().iter().for_each(|key| _ = asked.has(key));
+                table.wrong(
+                    key,
+                    format!("{list} are listed that nobody asks"),
+                    format!("quorum = \"{key}\""),
+                );
+                quorum = None;
+            }
+            None if mode == of => {
+                let expected = format!("a table [cluster.{key}] with {list}");
+                table.wrong("quorum", format!("no {list} are listed"), expected);
+                quorum = None;
+            }
+            None => {}
+        }
     }
-    let none =
-        Quorum { mode, hosts: Vec::new(), interval: Duration::from_secs(1), timeout: Duration::from_secs(1) };
-    let Some(remote) = remote else { return Some(none) };
-    let hosts = remote.required("hosts", list_of(host_port()));
-    if hosts.as_ref().is_some_and(Vec::is_empty) {
-        remote.wrong("hosts", "no host is listed", "at least one");
+    quorum
+}
+
+fn ask_for(table: &Table<'_, '_>, list: &str, none: Quorum) -> Option<Quorum> {
+    let asked = if none.mode == QuorumMode::Storage {
+        table.required(list, list_of(path())).map(Asked::Directories)
+    } else {
+        table.required(list, list_of(host_port())).map(Asked::Hosts)
+    };
+    if asked.as_ref().is_some_and(Asked::is_empty) {
+        table.wrong(list, "none is listed", "at least one");
     }
-    let interval = remote.or("interval", length(), none.interval);
-    let timeout = remote.or("timeout", length(), none.timeout);
-    Some(Quorum { mode, hosts: hosts?, interval, timeout })
+    let interval = table.or("interval", length(), none.interval);
+    let timeout = table.or("timeout", length(), none.timeout);
+    Some(Quorum { asked: asked?, interval, timeout, ..none })
 }
 
 fn witness(table: &Table<'_, '_>) -> Option<Witness> {

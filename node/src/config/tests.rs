@@ -110,7 +110,7 @@ fn each_timing_inequality_is_told_at_its_key_with_its_numbers() {
         (
             "timing.heartbeat = \"400ms\"",
             "heartbeat",
-            "L − F > (m+1)·h does not hold: 2400 ms − 1250 ms = 1150 ms, (m+1)·h = 2000 ms; expected L − F > (m+1)·h",
+            "L − F > (m+1)·h does not hold: L = 2400 ms, F = 1250 ms, (m+1)·h = 2000 ms; expected L − F > (m+1)·h",
         ),
         (
             "timing.watchdog = \"100ms\"",
@@ -351,7 +351,15 @@ fn quorum_and_alerts_are_checked() {
     );
     assert_eq!(
         error("name = \"east\"", "name = \"east\"\nquorum = \"storage\"", "quorum"),
-        "cluster.quorum: found \"storage\"; expected one of \"majority\", \"tcp_remote\", \"none\""
+        "cluster.quorum: no directories are listed; expected a table [cluster.storage] with directories"
+    );
+    assert_eq!(
+        error("name = \"east\"", "name = \"east\"\nstorage.directories = [\"/mnt/a\"]", "storage"),
+        "cluster.storage: directories are listed that nobody asks; expected quorum = \"storage\""
+    );
+    assert_eq!(
+        error("name = \"east\"", "name = \"east\"\nquorum = \"disk\"", "quorum"),
+        "cluster.quorum: found \"disk\"; expected one of \"majority\", \"tcp_remote\", \"storage\", \"none\""
     );
     assert_eq!(
         error(LAB, &format!("{LAB}[alert]\ncommand = [\"/a\"]\nevents = [\"fenced\", \"fnced\"]"), "events"),

@@ -11,6 +11,7 @@ use crate::event::{OPERATOR, Told};
 use crate::events::Events;
 use crate::fencer::Fencer;
 use crate::fencer::rounds::Tests;
+use crate::quorum::Answers;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
 use core::time::Duration;
@@ -56,6 +57,8 @@ pub struct Desk {
     pub tests: Tests,
     /// The watchdog, for people.
     pub watchdog: WatchdogStatus,
+    /// What the quorum check's last question found, for people.
+    pub answers: Answers,
     /// When the daemon was started.
     pub started: Instant,
     /// Asks the daemon to end, after everything is handed over or left in order.
@@ -116,7 +119,7 @@ impl Desk {
         request: NodeRequest,
     ) -> Result<v1::Outcome, Status> {
         self.tell(asked, what);
-        Ok(outcome(self.ask(request, ANSWER_MAX).await?))
+        Ok(outcome(&self.config, self.ask(request, ANSWER_MAX).await?))
     }
 
     fn tell<T>(&self, asked: &Request<T>, what: String) {
@@ -144,14 +147,14 @@ fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome 
     v1::Outcome { result: Some(v1::outcome::Result::Done(v1::Done { text: text.into(), effective_in_ms })) }
 }
 
-fn outcome(answer: NodeAnswer) -> v1::Outcome {
+fn outcome(config: &Config, answer: NodeAnswer) -> v1::Outcome {
     match answer {
         NodeAnswer::Done | NodeAnswer::Witness(OperatorAnswer::Done) => done("done", None),
         NodeAnswer::Witness(OperatorAnswer::Confirmed { effective_in, .. }) => {
-            done(format!("confirmed; it takes effect in {effective_in:?}"), Some(effective_in))
+            done("confirmed", Some(effective_in))
         }
         NodeAnswer::Refused(refusal) | NodeAnswer::Witness(OperatorAnswer::Refused(refusal)) => {
-            refused(refusal.word(), refusal.to_string())
+            refused(refusal.word(), refusal.told(config))
         }
         NodeAnswer::Unfinished(text) => {
             v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text })) }

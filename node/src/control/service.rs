@@ -110,7 +110,7 @@ impl Control for Service {
         let wait = if asked.wait_ms == 0 { ANSWER_MAX } else { Duration::from_millis(asked.wait_ms) };
         self.desk.tell(&request, format!("move {} to {}", asked.tag, asked.node));
         let answer = self.desk.ask(NodeRequest::Move { volume, to }, wait.min(ANSWER_MAX)).await?;
-        Ok(Response::new(outcome(answer)))
+        Ok(Response::new(outcome(&self.desk.config, answer)))
     }
 
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Answer {
@@ -233,7 +233,7 @@ impl Control for Service {
             let _ = self.desk.end.try_send(());
             return Ok(Response::new(done("stopped", None)));
         }
-        Ok(Response::new(outcome(answer)))
+        Ok(Response::new(outcome(&self.desk.config, answer)))
     }
 
     async fn version(&self, _: Request<v1::VersionRequest>) -> Result<Response<v1::Versions>, Status> {

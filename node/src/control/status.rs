@@ -191,25 +191,29 @@ impl Desk {
         let status = &snapshot.status;
         let heard = status.peers.iter().filter(|peer| peer.heard).count() + 1;
         let witness = usize::from(status.witness.registered && !status.witness.lost);
-        let (votes, total) = match self.config.quorum.mode {
-            QuorumMode::Majority => (heard + witness, self.config.members.len() + 1),
-            QuorumMode::TcpRemote => (0, self.config.quorum.hosts.len()),
-            QuorumMode::Storage | QuorumMode::None => (0, 0),
+        let members = self.config.members.len();
+        let asked = self.config.quorum.asked.len();
+        // The witness breaks a tie among members, so half is enough with it.
+        let (votes, needed, others) = match self.config.quorum.mode {
+            QuorumMode::Majority => (
+                heard + witness,
+                (members + 1) / 2 + usize::from(witness == 0 || members % 2 == 0),
+                String::new(),
+            ),
+            QuorumMode::TcpRemote | QuorumMode::Storage => {
+                let answer = self.answers.newest();
+                (answer, asked / 2 + 1, format!(", {answer} of {asked} listed answer"))
+            }
+            QuorumMode::None => (0, 0, String::new()),
         };
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         v1::StatusQuorum {
             mode: words::mode(self.config.quorum.mode).to_owned(),
             verdict: words::quorum(status.witness.quorum, status.quorum).to_owned(),
             votes: count(votes),
-            // The witness breaks a tie, so half is enough with it.
-            needed: count(if total == 0 {
-                0
-            } else {
-                total / 2 + usize::from(witness == 0 || total % 2 == 1)
-            }),
+            needed: count(needed),
             reason: format!(
-                "{heard} of {} members heard, witness {}",
-                self.config.members.len(),
+                "{heard} of {members} members heard, witness {}{others}",
                 if witness == 1 { "answers" } else { "does not answer" }
             ),
         }

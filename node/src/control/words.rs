@@ -77,10 +77,12 @@ pub(super) fn why(config: &Config, now: Instant, status: &VolumeStatus) -> (&'st
         return ("", format!("in service here with epoch {}, {how}", held.epoch));
     }
     if let Some(refusal) = &status.refused {
-        return (refusal.word(), format!("its lease was not renewed: {refusal}"));
+        return (refusal.word(), format!("its lease was not renewed: {}", refusal.told(config)));
     }
     match (&status.why_not, &status.waiting) {
-        (None, Some(refusal)) => (refusal.word(), format!("asked for, and the witness waits: {refusal}")),
+        (None, Some(refusal)) => {
+            (refusal.word(), format!("asked for, and the witness waits: {}", refusal.told(config)))
+        }
         (None, None) => ("ASKING", "asked for; the witness has not answered yet".to_owned()),
         (Some(why), _) => why_not(config, now, status, why),
     }
@@ -128,7 +130,9 @@ fn why_not(config: &Config, now: Instant, status: &VolumeStatus, why: &WhyNot) -
         WhyNot::HandedOverTo { successor } => {
             ("HANDED_OVER", format!("it is being handed over to {}", config.node_name(*successor)))
         }
-        WhyNot::Refused(refusal) => (refusal.word(), format!("the witness refused: {refusal}")),
+        WhyNot::Refused(refusal) => {
+            (refusal.word(), format!("the witness refused: {}", refusal.told(config)))
+        }
         WhyNot::PromoteFailed { until } => {
             ("PROMOTE_FAILED", format!("a promotion failed; others go first for another {}", left(*until)))
         }

@@ -13,6 +13,7 @@ use crate::fencer::Fencer;
 use crate::fencer::history::History;
 use crate::fencer::rounds::Tests;
 use crate::peer::{self, Peers};
+use crate::quorum::Answers;
 use crate::reset::{Resetter, Way};
 use crate::time::now;
 use crate::volume::{self, About, ORDERS_MAX, Order, Teller};
@@ -20,7 +21,6 @@ use crate::watchdog::{Bounds, Petting};
 use crate::witness_client;
 use picket_core::ids::{NodeSet, Nonce, VolumeId};
 use picket_core::node::Node;
-use picket_core::quorum::QuorumMode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
@@ -52,7 +52,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let tests = Tests::new(config.clone(), events.clone(), hears.clone(), fencer.busy());
     let (changed, changes) = watch::channel(0);
     let (end, end_asked) = mpsc::channel(1);
-    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests), &watched);
+    let answers = Answers::default();
+    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests, &answers), &watched);
     rooms.spawn(writer.run());
     let carried = Rooms {
         config: config.clone(),
@@ -82,8 +83,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     rooms.spawn(tests.run());
     clients.into_iter().for_each(|client| drop(net.spawn(client.run())));
     serve(&runtimes, listening, control, desk, &events);
-    if config.quorum.mode == QuorumMode::TcpRemote {
-        rooms.spawn(crate::quorum::run(config.quorum.clone(), into.clone()));
+    if !config.quorum.asked.is_empty() {
+        rooms.spawn(crate::quorum::run(config.clone(), answers, into.clone()));
     }
     let petting = watched.petting;
     Ok(Daemon { config, queue: into, ended, outcome: None, end_asked, petting, _runtimes: runtimes })
@@ -128,7 +129,7 @@ fn resetter(config: &Config, way: Option<Way>, bounds: &Arc<Bounds>, watched: &W
 fn desk(
     shared: &peer::Shared,
     (changed, end): (watch::Receiver<u64>, mpsc::Sender<()>),
-    (link, fencer, tests): (&witness_client::Link, &Fencer, &Tests),
+    (link, fencer, tests, answers): (&witness_client::Link, &Fencer, &Tests, &Answers),
     watched: &Watched,
 ) -> Desk {
     Desk {
@@ -140,6 +141,7 @@ fn desk(
         fencer: fencer.clone(),
         tests: tests.clone(),
         watchdog: watched.status.clone(),
+        answers: answers.clone(),
         started: now(),
         end,
     }

@@ -132,7 +132,7 @@ impl Machine {
                 }
                 Effect::Close { session } => drop(self.links.close_session(session)),
                 Effect::OperatorAnswer { ticket, answer } => {
-                    let text = format!("answer: {}", words::answer(&answer));
+                    let text = format!("answer: {}", words::answer(&self.cluster, &answer));
                     self.journal.note(&codes::OPERATOR, &self.cluster.name, &text);
                     if let Some(waiting) = self.answers.remove(&ticket) {
                         // Whoever asked may have gone; what was done is done.

@@ -3,24 +3,12 @@
 use crate::codes as c;
 use crate::config::Cluster;
 use core::time::Duration;
+use picket_core::error::Names;
 use picket_core::evidence::FenceOutcome;
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::{FenceReason, OperatorAnswer, OperatorRequest, Subject};
 use picket_core::witness::{Alarm, Event, PermitEnd};
 use picket_host::logging::EventCode;
-
-fn node(cluster: &Cluster, id: NodeId) -> String {
-    cluster.node_name(id)
-}
-
-pub(super) fn volume(cluster: &Cluster, id: VolumeId) -> String {
-    let found = cluster.volumes.iter().find(|volume| volume.id == id);
-    found.map_or_else(|| format!("volume {id}"), |volume| volume.name.clone())
-}
-
-fn nodes(cluster: &Cluster, set: NodeSet) -> String {
-    if set.is_empty() { "nobody".to_owned() } else { cluster.node_names(set).join(", ") }
-}
 
 fn seconds(length: Duration) -> String {
     format!("{}.{:03} s", length.as_secs(), length.subsec_millis())
@@ -62,17 +50,17 @@ const fn code(event: &Event) -> &'static EventCode {
 
 /// What happened to a volume or to the store; nothing if it happened to a node.
 fn volume_text(cluster: &Cluster, event: &Event) -> Option<String> {
-    let (v, n) = (|id: &VolumeId| volume(cluster, *id), |id: &NodeId| node(cluster, *id));
+    let (v, n) = (|id: &VolumeId| cluster.volume(*id), |id: &NodeId| cluster.node(*id));
     Some(match event {
         Event::Granted { volume, node, epoch, proof, isr } => {
-            let (volume, node, isr) = (v(volume), n(node), nodes(cluster, *isr));
+            let (volume, node, isr) = (v(volume), n(node), cluster.nodes(*isr));
             format!("{volume} granted to {node}: epoch {epoch}, proof {}, in sync: {isr}", proof.word())
         }
         Event::Waiting { volume, node, refusal } => {
-            format!("{} is not granted to {} yet: {refusal}", v(volume), n(node))
+            format!("{} is not granted to {} yet: {}", v(volume), n(node), refusal.told(cluster))
         }
         Event::InSync { volume, isr, version } => {
-            format!("{} is in sync on {} (version {version})", v(volume), nodes(cluster, *isr))
+            format!("{} is in sync on {} (version {version})", v(volume), cluster.nodes(*isr))
         }
         Event::Released { volume, node, epoch } => {
             format!("{} released by {}: epoch {epoch} ended", v(volume), n(node))
@@ -113,12 +101,12 @@ fn volume_text(cluster: &Cluster, event: &Event) -> Option<String> {
 
 /// What happened to a node; nothing if it happened to a volume or to the store.
 fn node_text(cluster: &Cluster, event: &Event) -> Option<String> {
-    let n = |id: &NodeId| node(cluster, *id);
+    let n = |id: &NodeId| cluster.node(*id);
     Some(match event {
         Event::NodeHeard { node } => format!("{} is heard", n(node)),
         Event::NodeSilent { node } => format!("{} is silent", n(node)),
         Event::NewBoot { node, boot } => format!("{} has booted: {boot}", n(node)),
-        Event::SessionRefused { node, refusal } => format!("{} refused: {refusal}", n(node)),
+        Event::SessionRefused { node, refusal } => format!("{} refused: {}", n(node), refusal.told(cluster)),
         Event::DeclaredFailed { node, boot } => {
             format!("{} says that it cannot stop what it holds and resets itself (boot {boot})", n(node))
         }
@@ -144,7 +132,7 @@ fn node_text(cluster: &Cluster, event: &Event) -> Option<String> {
             format!("{} confirmed off (permit {permit}); counts in {}", n(target), seconds(*effective_in))
         }
         Event::ConfirmationVoid { target, heard_by } => {
-            let by = if heard_by.is_empty() { "the witness".into() } else { nodes(cluster, *heard_by) };
+            let by = if heard_by.is_empty() { "the witness".into() } else { cluster.nodes(*heard_by) };
             format!("the confirmation that {} is off is void: heard by {by}", n(target))
         }
         Event::HeldOff { node } => format!("{} was fenced too often and is held off", n(node)),
@@ -185,24 +173,24 @@ const fn permit_end(end: PermitEnd) -> &'static str {
 pub(super) fn alarm(cluster: &Cluster, alarm: &Alarm) -> String {
     match alarm {
         Alarm::OffButSpeaks { node: id, boot, permit } => {
-            let who = node(cluster, *id);
+            let who = cluster.node(*id);
             format!(
                 "{who} was confirmed off under permit {permit}, and boot {boot} still speaks; it stays refused"
             )
         }
         Alarm::Contradiction { volume: id, claims } => {
-            let (volume, claims) = (volume(cluster, *id), nodes(cluster, *claims));
+            let (volume, claims) = (cluster.volume(*id), cluster.nodes(*claims));
             format!("the claims of {claims} to {volume} contradict each other; a person must decide")
         }
         Alarm::Broken { invariant, volume: id } => {
-            format!("{}: broken invariant: {invariant}", volume(cluster, *id))
+            format!("{}: broken invariant: {invariant}", cluster.volume(*id))
         }
     }
 }
 
 /// What an operator asks. The challenge is no secret: whoever may answer has been shown it.
 pub(super) fn request(cluster: &Cluster, request: &OperatorRequest) -> String {
-    let (v, n) = (|id: &VolumeId| volume(cluster, *id), |id: &NodeId| node(cluster, *id));
+    let (v, n) = (|id: &VolumeId| cluster.volume(*id), |id: &NodeId| cluster.node(*id));
     match request {
         OperatorRequest::Adopt { source: None } => "adopt".to_owned(),
         OperatorRequest::Adopt { source: Some(node) } => format!("adopt with the data of {}", n(node)),
@@ -224,13 +212,13 @@ pub(super) fn request(cluster: &Cluster, request: &OperatorRequest) -> String {
 }
 
 /// What an operator is told.
-pub(super) fn answer(answer: &OperatorAnswer) -> String {
+pub(super) fn answer(cluster: &Cluster, answer: &OperatorAnswer) -> String {
     match answer {
         OperatorAnswer::Done => "done".to_owned(),
         OperatorAnswer::Confirmed { permit, effective_in } => {
             format!("confirmed (permit {permit}), counts in {}", seconds(*effective_in))
         }
-        OperatorAnswer::Refused(refusal) => format!("refused: {refusal}"),
+        OperatorAnswer::Refused(refusal) => format!("refused: {}", refusal.told(cluster)),
     }
 }
 
@@ -238,10 +226,10 @@ pub(super) fn answer(answer: &OperatorAnswer) -> String {
 pub(super) fn subject(cluster: &Cluster, subject: &Subject) -> String {
     match subject {
         Subject::Session => "session".to_owned(),
-        Subject::Acquire { volume: id, attempt: _ } => format!("grant of {}", volume(cluster, *id)),
-        Subject::InSync { volume: id } => format!("in-sync set of {}", volume(cluster, *id)),
-        Subject::Release { volume: id } => format!("release of {}", volume(cluster, *id)),
-        Subject::Fence { target, attempt: _ } => format!("fence of {}", node(cluster, *target)),
+        Subject::Acquire { volume: id, attempt: _ } => format!("grant of {}", cluster.volume(*id)),
+        Subject::InSync { volume: id } => format!("in-sync set of {}", cluster.volume(*id)),
+        Subject::Release { volume: id } => format!("release of {}", cluster.volume(*id)),
+        Subject::Fence { target, attempt: _ } => format!("fence of {}", cluster.node(*target)),
         Subject::Permit { permit } => format!("permit {permit}"),
     }
 }

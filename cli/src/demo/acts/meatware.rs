@@ -42,7 +42,7 @@ the feed fails, no device can say whether the machine is off, and no lease prove
     let request = ConfirmRequest { node: holder.clone(), challenge };
     let answer = daemon.calls().confirm(request).await.map_err(|status| daemon.fault(&status))?.into_inner();
     match of_outcome(&answer) {
-        (Exit::Done | Exit::Underway, text) => stage.display.good(&format!("confirmed: {text}")),
+        (Exit::Done | Exit::Underway, text) => stage.display.good(&text),
         (exit, text) => return Err(ActError::Wrong(format!("the confirmation ended with {exit:?}: {text}"))),
     }
     let report = scene.takeover(&other, fault).await?;
