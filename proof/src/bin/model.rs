@@ -1,15 +1,18 @@
 //! `model`: the model checker's command.
 //!
 //! `model [--states N] [--threads N] [--family TEXT]` explores the families; `model mutants [--only N] [--trace]` shows that each
-//! known-wrong rule is found (in a build with `--cfg picket_mutants`). `model tell --family TEXT --at MS:FAULT,MS:FAULT`
+//! known-wrong rule is found (in a build with `--cfg picket_mutants`). `model --deep [--minutes M] [--state FILE]` goes on
+//! where the last deep run ended. `model tell --family TEXT --at MS:FAULT,MS:FAULT`
 //! tells one run: the faults by their places in the family's stages, at milliseconds after the start; with the wrong
 //! rule `--only N`, in the same build.
 
 use picket_proof::model::families::Family;
-use picket_proof::model::{explore, families};
+use picket_proof::model::{deep, explore, families};
+use picket_proof::sim::deep::{build, cpu_ms};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// More threads than families are of no use.
 const THREADS_MAX: usize = 64;
@@ -32,12 +35,71 @@ fn main() -> ExitCode {
         return tell(&only, value("--at").map_or("", String::as_str));
     }
     let threads = value("--threads").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, THREADS_MAX);
+    if words.iter().any(|word| word == "--deep") {
+        let minutes = value("--minutes").and_then(|text| text.parse().ok()).unwrap_or(30);
+        let path = value("--state").map_or("tests/out/model-deep.state", String::as_str);
+        return go_deep(Duration::from_secs(60 * minutes), threads, &only, Path::new(path));
+    }
     explore(bound, threads, &only)
+}
+
+/// Goes on where the last deep run ended.
+fn go_deep(length: Duration, threads: usize, only: &str, path: &Path) -> ExitCode {
+    let mut families = families::deep();
+    families.retain(|family| family.name.contains(only));
+    #[allow(clippy::disallowed_methods)] // how long it may take: nothing that is found depends on it
+    let from = Instant::now();
+    let is_over = || from.elapsed() >= length;
+    let tell = |family: &Family, violation: &explore::Violation| {
+        println!("VIOLATION in \"{}\": {}\n  faults: {:?}", family.name, violation.text, violation.schedule);
+        let told = explore::replay(family, &violation.schedule);
+        told.iter().filter(|line| line.contains("FAULT")).for_each(|line| println!("  {line}"));
+    };
+    let bounds = deep::run::Bounds::new(threads, &is_over, &tell);
+    let done = deep::State::read(path, build()).and_then(|mut state| {
+        let before = state.states;
+        state = deep::run::run(&families, state, path, bounds)?;
+        state.cpu_ms += cpu_ms();
+        state.write(path).map(|()| (before, state))
+    });
+    let (before, state) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    let known = families.iter().map(|family| (family, state.families.get(&family.name)));
+    for (family, progress) in known {
+        let progress = progress.copied().unwrap_or_default();
+        println!("{:75} {} faults {progress}", family.name, family.stages.len());
+    }
+    for (build, what) in &state.violations {
+        println!("violated by build {build:016x}: {what}");
+    }
+    let exhausted =
+        state.families.values().filter(|progress| progress.is_done() && progress.cut_off == 0).count();
+    println!(
+        "{exhausted} of {} families exhausted; at most {} MiB of memory, {} s of processor time",
+        families.len(),
+        deep::memory_max_mib(),
+        state.cpu_ms / 1000
+    );
+    println!(
+        "states: {} in this run, {} of this build, {} of all builds, of {}",
+        state.states - before,
+        state.of_build(),
+        state.states,
+        deep::GOAL
+    );
+    println!("{} violations of this build", state.violated());
+    if state.violated() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Tells what happens in one run of a family.
 fn tell(family: &str, at: &str) -> ExitCode {
-    let Some(family) = families::standard().into_iter().find(|it| it.name.contains(family)) else {
+    let all = families::standard().into_iter().chain(families::deep());
+    let Some(family) = all.into_iter().find(|it| it.name.contains(family)) else {
         eprintln!("no family is called so: {family}");
         return ExitCode::FAILURE;
     };

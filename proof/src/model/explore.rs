@@ -33,6 +33,31 @@ pub struct Violation {
 /// Faults, each with the number of the step before which it comes.
 pub type Schedule = Vec<(u64, Fault)>;
 
+/// A part of a search: the first fault, and the number of the step before which it comes.
+pub type Part = (u64, Fault);
+
+/// Every part of a family's search: the places of its first stage, and what can happen at each.
+#[must_use]
+pub fn parts(family: &Family, settled: &World) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let Some(stage) = family.stages.first() else { return parts };
+    let mut world = settled.clone();
+    let (from, until) = (world.now + stage.after, world.now + stage.after + stage.within);
+    let (mut step, mut place) = (0, 0);
+    while world.now < until && world.violations.is_empty() {
+        if world.now >= from {
+            if place % stage.stride == 0 {
+                let possible = stage.faults.iter().filter(|fault| fault.can(&world));
+                parts.extend(possible.map(|fault| (step, *fault)));
+            }
+            place += 1;
+        }
+        world.step();
+        step += 1;
+    }
+    parts
+}
+
 /// How long a cluster takes to come up and settle.
 const SETTLES: Duration = Duration::from_millis(500);
 
@@ -61,12 +86,33 @@ impl<'a> Search<'a> {
     #[must_use]
     pub fn run(mut self) -> Found {
         let world = settled(self.family);
-        if let Some(text) = world.violations.first() {
-            self.found.violation = Some(Violation { text: text.clone(), schedule: Vec::new() });
+        if !self.starts_wrong(&world) {
+            self.descend(world, &mut Vec::new(), 0);
+        }
+        self.found
+    }
+
+    /// Tries what begins with this fault at this place of the settled world.
+    #[must_use]
+    pub fn run_part(mut self, settled: &World, part: Part) -> Found {
+        if self.starts_wrong(settled) {
             return self.found;
         }
-        self.descend(world, &mut Vec::new(), 0);
+        let (at, fault) = part;
+        let mut world = settled.clone();
+        for _ in 0..at {
+            world.step();
+        }
+        self.visited(&world, &[]);
+        fault.inject(&mut world);
+        self.descend(world, &mut vec![part], at);
         self.found
+    }
+
+    fn starts_wrong(&mut self, settled: &World) -> bool {
+        let text = settled.violations.first();
+        self.found.violation = text.map(|text| Violation { text: text.clone(), schedule: Vec::new() });
+        text.is_some()
     }
 
     fn over(&self) -> bool {

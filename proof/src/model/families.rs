@@ -4,6 +4,7 @@
 //! are those that lead to where the rule is the last one. The explorer finds the places.
 
 mod broad;
+mod deep;
 mod rules;
 mod stops;
 
@@ -12,11 +13,13 @@ use super::faults::Fault;
 use super::setup::Setup;
 use picket_core::time::Duration;
 
+pub use deep::deep;
+
 /// A family.
 #[derive(Clone, Debug)]
 pub struct Family {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// The known-wrong rules that it was built to find.
     pub finds: &'static [u8],
     /// The cluster.
@@ -46,8 +49,15 @@ pub struct Stage {
 const FIRST: Duration = Duration::from_millis(12);
 
 impl Family {
-    pub(super) fn new(name: &'static str, setup: Setup) -> Self {
-        Self { name, finds: &[], setup, start: Vec::new(), stages: Vec::new(), end: End::Active }
+    pub(super) fn new(name: &str, setup: Setup) -> Self {
+        Self {
+            name: name.to_owned(),
+            finds: &[],
+            setup,
+            start: Vec::new(),
+            stages: Vec::new(),
+            end: End::Active,
+        }
     }
 
     pub(super) const fn finds(mut self, mutants: &'static [u8]) -> Self {

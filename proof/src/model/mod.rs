@@ -7,6 +7,7 @@
 //! hundredth of those of daemons but keep every inequality, so that a run is short.
 
 pub mod authority;
+pub mod deep;
 mod deliver;
 mod effects;
 pub mod ending;

@@ -1,0 +1,121 @@
+//! Families of deep runs: the standard ones without strides in windows twice as long, each rule's family with one more
+//! fault of any kind, and every fault followed by every other one and by a third.
+
+use super::super::ending::End;
+use super::super::faults::Fault;
+use super::super::setup::{BARE, Devices, GUEST, Setup};
+use super::{Family, Stage, standard};
+use picket_core::node::LossAction;
+use picket_core::time::Duration;
+
+/// Where one more fault comes after the faults of a rule's family.
+const AFTERWARDS: Duration = Duration::from_millis(160);
+
+/// Every so many steps there is a place for it. A prime, so that it meets other phases of the heartbeats each time.
+const AFTERWARDS_STRIDE: u64 = 31;
+
+/// Every family of a deep run.
+#[must_use]
+pub fn deep() -> Vec<Family> {
+    let mut all = Vec::new();
+    for family in standard() {
+        if !rolls_back(&family) {
+            all.push(one_more(&family));
+        }
+        all.push(widened(family));
+    }
+    all.extend(broad());
+    all
+}
+
+/// A witness that is rolled back unseen is found only if somebody who saw more reports, which one more fault prevents.
+fn rolls_back(family: &Family) -> bool {
+    family.stages.iter().any(|stage| stage.faults.contains(&Fault::RollBackWitness))
+}
+
+/// The same without strides, in windows twice as long.
+fn widened(mut family: Family) -> Family {
+    family.name = format!("{}, at every step", family.name);
+    family.finds = &[];
+    for stage in &mut family.stages {
+        stage.stride = 1;
+        stage.within += stage.within;
+    }
+    family
+}
+
+/// The same, with any other fault afterwards.
+fn one_more(family: &Family) -> Family {
+    let mut family = family.clone();
+    family.name = format!("{}, and one more fault", family.name);
+    family.finds = &[];
+    let faults = Fault::all(family.setup.nodes);
+    family.stages.push(Stage {
+        faults,
+        after: Duration::ZERO,
+        within: AFTERWARDS,
+        stride: AFTERWARDS_STRIDE,
+    });
+    // A device that is given up, a stop that hangs: whether all are in sync again is looked at by fewer faults.
+    if family.end == End::Redundant {
+        family.end = End::Active;
+    }
+    family
+}
+
+/// Any faults, two and three in a run.
+fn broad() -> Vec<Family> {
+    let base = Setup::new(2);
+    let three = Setup::new(3);
+    let fastboot = Setup { loss_action: LossAction::Fastboot, ..base };
+    let freeze = Setup { loss_action: LossAction::Freeze, ..base };
+    let alone = Setup { devices: Devices::None, ..base };
+    let spread = Setup { volumes: 2, spread: true, loss_action: LossAction::Fastboot, ..base };
+    let spread_alone = Setup { devices: Devices::None, ..spread };
+    let spread_three = Setup { nodes: 3, ..spread };
+    let mut all = Vec::new();
+    let mut any = |name: &str, setup: Setup, strides: &[u64]| {
+        let faults = Fault::all(setup.nodes);
+        let family = Family::new(&format!("{name}, {} faults of any kind", strides.len()), setup);
+        let windows = [20, 160, 160];
+        all.push(
+            strides
+                .iter()
+                .zip(windows)
+                .fold(family, |family, (stride, window)| family.within(&faults, 0, window, *stride)),
+        );
+    };
+    any("two nodes", base, &[2, 2]);
+    any("two nodes, fastboot", fastboot, &[3, 3]);
+    any("two nodes, freeze", freeze, &[3, 3]);
+    any("two nodes, lease alone", alone, &[2, 2]);
+    any("two nodes, no watchdog", Setup { self_fence: BARE, ..base }, &[3, 3]);
+    any("guests", Setup { self_fence: GUEST, ..base }, &[3, 3]);
+    any("two volumes, two holders", spread, &[5, 5]);
+    any("two volumes, lease alone", spread_alone, &[5, 5]);
+    any("three nodes", three, &[7, 7]);
+    any("three nodes, lease alone", Setup { devices: Devices::None, ..three }, &[7, 7]);
+    any("three nodes, two volumes", spread_three, &[11, 11]);
+    any("two nodes", base, &[17, 37, 37]);
+    any("two nodes, lease alone", alone, &[17, 37, 37]);
+    any("two volumes, two holders", spread, &[23, 41, 41]);
+    any("three nodes", three, &[29, 61, 61]);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_every_family_of_the_standard_run_is_there() {
+        let all = deep();
+        let names: BTreeSet<&str> = all.iter().map(|family| family.name.as_str()).collect();
+        assert_eq!(names.len(), all.len(), "what was done is written down by name");
+        for family in standard() {
+            assert!(names.contains(format!("{}, at every step", family.name).as_str()), "{}", family.name);
+        }
+        assert!(all.iter().all(|family| !family.stages.is_empty()));
+    }
+}
