@@ -11,6 +11,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod claims;
 pub mod codes;
 pub mod config;
 pub mod driver;

@@ -20,6 +20,7 @@ use picket_core::ready::{Store, commit};
 use picket_core::time::Instant;
 use picket_core::witness::{Alarm, Config, Effect, Input, Record, Witness};
 use picket_proto::{COUNT_MAX, from_wire, to_wire, v1};
+use picket_witness::claims::{CLAIM_MAX, believable};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,8 +85,8 @@ fn seeds() -> Vec<Vec<u8>> {
     });
     let granted = [all_register.clone(), said(0, acquire)].concat();
     let mut seeds = vec![all_register, granted.clone()];
-    // A member that has seen the largest number that is read, and the largest that can be written.
-    for commit in [COUNT_MAX, u64::MAX] {
+    // A member that has seen the largest number that is believed, that is read, and that can be written.
+    for commit in [CLAIM_MAX, CLAIM_MAX + 1, COUNT_MAX, u64::MAX] {
         let seen = Seen { store: STORE, commit: CommitIndex(commit) };
         let far = ToWitness { seen, ..samples::to_witness(Request::Withdraw { attempt: AttemptId(1) }) };
         seeds.push([granted.clone(), script::put(Verb::Say, 0, &to_wire(&far).encode_to_vec())].concat());
@@ -194,10 +195,16 @@ impl Bench {
         let Ok(mut message) = from_wire::<ToWitness>(wire) else { return Ok(()) };
         let link = self.links.entry(node).or_default();
         link.request += 1;
+        let link = *link;
         (message.session, message.request) = (link.session, RequestId(link.request));
         if let Request::Register(register) = &mut message.body {
             register.nonce = link.nonce;
             register.config = DIGEST;
+        }
+        if let Err(unbelievable) = believable(self.witness.record(), &message) {
+            self.seen.insert(format!("unbelievable {}", unbelievable.what));
+            self.links.remove(&node);
+            return self.step(Input::Disconnected { session: link.session });
         }
         self.step(Input::Message { node, message })
     }

@@ -7,6 +7,7 @@ use picket_core::time::Instant;
 use picket_proto::to_wire;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::error::TrySendError;
+use tonic::Status;
 
 /// A node's connection and the session that the machine opened on it.
 #[derive(Debug)]
@@ -54,6 +55,13 @@ impl Links {
     /// The node's connection.
     pub(super) fn of(&self, node: NodeId) -> Option<&Link> {
         self.by_node.get(&node)
+    }
+
+    /// Says why the connection of that number will end. A node that leaves its messages unread does not learn it.
+    pub(super) fn refuse(&self, node: NodeId, link: LinkId, why: &str) {
+        if let Some(link) = self.current(node, link) {
+            let _ = link.connection.outbox.try_send(Err(Status::invalid_argument(why)));
+        }
     }
 
     /// Forgets the connection of that number; it ends with that. Nothing if it was not the node's newest.

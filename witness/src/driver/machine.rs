@@ -5,10 +5,10 @@ use super::command::{Connection, LinkId, Person};
 use super::journal::Journal;
 use super::links::{Links, Unsent};
 use super::words;
-use crate::codes;
 use crate::config::Cluster;
+use crate::{claims, codes};
 use picket_core::ids::{NodeId, SessionId, StoreId};
-use picket_core::message::{OperatorAnswer, OperatorRequest};
+use picket_core::message::{OperatorAnswer, OperatorRequest, ToWitness};
 use picket_core::time::Instant;
 use picket_core::witness::{Config, Effect, Witness};
 use std::collections::BTreeMap;
@@ -82,6 +82,22 @@ impl Machine {
     /// Whether the node's messages on that connection count.
     pub(super) fn hears(&mut self, node: NodeId, link: LinkId, now: Instant) -> bool {
         self.links.heard(node, link, now)
+    }
+
+    /// Whether what the message claims can be true. If not, the connection ends with the reason; its session is given.
+    pub(super) fn believes(
+        &mut self,
+        node: NodeId,
+        link: LinkId,
+        message: &ToWitness,
+    ) -> Result<(), Option<SessionId>> {
+        claims::believable(self.witness.record(), message).map_err(|unbelievable| {
+            let text = unbelievable.to_string();
+            let name = self.cluster.node_name(node).to_owned();
+            self.turned_away(&format!("node {name}: {text}"));
+            self.links.refuse(node, link, &text);
+            self.gone(node, link, &text)
+        })
     }
 
     /// A connection ended; its session, if it was the node's newest.

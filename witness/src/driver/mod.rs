@@ -238,8 +238,13 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
                 self.commit()?;
             }
             Command::Message { link, cluster, node, message } => {
-                if self.machine(cluster).is_some_and(|machine| machine.hears(node, link, now())) {
-                    self.step(cluster, Input::Message { node, message: *message })?;
+                let heard = |machine: &mut Machine| {
+                    machine.hears(node, link, now()).then(|| machine.believes(node, link, &message))
+                };
+                match self.machine(cluster).and_then(heard) {
+                    Some(Ok(())) => self.step(cluster, Input::Message { node, message: *message })?,
+                    Some(Err(Some(session))) => self.step(cluster, Input::Disconnected { session })?,
+                    Some(Err(None)) | None => {}
                 }
             }
             Command::Gone { link, cluster, node, why } => {

@@ -143,3 +143,31 @@ async fn a_replaced_connection_is_heard_no_more() {
     handle.tell(Command::Stop).await.expect("there is room");
     running.await.expect("no panic").expect("a clean end");
 }
+
+/// A member that claims to have seen a number that nobody can have counted to is told so and heard no more; the record
+/// is not touched.
+#[tokio::test]
+async fn a_claim_that_cannot_be_true_ends_the_connection() {
+    let (driver, handle) = driver(Counting::default());
+    let (connection, mut outgoing, ended) = connection(1, 16);
+    handle.tell(Command::Connect(connection)).await.expect("there is room");
+    let commit = picket_core::ids::CommitIndex(crate::claims::CLAIM_MAX + 1);
+    let message = Box::new(picket_core::message::ToWitness {
+        session: SessionId(1),
+        request: picket_core::ids::RequestId(1),
+        seen: picket_core::message::Seen { store: StoreId(1), commit },
+        body: picket_core::message::Request::DeclareFailed,
+    });
+    let (link, cluster, node) = (LinkId(1), ClusterIndex(0), NodeId(1));
+    handle.tell(Command::Message { link, cluster, node, message }).await.expect("there is room");
+    let (answer, status) = oneshot::channel();
+    handle.tell(Command::Status { cluster, answer }).await.expect("there is room");
+    handle.tell(Command::Stop).await.expect("there is room");
+    driver.run().await.expect("a clean end");
+    assert!(!status.await.expect("a status").nodes[0].connected);
+    assert!(ended.await.is_err(), "the reader is told");
+    assert!(matches!(outgoing.recv().await, Some(Ok(_))), "the challenge");
+    let why = outgoing.recv().await.expect("the reason").expect_err("a refusal");
+    assert!(why.message().contains("nobody can have counted"), "{why}");
+    assert!(outgoing.recv().await.is_none(), "and the end");
+}

@@ -7,9 +7,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A thread stays with a family for so many states: seconds, beside which its settling and the writing of the file
+/// A thread stays with a family for so many states: about a second, beside which its settling and the writing of the file
 /// cost nothing.
-const STAY_STATES: u64 = 2_000_000;
+const STAY_STATES: u64 = 500_000;
 
 /// So many violations of one family are written down: they have one cause by then.
 const VIOLATIONS_EACH_MAX: usize = 5;
