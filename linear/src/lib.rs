@@ -17,6 +17,7 @@
 
 pub mod check;
 pub mod client;
+pub mod deep;
 pub mod history;
 pub mod process;
 pub mod reader;

@@ -1,8 +1,12 @@
 //! `picket-linear`: many runs, each with its verdicts.
 
 use clap::Parser;
+use core::cell::Cell;
+use core::time::Duration;
+use picket_host::clock::boottime;
 use picket_host::secrets::Key;
 use picket_linear::check::Verdict;
+use picket_linear::deep::{GOAL, ROLLBACK_EVERY, State};
 use picket_linear::process::Program;
 use picket_linear::run::{Checked, Kind, Report, run};
 use picket_linear::site::{Failed, VOLUMES};
@@ -27,6 +31,12 @@ struct Arguments {
     /// Runs with an older copy of the store, of each kind.
     #[arg(long, default_value_t = 3)]
     rollbacks: u64,
+    /// Runs that add up in the state file, until so many minutes are over or the goal is reached.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// What all runs with --minutes came to.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/out/linear-deep.state"))]
+    state: PathBuf,
     /// The witness's program; none: beside this one.
     #[arg(long)]
     witness: Option<PathBuf>,
@@ -34,6 +44,9 @@ struct Arguments {
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/out/linear"))]
     kept: PathBuf,
 }
+
+/// Runs with an older copy of the store.
+const ROLLBACKS: [Kind; 2] = [Kind::RolledBack, Kind::RolledBackUnseen];
 
 /// What all runs came to.
 #[derive(Debug, Default)]
@@ -97,27 +110,78 @@ async fn all(arguments: &Arguments) -> Result<bool, Failed> {
         Some(seed) => seed,
         None => Key::random()?.expose().iter().take(6).fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
     };
-    let runs = arguments.histories.div_ceil(VOLUMES.len() as u64);
-    let kinds = (0..runs).map(|_| Kind::Faults);
-    let kinds =
-        kinds.chain((0..arguments.rollbacks).flat_map(|_| [Kind::RolledBack, Kind::RolledBackUnseen]));
     println!("seed {seed}");
+    match arguments.minutes {
+        None => {
+            let runs = arguments.histories.div_ceil(VOLUMES.len() as u64);
+            let kinds = (0..runs).map(|_| Kind::Faults);
+            let rollbacks = (0..arguments.rollbacks).flat_map(|_| ROLLBACKS);
+            let total = many(arguments, &program, (seed..).zip(kinds.chain(rollbacks)), |_| Ok(())).await?;
+            println!("{}", total.text());
+            Ok(total.wrong.is_empty())
+        }
+        Some(minutes) => add_up(arguments, &program, seed, Duration::from_secs(60 * minutes)).await,
+    }
+}
+
+/// Runs that add up over calls.
+async fn add_up(
+    arguments: &Arguments,
+    program: &Arc<Program>,
+    seed: u64,
+    length: Duration,
+) -> Result<bool, Failed> {
+    let path = &arguments.state;
+    let before = State::read(path, &program.witness)?;
+    let until = boottime() + length;
+    let left = Cell::new(GOAL.saturating_sub(before.of_program));
+    let one_of = |number: u64| match number % ROLLBACK_EVERY {
+        0 => Kind::RolledBack,
+        1 => Kind::RolledBackUnseen,
+        _ => Kind::Faults,
+    };
+    let kinds = (0..).map(one_of).take_while(|_| left.get() > 0 && boottime() < until);
+    let mut state = before.clone();
+    let total = many(arguments, program, (seed..).zip(kinds), |total| {
+        state = total.added_to(&before);
+        left.set(GOAL.saturating_sub(state.of_program));
+        Ok(state.write(path)?)
+    })
+    .await?;
+    println!("{}", total.text());
+    let State { of_program, histories, operations, kills, stops, found, .. } = &state;
+    println!(
+        "in all: {of_program} histories of this program, of {GOAL}; {histories} of all programs with {operations} \
+         operations, {kills} kills, {stops} stops; {found} registers that went back in time found"
+    );
+    let wrong = state.wrong.iter().filter(|(program, _)| *program == state.program).count();
+    state.wrong.iter().for_each(|(program, what)| println!("wrong with program {program:08x}: {what}"));
+    println!("{wrong} wrong with this program");
+    Ok(wrong == 0)
+}
+
+/// Several runs at a time; `done` is told after each.
+async fn many(
+    arguments: &Arguments,
+    program: &Arc<Program>,
+    runs: impl Iterator<Item = (u64, Kind)>,
+    mut done: impl FnMut(&Total) -> Result<(), Failed>,
+) -> Result<Total, Failed> {
     let (mut total, mut running) = (Total::default(), JoinSet::new());
-    for (number, kind) in (seed..).zip(kinds) {
+    for (number, kind) in runs {
         if running.len() >= arguments.jobs.max(1) {
-            total.take(
-                running.join_next().await.ok_or_else(|| Failed("no run".to_owned()))??,
-                &arguments.kept,
-            );
+            let ended = running.join_next().await.ok_or_else(|| Failed("no run".to_owned()))??;
+            total.take(ended, &arguments.kept);
+            done(&total)?;
         }
         let program = program.clone();
         running.spawn(async move { (number, kind, one(&program, kind, number).await) });
     }
     while let Some(ended) = running.join_next().await {
         total.take(ended?, &arguments.kept);
+        done(&total)?;
     }
-    println!("{}", total.text());
-    Ok(total.wrong.is_empty())
+    Ok(total)
 }
 
 async fn one(program: &Program, kind: Kind, seed: u64) -> Result<Report, Failed> {
@@ -132,6 +196,19 @@ async fn one(program: &Program, kind: Kind, seed: u64) -> Result<Report, Failed>
 }
 
 impl Total {
+    /// All runs' counts with those of this call.
+    fn added_to(&self, before: &State) -> State {
+        let mut state = before.clone();
+        state.of_program += self.histories;
+        state.histories += self.histories;
+        state.operations += self.operations;
+        state.kills += self.kills;
+        state.stops += self.stops;
+        state.found += self.found;
+        state.wrong.extend(self.wrong.iter().map(|what| (state.program, what.clone())));
+        state
+    }
+
     fn take(&mut self, (seed, kind, report): (u64, Kind, Result<Report, Failed>), kept: &Path) {
         let report = match report {
             Ok(report) => report,

@@ -14,6 +14,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// Of a deep run's violation the last lines are told.
+const TOLD_LINES: usize = 60;
+
 /// More threads than families are of no use.
 const THREADS_MAX: usize = 64;
 
@@ -53,7 +56,7 @@ fn go_deep(length: Duration, threads: usize, only: &str, path: &Path) -> ExitCod
     let tell = |family: &Family, violation: &explore::Violation| {
         println!("VIOLATION in \"{}\": {}\n  faults: {:?}", family.name, violation.text, violation.schedule);
         let told = explore::replay(family, &violation.schedule);
-        told.iter().filter(|line| line.contains("FAULT")).for_each(|line| println!("  {line}"));
+        told.iter().skip(told.len().saturating_sub(TOLD_LINES)).for_each(|line| println!("  {line}"));
     };
     let bounds = deep::run::Bounds::new(threads, &is_over, &tell);
     let done = deep::State::read(path, build()).and_then(|mut state| {
