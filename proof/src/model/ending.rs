@@ -12,6 +12,8 @@ use picket_core::time::Duration;
 pub enum End {
     /// Everything is healed and switched on: each volume is active somewhere.
     Active,
+    /// The same, also where a node gave up on a device or on a promotion and rests before it tries again.
+    Eventually,
     /// The same, and every node is in sync again with every volume.
     Redundant,
     /// Links are healed, but what is off stays off: each volume is active on one of those that are left.
@@ -26,7 +28,7 @@ impl End {
         match self {
             Self::Open => {}
             Self::Survivors => Fault::Heal.inject(world),
-            Self::Active | Self::Redundant => {
+            Self::Active | Self::Eventually | Self::Redundant => {
                 Fault::Heal.inject(world);
                 world.agent_faults.clear();
                 let ids: Vec<_> = world.hosts.keys().copied().collect();
@@ -44,7 +46,7 @@ impl End {
             Self::Open => Duration::ZERO,
             Self::Active | Self::Survivors => Duration::from_millis(1200),
             // A node that gave up on a device or on a promotion leaves both alone for five seconds.
-            Self::Redundant => Duration::from_millis(12_000),
+            Self::Eventually | Self::Redundant => Duration::from_millis(12_000),
         }
     }
 

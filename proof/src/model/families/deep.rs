@@ -41,6 +41,9 @@ fn widened(mut family: Family) -> Family {
         stage.stride = 1;
         stage.within += stage.within;
     }
+    if family.end == End::Active {
+        family.end = End::Eventually;
+    }
     family
 }
 
@@ -56,9 +59,9 @@ fn one_more(family: &Family) -> Family {
         within: AFTERWARDS,
         stride: AFTERWARDS_STRIDE,
     });
-    // A device that is given up, a stop that hangs: whether all are in sync again is looked at by fewer faults.
-    if family.end == End::Redundant {
-        family.end = End::Active;
+    // One more fault takes out the survivor, too; and whether all are in sync again is looked at with fewer faults.
+    if family.end != End::Open {
+        family.end = End::Eventually;
     }
     family
 }
@@ -76,7 +79,8 @@ fn broad() -> Vec<Family> {
     let mut all = Vec::new();
     let mut any = |name: &str, setup: Setup, strides: &[u64]| {
         let faults = Fault::all(setup.nodes);
-        let family = Family::new(&format!("{name}, {} faults of any kind", strides.len()), setup);
+        let name = format!("{name}, {} faults of any kind", strides.len());
+        let family = Family::new(&name, setup).end(End::Eventually);
         let windows = [20, 160, 160];
         all.push(
             strides
