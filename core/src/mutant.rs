@@ -82,6 +82,7 @@ mutants! {
     M49 = 49, "a promise that counts for the time before it";
     M50 = 50, "a solo holder whose grant was revoked never asks again";
     M51 = 51, "a registration that nobody answers is waited for without end";
+    M52 = 52, "an override's time that outlives the witness's record of it";
 }
 
 #[cfg(not(picket_mutants))]

@@ -187,11 +187,11 @@ impl Node {
     }
 
     /// The witness recorded a change.
-    pub(super) fn in_sync(&mut self, register: RegisterView, out: &mut Out) {
+    pub(super) fn in_sync(&mut self, now: Instant, register: RegisterView, out: &mut Out) {
         if let Some(volume) = self.volumes.get_mut(&register.volume) {
             volume.updating = None;
         }
-        self.learn(register, out);
+        self.learn(now, register, out);
     }
 
     /// For the log of the holder.

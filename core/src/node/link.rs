@@ -83,7 +83,7 @@ impl Node {
         let former = mutant::on(Mutant::M22) && matches!(message.body, Reply::Granted(_));
         if self.link.session != Some(message.session) && !former {
             if let (Reply::InSync { register }, true) = (message.body, mutant::on(Mutant::M14)) {
-                self.in_sync(register, out);
+                self.in_sync(now, register, out);
             }
             return;
         }
@@ -110,7 +110,7 @@ impl Node {
                 self.renewed(now, sent_at, &volumes, refused, out);
             }
             Reply::Granted(granted) => self.granted(now, sent_at, granted, out),
-            Reply::InSync { register } => self.in_sync(register, out),
+            Reply::InSync { register } => self.in_sync(now, register, out),
             Reply::Released { volume, epoch } => self.released(volume, epoch),
             Reply::Permit(permit) => self.permitted(now, sent_at, permit, out),
             Reply::FenceRecorded { permit } => self.fence_recorded(now, permit, out),
@@ -174,7 +174,7 @@ impl Node {
         self.link.registered = true;
         self.view.recovering = recovering;
         for register in registers {
-            self.learn(register, out);
+            self.learn(now, register, out);
         }
         self.say(now, Request::Check(Check::Quorum), out);
         self.heartbeat(now, out);
@@ -189,7 +189,11 @@ impl Node {
             .filter(|(_, peer)| peer.watch.is_heard(now, limit))
             .map(|(id, _)| *id)
             .collect();
-        let holds = if self.run.failed { Vec::new() } else { self.holds() };
+        let mut holds = if self.run.failed { Vec::new() } else { self.holds() };
+        // What was activated without a witness runs as long as a person said. It is named only when its record is
+        // seen, and a lease bounds it: from then on the witness may take the end of one for a proof.
+        let by_hand = |id: &VolumeId| self.disk.volumes.get(id).is_some_and(|disk| disk.overridden.is_some());
+        holds.retain(|(id, _)| !by_hand(id) || mutant::on(Mutant::M52));
         self.say(now, Request::Heartbeat(Heartbeat { hears, holds, clock: now.elapsed() }), out);
     }
 
@@ -267,7 +271,7 @@ impl Node {
 
     fn learn_view(&mut self, now: Instant, view: View, out: &mut Out) {
         for register in view.registers {
-            self.learn(register, out);
+            self.learn(now, register, out);
         }
         self.view.hears = view.hears;
         self.view.permits = view.permits;
@@ -280,7 +284,7 @@ impl Node {
     }
 
     /// Takes a register as the witness has it.
-    pub(super) fn learn(&mut self, register: RegisterView, out: &mut Out) {
+    pub(super) fn learn(&mut self, now: Instant, register: RegisterView, out: &mut Out) {
         let id = register.volume;
         let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get_mut(&id)) else {
             return;
@@ -308,6 +312,14 @@ impl Node {
             disk.max_epoch = epoch;
             if disk.overridden.is_some_and(|over| register.epoch >= over.epoch) {
                 disk.overridden = None;
+                let lease = now + self.config.params.lease;
+                if let Some(held) = volume.phase.held_mut().filter(|_| !mutant::on(Mutant::M52)) {
+                    held.lease_until = held.lease_until.min(lease);
+                }
+                if let Some(held) = self.run.held.get_mut(&id).filter(|_| !mutant::on(Mutant::M52)) {
+                    held.lease_until = held.lease_until.min(lease);
+                    out.run = true;
+                }
             }
             out.disk |= !mutant::on(Mutant::M40);
             self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };

@@ -212,6 +212,7 @@ fn give(witness: &mut Witness, turn: &mut Turn, node: NodeId, acquire: &Acquire,
         register.epoch.0 = register.epoch.max(register.floor).0 + 1;
         register.holder = Some(Holder { node, boot });
         register.revoked = false;
+        register.overridden = false;
         register.attempt = Some(acquire.attempt);
         register.proof = Some(proof);
         register.successor = None;

@@ -41,6 +41,10 @@ pub(super) fn heartbeat(witness: &mut Witness, turn: &mut Turn, node: NodeId, he
         match may_renew(witness, node, volume, epoch) {
             Ok(()) => {
                 begin(witness, turn, volume);
+                // A node names what it activated without a witness only when it counts a lease of ours for it.
+                if let Some(register) = witness.record.volumes.get_mut(&volume) {
+                    register.overridden = false;
+                }
                 volumes.push((volume, epoch));
             }
             Err(refusal) => refused.push((volume, refusal)),
@@ -91,12 +95,14 @@ pub(super) fn register_is_held(
 pub(super) fn proves(witness: &Witness, volume: VolumeId, holder: Holder) -> bool {
     let Some(known) = witness.record.nodes.get(&holder.node) else { return false };
     let promise = known.self_fence;
+    let by_hand = witness.record.volumes.get(&volume).is_some_and(|register| register.overridden);
     let end_is_certain = promise.lease_proves()
         || promise.watchdog_counts && (known.barrier_suffices.contains(&volume) || on(Mutant::M18));
     witness.config.params.watchdog.is_some()
         && known.boot == Some(holder.boot)
         && known.maintenance.is_none()
         && !known.drifts
+        && !by_hand
         && end_is_certain
 }
 

@@ -61,6 +61,10 @@ pub struct Register {
     pub holder: Option<Holder>,
     /// A permit was issued against the holder: its epoch is dead for ever, though nothing proves it inactive yet.
     pub revoked: bool,
+    /// The holder was activated without a witness, for as long as a person said, and has not renewed since: it counts
+    /// no lease yet, so that the end of one proves nothing.
+    #[serde(default)]
+    pub overridden: bool,
     /// Replicas that have every acknowledged write. Empty: not known yet.
     pub isr: NodeSet,
     /// The version of that set.

@@ -77,6 +77,7 @@ fn apply(
     }
     register.holder = None;
     register.revoked = false;
+    register.overridden = false;
     register.attempt = None;
     witness.timers.leases.remove(&volume);
     turn.event(Event::Released { volume, node: releaser.node, epoch: held });

@@ -88,7 +88,7 @@ impl Desk {
             connected: report.map(|report| names(report.connected)).unwrap_or_default(),
             frozen: report.is_some_and(|report| report.frozen),
             exclusive_only: configured.barrier == Barrier::None,
-            overridden: self.is_overridden(volume),
+            overridden: words::is_overridden(volume),
             children: Vec::new(),
             parent: String::new(),
             members: configured.members.iter().map(|id| config.node_name(*id)).collect(),
@@ -108,12 +108,6 @@ impl Desk {
         };
         let heard = snapshot.status.peers.iter().find(says).map(|peer| peer.node);
         heard.map(|node| self.config.node_name(node)).unwrap_or_default()
-    }
-
-    fn is_overridden(&self, volume: &VolumeStatus) -> bool {
-        // An override burns an epoch that no witness has given: the record is behind it until a witness takes it in.
-        let recorded = volume.register.as_ref().map_or(0, |register| register.epoch.0);
-        volume.phase.held().is_some_and(|held| held.epoch.0 >= recorded + picket_core::params::EPOCH_JUMP)
     }
 
     fn replicas(&self, configured: &Volume, volume: &VolumeStatus) -> Vec<v1::StatusReplica> {
@@ -190,14 +184,16 @@ impl Desk {
     fn quorum(&self, snapshot: &Snapshot) -> v1::StatusQuorum {
         let status = &snapshot.status;
         let heard = status.peers.iter().filter(|peer| peer.heard).count() + 1;
-        let witness = usize::from(status.witness.registered && !status.witness.lost);
+        // A recovering witness answers no renewal, and counts.
+        let answers = !status.witness.lost || status.witness.recovering.is_some();
+        let witness = usize::from(status.witness.registered && answers);
         let members = self.config.members.len();
-        let asked = self.config.quorum.asked.len();
+        let (total, asked) = (members + 1, self.config.quorum.asked.len());
         // The witness breaks a tie among members, so half is enough with it.
         let (votes, needed, others) = match self.config.quorum.mode {
             QuorumMode::Majority => (
                 heard + witness,
-                (members + 1) / 2 + usize::from(witness == 0 || members % 2 == 0),
+                total / 2 + usize::from(witness == 0 || !total.is_multiple_of(2)),
                 String::new(),
             ),
             QuorumMode::TcpRemote | QuorumMode::Storage => {
@@ -298,7 +294,7 @@ impl Desk {
             lines.push(v1::Unprotected { word: word.to_owned(), subject, text, since: String::new() });
         };
         self.failing_fences().into_iter().for_each(|(word, node, text)| add(word, node, text));
-        for volume in status.volumes.iter().filter(|volume| self.is_overridden(volume)) {
+        for volume in status.volumes.iter().filter(|volume| words::is_overridden(volume)) {
             let tag = config.volume_name(volume.volume);
             add(
                 "OVERRIDDEN",

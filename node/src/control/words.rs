@@ -64,10 +64,19 @@ pub(super) const fn quorum(witness: Option<QuorumVerdict>, vote: Vote) -> &'stat
     }
 }
 
+/// Whether an operator activated the volume here and no witness has recorded it: an override burns an epoch that no
+/// witness has given, and the record is behind it until then.
+pub(super) fn is_overridden(status: &VolumeStatus) -> bool {
+    let recorded = status.register.as_ref().map_or(0, |register| register.epoch.0);
+    status.phase.held().is_some_and(|held| held.epoch.0 >= recorded + picket_core::params::EPOCH_JUMP)
+}
+
 /// Why a volume is, or is not, active here: a stable word (empty when nothing is missing), and a sentence.
 pub(super) fn why(config: &Config, now: Instant, status: &VolumeStatus) -> (&'static str, String) {
     if let Phase::Active(held) = status.phase {
-        let how = if status.solo {
+        let how = if is_overridden(status) {
+            "activated by an operator, outside the guarantee, until a witness takes it in"
+        } else if status.solo {
             "nobody else can be elected"
         } else if status.failsafe {
             "on its peers' promises, without the witness"

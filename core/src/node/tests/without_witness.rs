@@ -2,7 +2,7 @@ use super::super::*;
 use super::bench::{actions, asked, params, requests};
 use super::*;
 use crate::error::Refusal;
-use crate::ids::{Epoch, Nonce, PermitId, RequestId};
+use crate::ids::{Epoch, NodeSet, Nonce, PermitId, RequestId};
 use crate::message::*;
 use alloc::vec;
 
@@ -202,4 +202,33 @@ fn a_connection_is_greeted_once() {
     bench.step(Input::Tick);
     bench.renew();
     assert!(bench.phase().held().map(|held| held.lease_until) > left, "the session that counts goes on");
+}
+
+#[test]
+fn an_override_ends_with_the_lease_that_follows_its_record() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let holds = |effects: &[Effect]| {
+        effects.iter().rev().find_map(|effect| match effect {
+            Effect::Witness(ToWitness { body: Request::Heartbeat(beat), .. }) => Some(beat.holds.clone()),
+            _ => None,
+        })
+    };
+    bench.step(Input::WitnessGone);
+    bench.wait(ms(3000));
+    let request = NodeRequest::Override { volume: V, dead: NodeSet::only(B), length: ms(600_000) };
+    bench.step(Input::Operator { ticket: 7, request });
+    bench.promoted();
+    let held = bench.phase().held().expect("activated");
+    assert!(held.lease_until > bench.now + ms(500_000));
+    bench.challenged();
+    let recovering = Some(NodeSet::only(B));
+    let effects = bench.say(Reply::Registered { registers: vec![], recovering });
+    assert_eq!(holds(&effects), Some(vec![]), "no lease of the witness's bounds it: {effects:?}");
+    let register = bench.register_view(Some(A), held.epoch.0, NodeSet::only(A).with(B), 1 << 20);
+    bench.say(Reply::InSync { register });
+    let lease = bench.node.config().params.lease;
+    let left = bench.phase().held().map(|held| held.lease_until);
+    assert_eq!(left, Some(bench.now + lease));
+    assert_eq!(bench.run.held[&V].lease_until, bench.now + lease, "the next daemon knows it too");
+    assert_eq!(holds(&bench.wait(ms(200))), Some(vec![(V, held.epoch)]));
 }

@@ -42,12 +42,17 @@ pub(super) fn resolve(
     if isr.is_empty() || !outside.is_empty() {
         return Err(claimants(reports).union(outside));
     }
+    let by_hand = |holder: Holder| match reports.get(&holder.node) {
+        Some((_, report)) => report.overridden.is_some(),
+        None => own.overridden,
+    };
     let keeps = holder.is_some() && holder == own.holder && epoch == own.epoch;
     Ok(Register {
         epoch,
         floor: Epoch(epoch.max(own.floor).0.saturating_add(EPOCH_JUMP)),
         holder,
         revoked: keeps && own.revoked,
+        overridden: holder.is_some_and(by_hand),
         isr,
         isr_version: IsrVersion(version.0.saturating_add(EPOCH_JUMP)),
         generation,

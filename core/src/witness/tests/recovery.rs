@@ -3,7 +3,7 @@
 use super::bench::{A, B, Bench, C, DATA, STORE, V, boot, ms, params, report, set};
 use crate::evidence::{FenceOutcome, Generation, Proof};
 use crate::ids::{CommitIndex, Epoch, GenerationId, IsrVersion, StoreId};
-use crate::message::{OperatorAnswer, OperatorRequest, Override, Reply, Seen};
+use crate::message::{Heartbeat, OperatorAnswer, OperatorRequest, Override, Reply, Request, Seen};
 use crate::params::EPOCH_JUMP;
 use crate::witness::{ABSORBED_MAX, Alarm, Event, Input, Witness};
 use alloc::vec;
@@ -338,6 +338,30 @@ fn an_override_is_recorded_when_nothing_contradicts_it() {
     bench.register(B);
     assert_eq!((bench.holder(V), bench.isr(V)), (Some(B), set(&[B])));
     assert_eq!(bench.epoch(V), Epoch(9 + EPOCH_JUMP));
+}
+
+#[test]
+fn the_end_of_a_lease_proves_nothing_of_an_override_until_it_is_renewed() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    overrides(&mut bench, B);
+    bench.register(A);
+    bench.register(B);
+    replica(&mut bench, B).overridden = None;
+    bench.acquire(A, V, 1);
+    bench.pass(ms(10_000), &[A]);
+    assert_eq!(bench.holder(V), Some(B), "its time is a person's, and not over");
+    bench.restart();
+    bench.register(A);
+    bench.pass(ms(10_000), &[A]);
+    bench.acquire(A, V, 2);
+    bench.pass(ms(10_000), &[A]);
+    assert_eq!(bench.holder(V), Some(B), "another run of the witness knows it too");
+    assert!(bench.witness.record().volumes[&V].overridden);
+    bench.register(B);
+    let holds = vec![(V, bench.epoch(V))];
+    bench.say(B, Request::Heartbeat(Heartbeat { holds, ..Heartbeat::default() }));
+    assert!(!bench.witness.record().volumes[&V].overridden, "it counts our lease");
 }
 
 #[test]

@@ -334,6 +334,14 @@ fn boots() -> Vec<Family> {
             .within(&[Fault::Reboot(N1)], 0, 6, 4)
             .within(&[Fault::Heal], 60, 66, 8)
             .within(&[Fault::CutBeats(N1, N2)], 10, 60, 12),
+        Family::new("an override, and what follows its record", alone())
+            .finds(&[52])
+            .within(&[Fault::KillWitness], 0, 2, 8)
+            .within(&[Fault::Crash(N1)], 0, 2, 8)
+            .within(&[Fault::Override(N2)], 40, 60, 8)
+            .within(&[Fault::PowerOn(N1)], 20, 60, 8)
+            .within(&[Fault::Isolate(N2)], 150, 260, 1)
+            .end(End::Open),
         Family::new("a greeting of a former session", base())
             .finds(&[51])
             .then(&[Fault::RestartWitness, Fault::RestartDaemon(N1)])

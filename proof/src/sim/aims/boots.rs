@@ -42,6 +42,13 @@ pub(super) const AIMS: &[Aim] = &[
         make: over_before,
     },
     Aim {
+        name: "an override, and what follows its record",
+        finds: &[52],
+        seeds: 40,
+        cluster: two,
+        make: after_override,
+    },
+    Aim {
         name: "a greeting of a former session",
         finds: &[51],
         seeds: 40,
@@ -115,6 +122,18 @@ fn over_before(draft: &mut Draft<'_>) {
     draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 3 });
     let deaf = back - draft.ms(500, 1500);
     draft.cut_beats(deaf, back + 8_000 * MS, N1, N2);
+}
+
+/// The node that a person said is off comes back, the witness too, and then who was activated is cut off.
+fn after_override(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let done = at + draft.ms(4_000, 5_000);
+    let back = done + draft.ms(500, 3_000);
+    let cut = back + draft.ms(200, 3_000);
+    draft.put(at, back, Fault::WitnessKill);
+    draft.put(at, back - 400 * MS, Fault::PowerLoss { node: N1, devices_too: false });
+    draft.put(done, done, Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 });
+    draft.isolate(cut, cut + 8 * SECOND, N2);
 }
 
 /// A node's connections to the witness break again and again, and what was on them comes later.

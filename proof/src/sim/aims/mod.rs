@@ -48,7 +48,7 @@ pub fn all() -> Vec<Aim> {
 /// daemon is down leaves a node without a watchdog.
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
-    const OUTSIDE: &[u8] = &[19, 40, 41, 46];
+    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52];
     all().into_iter().filter(|aim| !aim.finds.iter().any(|number| OUTSIDE.contains(number))).collect()
 }
 

@@ -4,6 +4,7 @@ use super::super::World;
 use super::super::clock::nanos;
 use super::super::machine::{Machine, Power};
 use super::super::replica::Replica;
+use super::ByHand;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::message::{FromWitness, Reply};
 use picket_core::node::Phase;
@@ -34,9 +35,25 @@ impl World {
         self.setup.volumes[usize::from(volume.0) - 1].barrier_suffices
     }
 
+    /// A person has activated a volume without a witness, and no witness has taken that in yet.
+    fn is_outside(&self) -> bool {
+        self.oracle.overridden && self.oracle.by_hand != ByHand::TakenIn
+    }
+
+    /// An override is over when the witness counts a lease for what it activated. What was lost with it stays lost.
+    pub(super) fn note_by_hand(&mut self) {
+        let Some(record) = self.witness.disk.read() else { return };
+        let recorded = record.volumes.values().any(|register| register.overridden);
+        self.oracle.by_hand = match (recorded, self.oracle.by_hand) {
+            (true, _) => ByHand::Recorded,
+            (false, ByHand::Recorded) if !record.recovery => ByHand::TakenIn,
+            (false, before) => before,
+        };
+    }
+
     /// Looks at everything that is a matter of who serves the volume.
     pub(in super::super) fn check_exclusive(&mut self, volume: VolumeId) {
-        if self.oracle.overridden {
+        if self.is_outside() {
             return;
         }
         self.check_writers(volume);
@@ -105,7 +122,7 @@ impl World {
 
     /// When a volume is granted, nobody else has a lease on it by its own clock, or takes itself for solo.
     pub(super) fn check_authority(&mut self, volume: VolumeId, granted_to: NodeId) {
-        if self.oracle.overridden || self.leans_on_barrier(volume) {
+        if self.is_outside() || self.leans_on_barrier(volume) {
             return;
         }
         let others = self.machines.iter().map(|machine| machine.id).filter(|node| *node != granted_to);

@@ -21,6 +21,18 @@ use std::collections::BTreeMap;
 
 pub(super) use registers::Spoken;
 
+/// What a witness knows of an override.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ByHand {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It is in the record.
+    Recorded,
+    /// Its holder has a lease of the witness.
+    TakenIn,
+}
+
 /// What must never be seen, and was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -39,6 +51,8 @@ pub struct Oracle {
     pub violation: Option<Violation>,
     /// A person overrode the protocol: exclusivity and acknowledged writes are not guaranteed from then on.
     pub overridden: bool,
+    /// How far the witness is with that.
+    pub(super) by_hand: ByHand,
     /// Every acknowledged write, by volume, in order.
     committed: BTreeMap<VolumeId, Vec<u64>>,
     holders: BTreeMap<(VolumeId, Epoch), (NodeId, BootId)>,

@@ -168,6 +168,7 @@ impl World {
 
     /// What is durable at the witness: each epoch belongs to one holder.
     pub(in super::super) fn check_witness_record(&mut self) {
+        self.note_by_hand();
         let Some(record) = self.witness.disk.read() else { return };
         // Only what is on the disk tells the next start too.
         self.oracle.rolled_back &= !record.recovery;
