@@ -23,6 +23,18 @@ pub use digest::{Volume, digest};
 /// it is written in; another one is refused.
 pub const PROTOCOL: u32 = 1;
 
+/// The metadata key under which node and witness tell each other their software's version.
+pub const VERSION_KEY: &str = "picket-version";
+
+/// What a person may call a version; longer is cut.
+const VERSION_CHARS_MAX: usize = 64;
+
+/// The version that the other side told, for people; empty if it told none.
+#[must_use]
+pub fn version_told(told: Option<&str>) -> String {
+    told.unwrap_or_default().chars().take(VERSION_CHARS_MAX).collect()
+}
+
 /// The version of what machine-readable output means: `schema` in every `--json`.
 pub const SCHEMA: u32 = 1;
 

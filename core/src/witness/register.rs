@@ -99,16 +99,17 @@ fn become_current(witness: &mut Witness, turn: &mut Turn, node: NodeId, boot: Bo
 /// it did not keep before: the end of a lease proves something only if the lease began under the promise.
 fn promises(witness: &mut Witness, turn: &Turn, node: NodeId, register: &Register) {
     let Some(known) = witness.record.nodes.get_mut(&node) else { return };
-    let before = (known.self_fence, known.barrier_suffices.clone());
-    known.self_fence = register.self_fence;
-    known.self_fence.watchdog_counts &= known.maintenance.is_none();
-    known.barrier_suffices = register
+    let mut self_fence = register.self_fence;
+    self_fence.watchdog_counts &= known.maintenance.is_none();
+    let barrier_suffices = register
         .replicas
         .iter()
         .filter(|replica| replica.barrier_suffices)
         .map(|replica| replica.volume)
         .collect();
-    if before == (known.self_fence, known.barrier_suffices.clone()) || on(Mutant::M49) {
+    let same = known.self_fence == self_fence && known.barrier_suffices == barrier_suffices;
+    (known.self_fence, known.barrier_suffices) = (self_fence, barrier_suffices);
+    if same || on(Mutant::M49) {
         return;
     }
     let held = |(id, register): (&VolumeId, &super::Register)| {

@@ -10,8 +10,8 @@
 //! ```
 //! Contract: the thread pets only while the clock is before both bounds, and reads the clock and the lease bound
 //! again after each pet: one that came more than W after the bound, which a watchdog of W does not let happen, could
-//! keep the machine alive beyond its lease, so the machine is reset at once. When the thread or the whole process ends without an orderly close, the
-//! watchdog bites.
+//! keep the machine alive beyond its lease, so the machine is reset at once. When the thread or the whole process
+//! ends without an orderly close, the watchdog bites.
 
 use crate::config::{WatchdogConfig, WatchdogKind};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

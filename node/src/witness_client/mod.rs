@@ -23,7 +23,7 @@ use picket_host::cert::{Identity, Role};
 use picket_host::config::HostPort;
 use picket_host::tls::{Connector, Credentials, Expect};
 use picket_proto::v1::witness_client::WitnessClient;
-use picket_proto::{MESSAGE_BYTES_MAX, from_wire, to_wire, v1};
+use picket_proto::{MESSAGE_BYTES_MAX, VERSION_KEY, from_wire, to_wire, v1, version_told};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,12 +32,6 @@ use tonic::transport::{Channel, Endpoint};
 
 /// Messages that wait for the connection. The core gives a connection up at 256 unanswered requests.
 const OUTGOING_MAX: usize = 256;
-
-/// The metadata key under which both sides tell their software's version.
-const VERSION_KEY: &str = "picket-version";
-
-/// What a person may call a version; longer is cut.
-const VERSION_CHARS_MAX: usize = 64;
 
 /// A connection that is not made within this is tried elsewhere.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -193,7 +187,7 @@ impl Keeper {
             }
             let answer = client.session(request).await.map_err(|status| status.message().to_owned())?;
             let version = answer.metadata().get(VERSION_KEY).and_then(|value| value.to_str().ok());
-            let version: String = version.unwrap_or_default().chars().take(VERSION_CHARS_MAX).collect();
+            let version = version_told(version);
             self.tell(|status| status.version = version);
             Ok((answer.into_inner(), outgoing))
         };

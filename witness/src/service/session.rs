@@ -5,16 +5,10 @@ use super::{SessionStream, over, tell};
 use crate::driver::{Command, Connection, LinkId, Outgoing, UNREAD_MAX};
 use picket_core::ids::NodeId;
 use picket_core::message::{Request as Asked, ToWitness};
-use picket_proto::{from_wire, v1};
+use picket_proto::{VERSION_KEY, from_wire, v1, version_told};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-
-/// The metadata key under which both sides tell their software's version.
-pub(super) const VERSION_KEY: &str = "picket-version";
-
-/// What a person may call a version; longer is cut.
-const VERSION_CHARS_MAX: usize = 64;
 
 /// Opens a session for a node.
 pub(super) async fn open(
@@ -33,7 +27,7 @@ pub(super) async fn open(
         return Err(Status::resource_exhausted(what));
     };
     let version = request.metadata().get(VERSION_KEY).and_then(|value| value.to_str().ok());
-    let version = version.unwrap_or_default().chars().take(VERSION_CHARS_MAX).collect();
+    let version = version_told(version);
     let link = door.next_link();
     let (outbox, outgoing) = mpsc::channel(UNREAD_MAX);
     let (alive, ended) = oneshot::channel();
