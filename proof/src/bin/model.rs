@@ -166,8 +166,9 @@ fn explore(bound: u64, threads: usize, only: &str) -> ExitCode {
         let end = if found.cut_off { "cut off" } else { "exhausted" };
         let (seen, runs, depth) = (found.states, found.runs, family.stages.len());
         println!(
-            "{:60} {seen:>10} states {runs:>8} runs  {depth} faults: {end}, {seconds:.1} s",
-            family.name
+            "{:60} {seen:>10} states {runs:>8} runs  {depth} faults in {}: {end}, {seconds:.1} s",
+            family.name,
+            family.bounds()
         );
         if let Some(violation) = found.violation {
             bad += 1;

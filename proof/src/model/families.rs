@@ -88,6 +88,19 @@ impl Family {
     }
 }
 
+impl Family {
+    /// The windows of its stages in milliseconds, each after the fault before, and at every how many steps there is a
+    /// place.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        let of = |stage: &Stage| {
+            let until = stage.after + stage.within;
+            format!("{}–{}/{}", stage.after.as_millis(), until.as_millis(), stage.stride)
+        };
+        self.stages.iter().map(of).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Every family of the standard run.
 #[must_use]
 pub fn standard() -> Vec<Family> {
