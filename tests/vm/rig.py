@@ -24,7 +24,7 @@ NODES = (1, 2)
 MEMORY_MIB = 400  # with the emulator's own buffer well below half a gigabyte a guest
 # Emulation on a busy machine gets a twentieth of a processor: a boot of 10 s takes minutes. Nothing that works is cut off.
 BOOT_S = 1200
-ASK_S = 60
+ASK_S = 900
 # What a kernel need not do under emulation: tests of its ciphers, defences against other tenants, timer calibration.
 KERNEL = (
     "no_timer_check lpj=4000000 cryptomgr.notests mitigations=off nopti no5lvl audit=0 apparmor=0 nowatchdog "

@@ -7,7 +7,7 @@ when each write was acknowledged.
 
 from rig import OUT, check
 
-LONG_S = 900  # emulation on a busy machine; everything here is waited for by its event
+LONG_S = 1800  # emulation on a busy machine; everything here is waited for by its event
 KEPT = OUT / "spike"
 
 HANDLER = r"""#!/bin/dash
