@@ -59,4 +59,5 @@ def main(words):
     return play(words or list(SCENARIOS))
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

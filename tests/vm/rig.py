@@ -229,6 +229,8 @@ class Rig:
         self.boot()
 
     def networks(self):
+        # A new namespace has no address yet. On the host all of this would be left behind.
+        check(run("ip", "-o", "address").stdout == "", "these are no namespaces of their own: start it with tests/vm/run")
         run("ip", "link", "set", "lo", "up")
         for link in LINKS:
             run("ip", "link", "add", f"br-{link}", "type", "bridge", "mcast_snooping", 0, "stp_state", 0)
