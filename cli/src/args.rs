@@ -239,6 +239,11 @@ pub enum CertVerb {
     },
     /// Issue a certificate: NAME.pem and NAME.key.
     Issue(IssueArgs),
+    /// Make the key that a cluster's heartbeats are signed with; the same file goes to every node.
+    HeartbeatKey {
+        /// The file; never overwritten.
+        file: PathBuf,
+    },
 }
 
 /// `picket cert issue`.

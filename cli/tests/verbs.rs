@@ -126,3 +126,16 @@ async fn certificates_are_issued_once_and_never_overwritten() {
     let (ca, cert, key) = (dir.path().join("ca.pem"), dir.path().join("n1.pem"), dir.path().join("n1.key"));
     picket_host::tls::Credentials::read(&ca, &cert, &key).unwrap();
 }
+
+#[tokio::test]
+async fn a_heartbeat_key_is_made_once_and_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("heartbeat.key");
+    let (at, nowhere) = (file.to_str().unwrap(), dir.path().join("no.sock"));
+    let said = out(&run(&nowhere, &["cert", "heartbeat-key", at], "").await, 0);
+    assert!(said.starts_with(at), "{said}");
+    let key = picket_host::secrets::read_key(&file).unwrap();
+    assert!(!said.contains(&picket_host::secrets::hex(key.expose())), "the key is in the file alone");
+    out(&run(&nowhere, &["cert", "heartbeat-key", at], "").await, 1);
+    assert_eq!(picket_host::secrets::read_key(&file).unwrap().expose(), key.expose(), "never overwritten");
+}

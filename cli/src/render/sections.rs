@@ -109,7 +109,7 @@ pub(super) fn pending(status: &Status, paint: Paint) -> Vec<String> {
         let node = &pending.target;
         lines.push(match pending.effective_in_ms {
             Some(ms) => format!("  {node}: confirmed, takes effect in {}", millis(ms)),
-            None => format!("  {node}: {} Then: picket confirm {node}", pending.text),
+            None => format!("  {node}: {}, then: picket confirm {node}", pending.text),
         });
         if !pending.heard_by.is_empty() {
             lines.push(format!("    still heard by {}: cannot be confirmed now", list(&pending.heard_by)));
@@ -154,6 +154,9 @@ pub(super) fn watchdog(status: &Status, paint: Paint) -> Vec<String> {
     let counts =
         if watchdog.counts { "counts for the lease proof" } else { "does not count for the lease proof" };
     let device = if watchdog.device.is_empty() { "none" } else { &watchdog.device };
+    if watchdog.device.is_empty() && !watchdog.armed {
+        return vec![format!("Watchdog: {}, {counts}", paint.text(Tone::Warn, "none"))];
+    }
     vec![format!(
         "Watchdog: {device} {}, {}, {counts}{}",
         paint.text(tone, state),

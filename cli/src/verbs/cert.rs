@@ -4,6 +4,7 @@ use crate::args::{CertVerb, IssueArgs, IssueRole};
 use crate::exit::{Exit, Fault};
 use crate::session::Session;
 use picket_host::cert::{Authority, Error, Identity, NotAnIdentity};
+use picket_host::secrets::create_key;
 use picket_proto::SCHEMA;
 use serde_json::json;
 use std::fs;
@@ -13,6 +14,7 @@ pub(super) fn run(verb: CertVerb, session: &mut Session) -> Result<Exit, Fault> 
     match verb {
         CertVerb::Init { dir, name } => init(&dir, &name, session),
         CertVerb::Issue(args) => issue(&args, session),
+        CertVerb::HeartbeatKey { file } => heartbeat_key(&file, session),
     }
 }
 
@@ -43,6 +45,20 @@ fn issue(args: &IssueArgs, session: &mut Session) -> Result<Exit, Fault> {
         writeln!(session.out, "{line}")?;
     } else {
         writeln!(session.out, "{identity}: {} and {}", path("pem").display(), path("key").display())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn heartbeat_key(path: &Path, session: &mut Session) -> Result<Exit, Fault> {
+    create_key(path).map_err(|error| Fault::File(error.to_string()))?;
+    if session.json {
+        writeln!(session.out, "{}", json!({ "schema": SCHEMA, "key": path }))?;
+    } else {
+        writeln!(
+            session.out,
+            "{}: give it to every node of the cluster, and to nobody else",
+            path.display()
+        )?;
     }
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use crate::config::{Volume, VolumeDriver};
 use crate::driver::Snapshot;
 use crate::witness_client::Link;
 use core::sync::atomic::Ordering;
-use picket_core::ids::{NodeSet, VolumeId};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{Barrier, PeerStatus, VolumeStatus};
 use picket_core::quorum::QuorumMode;
 use picket_core::topology::DeviceKind;
@@ -175,10 +175,24 @@ impl Desk {
                 held_off: status.witness.held_off.contains(*id),
                 failed: status.witness.failed.contains(*id) || local && status.failed,
                 site: config.members.get(id).map(|member| member.site.clone()).unwrap_or_default(),
-                holds: if local { own } else { said.map(|said| tags(&said.holds)).unwrap_or_default() },
+                holds: if local {
+                    own
+                } else {
+                    said.map_or_else(|| self.recorded(snapshot, *id), |said| tags(&said.holds))
+                },
             }
         };
         config.members.keys().map(line).collect()
+    }
+
+    /// What a node that is not heard holds by the record.
+    fn recorded(&self, snapshot: &Snapshot, node: NodeId) -> Vec<String> {
+        let holds = |volume: &&VolumeStatus| {
+            let holder = volume.register.as_ref().and_then(|register| register.holder);
+            holder.is_some_and(|holder| holder.node == node)
+        };
+        let held = snapshot.status.volumes.iter().filter(holds);
+        held.map(|volume| self.config.volume_name(volume.volume)).collect()
     }
 
     fn quorum(&self, snapshot: &Snapshot) -> v1::StatusQuorum {
@@ -247,7 +261,7 @@ impl Desk {
             challenge: pending.challenge.to_string(),
             heard_by: self.config.node_names(pending.heard_by),
             effective_in_ms: pending.effective_in.map(ms),
-            text: format!("see that {target} is off, then: picket confirm {target}"),
+            text: format!("see that {target} is off"),
             target,
         }
     }

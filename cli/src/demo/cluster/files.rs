@@ -13,7 +13,7 @@ use super::spec::ClusterSpec;
 use super::{WITNESS, node_name};
 use crate::multicall::Program;
 use picket_host::cert::{Authority, Identity};
-use picket_host::secrets::{Key, write_new_secret};
+use picket_host::secrets::create_key;
 use picket_host::tls::Credentials;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -88,11 +88,7 @@ impl Files {
             let name = node_name(number);
             authority.issue(&Identity::node(&spec.name, &name)?, &[], DAYS)?.write(&tls, &name)?;
         }
-        let mut hex = String::with_capacity(65);
-        for byte in Key::random()?.expose() {
-            hex.push_str(&format!("{byte:02x}"));
-        }
-        write_new_secret(&self.heartbeat_key(), hex.as_bytes())?;
+        create_key(&self.heartbeat_key())?;
         let operator = authority.issue(&Identity::operator(&spec.name, "lab")?, &[], DAYS)?;
         Ok(Credentials::from_pem(authority.certificate_pem(), &operator.certificate_pem, &operator.key_pem)?)
     }
