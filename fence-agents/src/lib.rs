@@ -43,3 +43,4 @@ pub mod runner;
 pub mod secret;
 pub mod timing;
 pub mod tool;
+pub mod uuid;

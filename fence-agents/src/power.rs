@@ -15,6 +15,7 @@
 //! Contract: only the word `off` is off. Silence, an end of file and any other text are errors.
 
 use crate::deadline::Deadline;
+use crate::uuid::{UUID_BYTES, Uuid};
 use core::str::FromStr;
 use core::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -36,31 +37,25 @@ const TIMEOUT_LEAST: Duration = Duration::from_micros(1);
 
 /// What identifies one power-on of a machine. Written like the kernel's own boot id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BootId([u8; 16]);
+pub struct BootId(Uuid);
 
 impl BootId {
     /// A boot id from 16 random bytes.
     #[must_use]
-    pub const fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    pub const fn new(bytes: [u8; UUID_BYTES]) -> Self {
+        Self(Uuid(bytes))
     }
 
     /// Its bytes.
     #[must_use]
-    pub const fn bytes(self) -> [u8; 16] {
-        self.0
+    pub const fn bytes(self) -> [u8; UUID_BYTES] {
+        self.0.0
     }
 }
 
 impl fmt::Display for BootId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -74,17 +69,7 @@ impl FromStr for BootId {
     type Err = PowerError;
 
     fn from_str(text: &str) -> Result<Self, PowerError> {
-        let not_one = || PowerError::Garbled(text.to_owned());
-        let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'-').collect();
-        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(not_one());
-        }
-        let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = core::str::from_utf8(pair).map_err(|_| not_one())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| not_one())?;
-        }
-        Ok(Self(bytes))
+        Uuid::parse(text).map(Self).ok_or_else(|| PowerError::Garbled(text.to_owned()))
     }
 }
 

@@ -10,7 +10,9 @@ use crate::net::Timed;
 use picket_host::secrets::{hex, parse_hex, read_secret};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error};
 use rustls::{RootCertStore, SignatureScheme, StreamOwned};
 use rustls_pki_types::pem::PemObject;
@@ -272,6 +274,19 @@ struct Verifier {
     seen: Mutex<Option<Fingerprint>>,
 }
 
+impl Verifier {
+    /// Whoever need not be the owner of the certificate need not prove it.
+    fn signature(
+        &self,
+        verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.rule {
+            Rule::Anybody => Ok(HandshakeSignatureValid::assertion()),
+            Rule::Chain(_) | Rule::Pin(_) => verify(&self.provider.signature_verification_algorithms),
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -297,13 +312,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.rule {
-            Rule::Anybody => Ok(HandshakeSignatureValid::assertion()),
-            Rule::Chain(_) | Rule::Pin(_) => {
-                let algorithms = &self.provider.signature_verification_algorithms;
-                verify_tls12_signature(message, certificate, signed, algorithms)
-            }
-        }
+        self.signature(|algorithms| verify_tls12_signature(message, certificate, signed, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -312,13 +321,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.rule {
-            Rule::Anybody => Ok(HandshakeSignatureValid::assertion()),
-            Rule::Chain(_) | Rule::Pin(_) => {
-                let algorithms = &self.provider.signature_verification_algorithms;
-                verify_tls13_signature(message, certificate, signed, algorithms)
-            }
-        }
+        self.signature(|algorithms| verify_tls13_signature(message, certificate, signed, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

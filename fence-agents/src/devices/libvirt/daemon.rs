@@ -7,7 +7,7 @@
 //! about the connection it is dropped.
 
 use super::Hypervisor;
-use super::domain::{Activity, Domain, Plug, Seen, Uuid};
+use super::domain::{Activity, Domain, Plug, Seen};
 use super::rpc::{CallError, Procedure, Rpc};
 use super::uri::{Transport, Uri};
 use super::xdr::{Decoder, Encoder, XdrError};
@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::device::{DeviceError, Limits};
 use crate::net::Link;
 use crate::net::tls::Tls;
+use crate::uuid::Uuid;
 use std::io::{self, Read};
 use std::path::PathBuf;
 

@@ -5,44 +5,11 @@
 //! nowhere is unknown: it may be misspelt, or run where nobody looked.
 
 use crate::device::{DeviceError, State};
-use picket_host::secrets::{hex, parse_hex};
+use crate::uuid::Uuid;
 use std::fmt;
 
 #[cfg(test)]
 mod tests;
-
-/// The bytes of a UUID.
-const UUID_BYTES: usize = 16;
-
-/// A domain's UUID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Uuid(pub [u8; UUID_BYTES]);
-
-impl Uuid {
-    /// Reads one of 32 digits in five groups.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let groups: Vec<usize> = text.split('-').map(str::len).collect();
-        if groups != [8, 4, 4, 4, 12] {
-            return None;
-        }
-        Some(Self(parse_hex(&text.replace('-', "").to_ascii_lowercase())?.try_into().ok()?))
-    }
-}
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = hex(&self.0);
-        let mut rest = digits.as_str();
-        for (at, length) in [8, 4, 4, 4, 12].into_iter().enumerate() {
-            let (group, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-            f.write_str(if at == 0 { "" } else { "-" })?;
-            f.write_str(group)?;
-            rest = after;
-        }
-        Ok(())
-    }
-}
 
 /// What a domain is asked for by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +21,10 @@ pub enum Plug {
 }
 
 impl Plug {
-    /// What looks like a UUID is one.
+    /// What is written as a UUID in its groups is one.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Uuid::parse(text).map_or_else(|| Self::Name(text.to_owned()), Self::Uuid)
+        Uuid::parse_grouped(text).map_or_else(|| Self::Name(text.to_owned()), Self::Uuid)
     }
 
     /// Whether this is the one asked for.

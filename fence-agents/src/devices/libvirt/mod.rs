@@ -10,6 +10,7 @@
 use self::domain::{Activity, Domain, Plug, Seen, ambiguous, nowhere, verdict};
 use crate::deadline::Deadline;
 use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
+use crate::uuid::Uuid;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::thread;
@@ -179,14 +180,14 @@ impl Device for Libvirt {
 
     fn list(&mut self, limits: Limits) -> Result<Vec<Outlet>, DeviceError> {
         let lists = self.each(|host| host.all(limits));
-        let mut found: BTreeMap<(String, domain::Uuid), Vec<(String, Seen)>> = BTreeMap::new();
+        let mut found: BTreeMap<(String, Uuid), Vec<(String, Seen)>> = BTreeMap::new();
         for (host, list) in lists {
             for domain in list? {
                 let key = (domain.name.clone(), domain.uuid);
                 found.entry(key).or_default().push((host.clone(), Ok(Some(domain))));
             }
         }
-        let outlet = |((plug, uuid), seen): ((String, domain::Uuid), Vec<(String, Seen)>)| Outlet {
+        let outlet = |((plug, uuid), seen): ((String, Uuid), Vec<(String, Seen)>)| Outlet {
             state: verdict(&Plug::Uuid(uuid), &seen),
             plug,
             alias: uuid.to_string(),

@@ -4,11 +4,12 @@
 //! prints about one is taken only if every line that matters is there, once, and about that domain.
 
 use super::Hypervisor;
-use super::domain::{Activity, Domain, Plug, Seen, Uuid};
+use super::domain::{Activity, Domain, Plug, Seen};
 use crate::deadline::Deadline;
 use crate::device::{DeviceError, Limits};
 use crate::reach::Reach;
 use crate::tool;
+use crate::uuid::Uuid;
 use picket_host::process::Outcome;
 
 #[cfg(test)]
@@ -113,7 +114,7 @@ fn parse(text: &str) -> Result<Domain, String> {
             (Some(_), Some(_)) => Err(format!("virsh dominfo says {name} twice")),
         }
     };
-    let uuid = Uuid::parse(field("UUID")?).ok_or("virsh dominfo says a UUID that is none")?;
+    let uuid = Uuid::parse_grouped(field("UUID")?).ok_or("virsh dominfo says a UUID that is none")?;
     let id = match field("Id")? {
         "-" => -1,
         number => number.parse().map_err(|_| "virsh dominfo says an Id that is no number")?,
