@@ -1,39 +1,12 @@
 //! The verbs about fences, as operators type them, against real daemons and real power switches of lab machines.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // a test fails by them
 
+mod common;
+
+use common::{LIMIT, PROGRAM, json, out, run};
 use core::time::Duration;
 use picket::demo::cluster::{Cluster, ClusterSpec, View};
-use serde_json::Value;
 use std::path::Path;
-use std::process::{Output, Stdio};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
-
-const LIMIT: Duration = Duration::from_secs(60);
-const PROGRAM: &str = env!("CARGO_BIN_EXE_picket");
-
-async fn run(socket: &Path, words: &[&str], typed: &str) -> Output {
-    let mut command = Command::new(PROGRAM);
-    command.arg("--socket").arg(socket).args(words).env_remove("PICKET_SOCKET");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    // A program that does not ask has ended before it is answered.
-    let _ = input.write_all(typed.as_bytes()).await;
-    drop(input);
-    tokio::time::timeout(LIMIT, child.wait_with_output()).await.expect("it ends").unwrap()
-}
-
-fn out(output: &Output, code: i32) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}{errors}");
-    text
-}
-
-fn json(output: &Output, code: i32) -> Value {
-    serde_json::from_str(&out(output, code)).unwrap()
-}
 
 fn boot(view: &View, seen_by: &str, node: &str) -> Option<String> {
     let member = view.node(seen_by)?.members.iter().find(|member| member.node == node)?;
@@ -67,6 +40,8 @@ async fn devices_are_tested_a_standby_is_drilled_and_the_history_tells() {
     let outcomes: Vec<_> =
         history["entries"].as_array().unwrap().iter().map(|e| e["outcome"].clone()).collect();
     assert_eq!(outcomes, ["ON", "CONFIRMED_OFF"], "{history}");
+    let status = json(&run(&here, &["--json", "status"], "").await, 0);
+    assert_eq!(status["fences"][0]["kind"], "power", "{status}");
     let shown = out(&run(&here, &["fence", "history"], "").await, 0);
     assert!(shown.contains("fence_picket_process") && shown.contains("CONFIRMED_OFF"), "{shown}");
 

@@ -1,43 +1,12 @@
 //! The program as operators type it, against real daemons: what it prints, and its exit statuses.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // a test fails by them
 
+mod common;
+
+use common::{LIMIT, PROGRAM, json, out, run};
 use core::time::Duration;
-use picket::demo::cluster::{Cluster, ClusterSpec};
+use picket::demo::cluster::{Cluster, ClusterSpec, View};
 use serde_json::Value;
-use std::process::{Output, Stdio};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
-
-const LIMIT: Duration = Duration::from_secs(60);
-const PROGRAM: &str = env!("CARGO_BIN_EXE_picket");
-
-async fn run(socket: &std::path::Path, words: &[&str], typed: &str) -> Output {
-    let mut command = Command::new(PROGRAM);
-    command.arg("--socket").arg(socket).args(words).env_remove("PICKET_SOCKET");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    // A program that does not ask has ended before it is answered.
-    let _ = input.write_all(typed.as_bytes()).await;
-    drop(input);
-    tokio::time::timeout(LIMIT, child.wait_with_output()).await.expect("it ends").unwrap()
-}
-
-/// Standard output, after an exit status was checked.
-fn out(output: &Output, code: i32) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{text}{errors}");
-    text
-}
-
-fn json(output: &Output, code: i32) -> Value {
-    let text = out(output, code);
-    assert_eq!(text.lines().count(), 1, "one object and nothing else: {text}");
-    let value: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(value["schema"], 1, "{value}");
-    value
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_looks_and_acts() {
@@ -77,11 +46,11 @@ async fn an_operator_looks_and_acts() {
 
     let moved = json(&run(&there, &["--json", "move", "v1", other], "").await, 0);
     assert_eq!(moved["result"], "done", "{moved}");
-    let arrived = |view: &picket::demo::cluster::View| view.in_service("v1").as_deref() == Some(other);
+    let arrived = |view: &View| view.in_service("v1").as_deref() == Some(other);
     cluster.wait_for("v1 where it was moved to", LIMIT, arrived).await.unwrap();
 
     out(&run(&there, &["maintenance", &holder, "1min"], "").await, 0);
-    let marked = |view: &picket::demo::cluster::View| {
+    let marked = |view: &View| {
         let status = view.node(other)?;
         status.members.iter().find(|member| member.node == holder).map(|member| member.maintenance)
     };
