@@ -6,6 +6,7 @@ use crate::devices::{ipmi, libvirt, meatware, process, redfish, stonith_helper, 
 use crate::gate::OpenGate;
 use crate::input::{InputError, Options};
 use crate::options::{FIRST, LAST, OptionSpec};
+use std::path::Path;
 
 /// What stands before the name of every agent: `fence_picket_<device>`.
 pub const AGENT_PREFIX: &str = "fence_picket_";
@@ -118,4 +119,10 @@ pub fn find(name: &str) -> Option<&'static DeviceKind> {
     let name = name.replace('-', "_");
     let name = name.strip_prefix(AGENT_PREFIX).unwrap_or(&name);
     DEVICES.iter().copied().find(|kind| kind.name == name)
+}
+
+/// The device of the agent in this file, by its name; none if it is an agent of others.
+#[must_use]
+pub fn of_program(agent: &Path) -> Option<&'static DeviceKind> {
+    agent.file_name().and_then(|name| find(&name.to_string_lossy()))
 }

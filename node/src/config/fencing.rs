@@ -170,8 +170,7 @@ fn actions(table: &Table<'_, '_>) -> ActionMap {
 
 /// Our own gate, under whatever folder and spelling.
 fn is_gate(agent: Option<&Path>) -> bool {
-    let name = agent.and_then(Path::file_name).map(|name| name.to_string_lossy());
-    name.and_then(|name| registry::find(&name)).is_some_and(|device| device.gate.is_some())
+    agent.and_then(registry::of_program).is_some_and(|device| device.gate.is_some())
 }
 
 fn agent(table: &Table<'_, '_>, agents: &Agents<'_>) -> Option<PathBuf> {
