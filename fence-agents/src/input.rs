@@ -92,16 +92,22 @@ impl Options {
     #[must_use]
     pub fn from_lines(kind: &DeviceKind, text: &str) -> Self {
         let mut options = Self::empty(kind);
-        for line in text.lines().map(str::trim) {
+        let mut after_secret = false;
+        for (number, line) in (1_usize..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (key, value) = line.split_once('=').unwrap_or((line, ""));
-            let (key, value) = (key.trim(), unquoted(value.trim()));
+            let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
+            let (key, text) = (key.trim(), unquoted(value.unwrap_or_default().trim()));
             if let Some(spec) = options.spec(key) {
-                options.given.insert(spec.name, Zeroizing::new(value.to_owned()));
+                options.given.insert(spec.name, Zeroizing::new(text.to_owned()));
+                after_secret = spec.secret;
             } else if key == "nodename" {
-                options.nodename = Some(value.to_owned());
+                options.nodename = Some(text.to_owned());
+                after_secret = false;
+            } else if value.is_none() || after_secret {
+                // It may be the rest of a password with a line break in it, and so may what follows.
+                options.ignored.push(format!("line {number}; an option is NAME=VALUE on one line"));
             } else {
                 // The key alone: the value may be a password under a name that we do not know.
                 options.ignored.push(key.to_owned());

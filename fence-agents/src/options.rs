@@ -33,6 +33,8 @@ pub struct OptionSpec {
     pub default: Option<&'static str>,
     /// Whether an action on a machine needs it.
     pub required: bool,
+    /// Whether its value is a secret.
+    pub secret: bool,
     /// What it is for, in one line.
     pub text: &'static str,
 }
@@ -41,7 +43,8 @@ impl OptionSpec {
     /// An optional text without default; the starting point of the rows below and in `devices/`.
     #[must_use]
     pub const fn text(name: &'static str, text: &'static str) -> Self {
-        Self { name, old: None, short: None, kind: Kind::Text, default: None, required: false, text }
+        let (old, short, default) = (None, None, None);
+        Self { name, old, short, kind: Kind::Text, default, required: false, secret: false, text }
     }
 
     /// The same with another kind of value.
@@ -72,6 +75,12 @@ impl OptionSpec {
     #[must_use]
     pub const fn required(self) -> Self {
         Self { required: true, ..self }
+    }
+
+    /// The same, but its value is a secret.
+    #[must_use]
+    pub const fn secret(self) -> Self {
+        Self { secret: true, ..self }
     }
 
     /// Whether `key`, in either spelling, names this option.

@@ -24,7 +24,8 @@ mod tests;
 pub const PASSWORD: OptionSpec =
     OptionSpec::text("password", "Login password; better password_file, or on standard input")
         .short('p')
-        .old("passwd");
+        .old("passwd")
+        .secret();
 
 /// See [`PASSWORD`].
 pub const PASSWORD_SCRIPT: OptionSpec =

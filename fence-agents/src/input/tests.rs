@@ -1,5 +1,6 @@
 use super::*;
 use crate::caller::{Caller, PACEMAKER_FENCER, ROLE_GATE};
+use crate::devices::ipmi;
 use crate::devices::process::KIND;
 use crate::timing::Timing;
 
@@ -41,6 +42,21 @@ fn unknown_keys_are_ignored_and_their_values_never_shown() {
     let options = lines("passwd=secret\nnodename=n1\nplug=n1");
     assert_eq!(options.ignored, ["passwd"]);
     assert!(!format!("{options:?}").contains("n1"));
+}
+
+#[test]
+fn the_rest_of_a_password_with_a_line_break_is_never_shown() {
+    for text in ["password=first\nsecond", "password=first\n\nsec=ond\nsecond", "kg=first\nsecond=", "second"]
+    {
+        let options = Options::from_lines(&ipmi::KIND, &format!("{text}\nplug=n1\nunknown=1"));
+        let (unknown, lines) = options.ignored.split_last().unwrap();
+        assert_eq!(unknown, "unknown", "{text:?}: what follows an option is told again");
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| line.starts_with("line ")),
+            "{text:?}: {lines:?}"
+        );
+        assert_eq!(options.plugs().unwrap(), ["n1"], "{text:?}");
+    }
 }
 
 #[test]

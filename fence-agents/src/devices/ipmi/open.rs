@@ -2,7 +2,6 @@
 
 use super::Controller;
 use super::chassis::Behind;
-use super::identity::Uuid;
 use super::line::{Line, Target};
 use super::session::crypto::Suite;
 use super::session::login::{LAN_PASSWORD_MAX, Login, Privilege, SECRET_MAX, USER_MAX, Way};
@@ -13,6 +12,7 @@ use crate::input::{InputError, Options};
 use crate::options::{Kind, OptionSpec};
 use crate::registry::DeviceKind;
 use crate::secret::{self, PASSWORD, PASSWORD_FILE, PASSWORD_SCRIPT};
+use crate::uuid::Uuid;
 use ipmi_rs::connection::{Address, Channel};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -51,8 +51,8 @@ diag sends a diagnostic interrupt (for a crash dump); it is no fence, and Pacema
             .short('L')
             .kind(Kind::Choice(&["callback", "user", "operator", "administrator"]))
             .default("administrator"),
-        OptionSpec::text("kg", "The controller's key K_G, as text"),
-        OptionSpec::text("hexadecimal_kg", "The controller's key K_G, as hexadecimal digits"),
+        OptionSpec::text("kg", "The controller's key K_G, as text").secret(),
+        OptionSpec::text("hexadecimal_kg", "The controller's key K_G, as hexadecimal digits").secret(),
         OptionSpec::text("target", "Address of another controller behind this one, as 0x82"),
         OptionSpec::text("uuid", "UUID that the machine must have, checked before anything else is asked"),
         OptionSpec::text("port_as_ip", "The plug is the address of the controller").kind(Kind::Flag),
