@@ -35,8 +35,8 @@ const USAGE: &str = "Usage:
   picket-fence manual DEVICE          its manual page, for man -l -
   picket-fence confirm -c NODE [--deny] [--spool-dir DIR]
                                       confirm (or deny) that a machine was reset by hand
-  picket-fence link DIR               make the links fence_picket_* and meatclient in DIR,
-                                      or in a DIR called external the plugins picket-*
+  picket-fence link DIR…              make the links fence_picket_* and meatclient in DIR, and the plugins picket-*
+                                      in its folder external, if it has one; in a DIR called external only those
 ";
 
 /// What the program is given.
@@ -133,7 +133,11 @@ pub fn run(call: Call<'_>) -> io::Result<Exit> {
             Some(kind) => metadata::manual(kind, call.out).map(|()| Exit::Success),
             None => unknown_device(device),
         },
-        ("link", [dir]) => link(&env::current_exe()?, &PathBuf::from(dir), call.out),
+        ("link", [_, ..]) => {
+            let program = env::current_exe()?;
+            let made = rest.iter().map(|dir| link(&program, Path::new(dir), call.out));
+            made.collect::<io::Result<Vec<Exit>>>().map(worst)
+        }
         ("confirm", rest) => confirm(rest, call.stdin, call.out),
         ("list" | "describe" | "manual" | "link", _) => {
             write!(io::stderr(), "{USAGE}")?;
@@ -182,16 +186,24 @@ fn confirm(words: &[String], stdin: &mut dyn Read, out: &mut dyn Write) -> io::R
     }
 }
 
-/// Makes the links. One that already points here stays; anything else in its place is an error.
+/// A success if all are.
+fn worst(exits: Vec<Exit>) -> Exit {
+    exits.into_iter().find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success)
+}
+
+/// Makes the links in a folder. One that already points here stays; anything else in its place is an error.
 fn link(program: &Path, dir: &Path, out: &mut dyn Write) -> io::Result<Exit> {
-    let names: Vec<String> = if dir.file_name().is_some_and(|name| name == external::FOLDER) {
-        DEVICES.iter().map(|kind| external::link_name(kind)).collect()
+    let plugins = |dir: &Path| DEVICES.iter().map(|kind| dir.join(external::link_name(kind))).collect();
+    let paths: Vec<PathBuf> = if dir.file_name().is_some_and(|name| name == external::FOLDER) {
+        plugins(dir)
     } else {
-        DEVICES.iter().map(|kind| kind.agent_name()).chain([CONFIRM_NAME.to_owned()]).collect()
+        let below = dir.join(external::FOLDER);
+        let agents = DEVICES.iter().map(|kind| kind.agent_name()).chain([CONFIRM_NAME.to_owned()]);
+        let agents = agents.map(|name| dir.join(name));
+        agents.chain(if below.is_dir() { plugins(&below) } else { Vec::new() }).collect()
     };
     let mut exit = Exit::Success;
-    for name in names {
-        let path = dir.join(name);
+    for path in paths {
         match symlink(program, &path) {
             Ok(()) => writeln!(out, "{} -> {}", path.display(), program.display())?,
             Err(_) if path.read_link().is_ok_and(|target| target == program) => {}

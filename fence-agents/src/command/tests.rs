@@ -77,6 +77,36 @@ fn in_an_external_folder_it_is_a_plugin() {
 }
 
 #[test]
+fn agents_and_plugins_are_linked_in_one_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let [agents, plugins, both] = ["sbin", "plugins/external", "both"].map(|name| dir.path().join(name));
+    for folder in [&agents, &plugins, &both.join("external")] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let words =
+        ["link".to_owned()].into_iter().chain([&agents, &plugins, &both].map(|d| d.display().to_string()));
+    let words: Vec<String> = words.collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(run_as("picket-fence", &words, "").0, Exit::Success);
+    for link in [
+        "sbin/fence_picket_ipmi",
+        "plugins/external/picket-ipmi",
+        "both/fence_picket_ipmi",
+        "both/external/picket-ipmi",
+    ] {
+        assert!(dir.path().join(link).read_link().is_ok(), "{link}");
+    }
+    assert!(!agents.join("external").exists() && !plugins.join("fence_picket_ipmi").exists());
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let bad = dir.path().join("file").display().to_string();
+    assert_eq!(
+        run_as("picket-fence", &["link", &bad, words[1]], "").0,
+        Exit::Failed,
+        "one of two is not enough"
+    );
+}
+
+#[test]
 fn validate_all_checks_without_a_device() {
     let good = "action=validate-all\nport=n1\nsocket_path=/nonexistent";
     assert_eq!(run_as("fence_picket_process", &[], good).0, Exit::Success);
