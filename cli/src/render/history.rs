@@ -4,6 +4,9 @@ use super::paint::{Paint, Tone};
 use super::table::{Cell, Table};
 use picket_proto::v1::FenceEntry;
 
+#[cfg(test)]
+mod tests;
+
 /// The history, line by line, in the order in which it came.
 #[must_use]
 pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
@@ -29,7 +32,8 @@ pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
             Cell::from(&entry.ended_at),
             Cell::from(&entry.target),
             Cell::from(&entry.fencer),
-            entry.permit.to_string().into(),
+            // A power-on needs no permit.
+            if entry.permit == 0 { String::new() } else { entry.permit.to_string() }.into(),
             entry.level.to_string().into(),
             Cell::from(&entry.device),
             Cell::from(&entry.agent),

@@ -137,7 +137,7 @@ async fn levels(before: &Status, node: &str, session: &Session) -> Result<(u32, 
     let level = entry.map_or(0, |entry| entry.level);
     let fences = before.fences.iter().filter(|fence| fence.target == node);
     // A gate proves nothing, and a person is asked by no level that a drill should reach.
-    let proving = fences.filter(|fence| !fence.agent.contains("stonith_helper") && fence.agent != "meatware");
+    let proving = fences.filter(|fence| !["gate", "meatware"].contains(&fence.kind.as_str()));
     let first = proving.map(|fence| fence.level).min().unwrap_or(0);
     Ok((first, level))
 }

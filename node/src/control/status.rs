@@ -293,6 +293,7 @@ impl Desk {
                         test_text: tested.text,
                         test_state: tested.state.to_owned(),
                         failing_since: tested.failing_since,
+                        kind: words::device_kind(device.kind).to_owned(),
                     });
                 }
             }

@@ -6,6 +6,7 @@ use picket_core::message::QuorumVerdict;
 use picket_core::node::{Phase, Role, VolumeStatus, WhyNot};
 use picket_core::quorum::{QuorumMode, Vote};
 use picket_core::time::Instant;
+use picket_core::topology::DeviceKind;
 
 /// Milliseconds of a length.
 pub(super) fn ms(length: Duration) -> u64 {
@@ -147,4 +148,13 @@ fn why_not(config: &Config, now: Instant, status: &VolumeStatus, why: &WhyNot) -
         }
     };
     (word, text)
+}
+
+/// What a fence device can do.
+pub(super) const fn device_kind(kind: DeviceKind) -> &'static str {
+    match kind {
+        DeviceKind::Power => "power",
+        DeviceKind::Gate => "gate",
+        DeviceKind::Meatware => "meatware",
+    }
 }

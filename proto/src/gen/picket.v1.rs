@@ -2623,6 +2623,9 @@ pub struct StatusFence {
     /// Since when tests fail, RFC 3339; empty while they do not.
     #[prost(string, tag = "12")]
     pub failing_since: ::prost::alloc::string::String,
+    /// power, gate or meatware.
+    #[prost(string, tag = "13")]
+    pub kind: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
