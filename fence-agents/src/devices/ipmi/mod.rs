@@ -12,14 +12,16 @@
 //! nothing; it is what messages call the machine.
 
 use self::chassis::{Behind, ChassisControl, Control, GetChassisStatus};
-use self::identity::{GetSystemGuid, Uuid};
+use self::identity::{GetSystemGuid, is_of};
 use self::line::Line;
 use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
 use crate::parting::Farewell;
+use crate::uuid::Uuid;
 use std::sync::Arc;
 
 mod chassis;
 mod connection;
+pub mod console;
 mod identity;
 mod line;
 mod open;
@@ -45,7 +47,7 @@ impl Controller {
             DeviceError::Refused(why) => DeviceError::Refused(format!("asked for its UUID: {why}")),
             error @ (DeviceError::NoAnswer(_) | DeviceError::Unsupported(_)) => error,
         })?;
-        if !uuid.is(guid) {
+        if !is_of(uuid, guid) {
             return Err(DeviceError::Refused(format!(
                 "the controller belongs to another machine: its UUID is {}, not {uuid}; check ip and uuid",
                 identity::shown(guid)
