@@ -9,7 +9,7 @@ ones. Nothing outside is touched, and what is left running ends with the namespa
 The machines that are fenced are real processes. A stand-in for Xen's `xl` (there is no hypervisor
 here) lists and destroys them; the agent above it is the real one.
 
-    tests/interop/run.py PICKET_FENCE [GROUP…]     the built program; site, fencer, two: only these checks
+    tests/interop/run.py PICKET_FENCE [GROUP…]     the built program; site, fencer, guests, two: only these checks
 
 The groups share nothing, and run side by side: they mostly wait for the timers of others.
 """
@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 import cluster
+import guests
 from common import LIMIT_S, Failure, check, run, until
 
 NEEDS = {
@@ -38,6 +39,9 @@ NEEDS = {
     "ipmitool": "/usr/bin/ipmitool",
     "procps": "/usr/bin/pkill",
     "iputils-ping": "/usr/bin/ping",
+    "libvirt-daemon-system": "/usr/sbin/libvirtd",
+    "qemu-system-x86": "/usr/bin/qemu-system-x86_64",
+    "sushy-tools": guests.VENV / "bin/sushy-emulator",
 }
 PLUGINS = "/usr/lib/stonith/plugins/external"
 INSIDE = "PICKET_INTEROP_INSIDE"
@@ -100,8 +104,7 @@ class Site:
         # cluster-glue has a meatclient of its own, which ours never overwrites.
         check(run(self.program, "link", "/usr/sbin").returncode == 1, "a foreign meatclient was overwritten")
         Path("/usr/sbin/meatclient").unlink()
-        run(self.program, "link", "/usr/sbin", expect=0)
-        run(self.program, "link", PLUGINS, expect=0)
+        run(self.program, "link", "/usr/sbin", PLUGINS, expect=0)
 
     def options(self, hosts="n1 n2"):
         return {"xl_path": self.dir / "xl", "config_dir": self.dir / "cfg", "hostlist": hosts}
@@ -303,24 +306,29 @@ class Rig:
     def __init__(self, program):
         self.site = Site(program)
         self.fencer = None
+        self.guests = None
         self.two = None
 
     def given(self, group):
         if group == "site":
             return (self.site,)
-        if group == "fencer":
+        if group in ("fencer", "guests"):
             self.fencer = self.fencer or Fencer(self.site)
+        if group == "fencer":
             return (self.site, self.fencer)
+        if group == "guests":
+            self.guests = self.guests or guests.Guests(self.site)
+            return (self.site, self.fencer, self.guests)
         self.two = self.two or cluster.Cluster(self.site)
         return (self.two,)
 
     def logs(self, group):
-        if group == "fencer" and self.fencer and self.fencer.log.exists():
+        if group in ("fencer", "guests") and self.fencer and self.fencer.log.exists():
             return "\n".join(self.fencer.log.read_text().splitlines()[-25:])
         return self.two.logs() if group == "two" and self.two else ""
 
     def stop(self):
-        for part in (self.fencer, self.two):
+        for part in (self.fencer, self.guests, self.two):
             if part:
                 part.stop()
         shutil.rmtree(self.site.dir, ignore_errors=True)
@@ -329,6 +337,7 @@ class Rig:
 CHECKS = {
     "site": (schema, manual_pages, glue),
     "fencer": (pacemaker, pacemaker_failures, topology, confirm),
+    "guests": guests.CHECKS,
     "two": cluster.CHECKS,
 }
 
@@ -353,7 +362,8 @@ def inside(program, group):
 def outside(program, groups):
     """One process for each group, in namespaces of its own; what it says is shown when it has ended."""
     unshare = ["unshare", "-m", "-n", "-p", "-i", "-f", "--mount-proc", "--kill-child"]
-    words = [*unshare, sys.executable, __file__, program]
+    # The first process reaps what others leave; Python would not.
+    words = [*unshare, "sh", "-c", '"$@"; exit $?', "sh", sys.executable, __file__, program]
     running = {
         group: subprocess.Popen([*words, group], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True, env={**os.environ, INSIDE: "1"})
