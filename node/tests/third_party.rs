@@ -207,3 +207,46 @@ async fn other_agents_of_debian_are_spoken_to() {
     assert_eq!(order(&virsh, PowerAction::Off).await.verdict, DeviceVerdict::Failed);
     assert!(!tested(&virsh, true).await.passed);
 }
+
+/// Runs its last word as the other side's shell would.
+const SSH: &str = "#!/bin/sh\nfor last; do :; done\nPATH=DIR:$PATH exec sh -c \"$last\"\n";
+
+/// A domain that is a process, whose number is in a file.
+const VIRSH: &str = r#"#!/bin/sh
+cd DIR || exit 1
+alive() { grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$(cat pid)/status"; }
+case "$*" in
+'domstate n2') alive && echo running || echo 'shut off' ;;
+'destroy n2') [ -e deaf ] || kill -9 "$(cat pid)" ;;
+'start n2') sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >pid ;;
+*) echo "error: $*" >&2; exit 1 ;;
+esac
+"#;
+
+#[tokio::test]
+#[ignore = "needs fence-agents: ./tests/run interop"]
+async fn fence_virsh_switches_off_and_on_and_no_failure_of_it_is_off() {
+    let mut site = Site::new();
+    let at = site.dir.path().display().to_string();
+    for (name, text) in [("ssh", SSH), ("virsh", VIRSH), ("key", "")] {
+        fs::write(site.path(name), text.replace("DIR", &at)).unwrap();
+        fs::set_permissions(site.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut virsh = agent("/usr/sbin/fence_virsh");
+    let (ssh, key) = (format!("{at}/ssh"), format!("{at}/key"));
+    let options =
+        [("ip", "hyper"), ("username", "root"), ("secure", "1"), ("ssh_path", &ssh), ("identity_file", &key)];
+    virsh.options.extend(options.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    virsh.options.insert("power_timeout".to_owned(), "3".to_owned());
+    let found = tested(&virsh, true).await;
+    assert_eq!((found.passed, found.state, site.runs()), (true, "ON", true), "{found:?}");
+    fs::write(site.path("deaf"), "").unwrap();
+    let ended = order(&virsh, PowerAction::Off).await;
+    assert_eq!((&ended.verdict, site.runs()), (&DeviceVerdict::Failed, true), "deaf: {}", ended.text);
+    fs::remove_file(site.path("deaf")).unwrap();
+    let ended = order(&virsh, PowerAction::Off).await;
+    assert_eq!((&ended.verdict, site.runs()), (&DeviceVerdict::ConfirmedOff, false), "{}", ended.text);
+    site.machine.wait().unwrap();
+    let ended = order(&virsh, PowerAction::On).await;
+    assert_eq!((&ended.verdict, site.runs()), (&DeviceVerdict::GatePassed, true), "{}", ended.text);
+}
