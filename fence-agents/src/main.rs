@@ -4,5 +4,6 @@ use picket_fence::command;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    picket_host::sys::end_on_panic();
     command::main().into()
 }

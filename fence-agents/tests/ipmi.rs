@@ -9,6 +9,7 @@ use bmc::server::Server;
 use bmc::{Config, Obeys};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -279,6 +280,29 @@ fn an_agent_that_is_told_to_end_closes_its_session_and_claims_nothing() {
             left_clean(&server);
         }
     }
+}
+
+/// Whoever starts it allows core dumps of any size; a crash leaves none, and no list of processes has the password.
+#[test]
+fn the_password_is_in_no_process_list_and_in_no_core_dump() {
+    let server = Server::start(Config { obeys: Obeys::Never, ..Config::default() });
+    let dir = tempfile::tempdir().unwrap();
+    let allow_dumps = "ulimit -c unlimited 2>/dev/null; exec \"$0\" ipmi";
+    let mut command = Command::new("sh");
+    command.args(["-c", allow_dumps, env!("CARGO_BIN_EXE_picket-fence")]).current_dir(dir.path());
+    let mut agent =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let text = format!("ip=127.0.0.1\nipport={}\nusername=admin\npassword=secret\n", server.address.port());
+    agent.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(server.wait_until(PATIENCE, |bmc| bmc.looks >= 2), "it does not look");
+    for file in ["cmdline", "environ"] {
+        let shown = std::fs::read(format!("/proc/{}/{file}", agent.id())).unwrap();
+        assert!(!shown.windows(6).any(|part| part == b"secret"), "the password is in {file}");
+    }
+    kill_process(Pid::from_child(&agent), Signal::ABORT).unwrap();
+    let status = agent.wait().unwrap();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it left something behind");
 }
 
 /// It waits for an answer that does not come, under a caller that sets no limit.

@@ -112,6 +112,16 @@ pub fn forbid_core_dumps() -> io::Result<()> {
     Ok(())
 }
 
+/// Has a panic, in whatever thread, end this process at once. Released programs are built so that it does anyway; where
+/// they are built to unwind, a thread that panicked would leave a daemon that is half alive.
+pub fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tell(info);
+        std::process::abort();
+    }));
+}
+
 /// Has the kernel kill this process when the thread that started it ends.
 ///
 /// A parent that ended before the call is not noticed by the kernel; `parent` is the process id

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    picket_host::sys::end_on_panic();
     picket_node::run(std::env::args_os())
 }

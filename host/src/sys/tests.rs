@@ -98,3 +98,22 @@ fn a_machine_that_says_nothing_is_not_called_physical() {
     assert!(matches!(machine_with(&[]), Machine::Unknown { .. }));
     assert!(matches!(machine_with(&[("proc/cpuinfo", "Features: fp asimd\n")]), Machine::Unknown { .. }));
 }
+
+/// Set for the child that is to panic.
+const PANICS: &str = "PICKET_TEST_PANICS";
+
+#[test]
+fn a_panic_in_any_thread_ends_the_process() {
+    if std::env::var_os(PANICS).is_some() {
+        forbid_core_dumps().unwrap();
+        end_on_panic();
+        let ended = std::thread::spawn(|| panic!("as it is to")).join();
+        panic!("it went on: {ended:?}");
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "sys::tests::a_panic_in_any_thread_ends_the_process", "--nocapture"]);
+    let ended = child.env(PANICS, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "{said}");
+    assert!(said.contains("as it is to") && !said.contains("it went on"), "{said}");
+}
