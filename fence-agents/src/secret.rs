@@ -38,7 +38,7 @@ pub const PASSWORD_FILE: OptionSpec = OptionSpec::text(
 );
 
 /// Where systemd puts the credentials of a service.
-const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+pub const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 
 /// The password, if one is given. A password script must end before `until`.
 ///

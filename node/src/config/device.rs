@@ -4,7 +4,7 @@ use core::time::Duration;
 use picket_core::topology::{self, DeviceKind, FencePlan};
 use picket_fence::registry;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A fence device.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,9 +21,12 @@ use crate::time::now;
 use core::time::Duration;
 use picket_core::topology::{DeviceKind, DeviceOrder, DeviceVerdict, PowerAction};
 use picket_fence::caller::{ROLE_GATE, ROLE_VARIABLE};
+use picket_fence::secret::CREDENTIALS_VARIABLE;
 use picket_host::clock::Alarm;
 use picket_host::process::{Finished, Outcome, Program, run};
 use picket_host::secrets::read_secret;
+use std::env;
+use std::ffi::OsString;
 use zeroize::Zeroizing;
 
 pub mod check;
@@ -73,7 +76,7 @@ pub async fn carry_out(device: &FenceDevice, node: &str, order: DeviceOrder) -> 
             }
         },
     };
-    let program = match program(device, node, word) {
+    let program = match program(device, node, word, credentials()) {
         Ok(program) => program,
         Err(text) => return Ended { verdict: DeviceVerdict::Failed, text },
     };
@@ -125,11 +128,22 @@ async fn run_agent(
     word: &str,
     limit: Duration,
 ) -> Result<Finished, String> {
-    let program = program(device, node, word)?;
+    let program = program(device, node, word, credentials())?;
     Ok(run(program, (now() + limit).elapsed()).await)
 }
 
-fn program(device: &FenceDevice, node: &str, word: &str) -> Result<Program, String> {
+/// Where systemd put the daemon's credentials: agents look there for a `password_file` without a path. It is a
+/// directory's name and no secret.
+fn credentials() -> Option<OsString> {
+    env::var_os(CREDENTIALS_VARIABLE)
+}
+
+fn program(
+    device: &FenceDevice,
+    node: &str,
+    word: &str,
+    credentials: Option<OsString>,
+) -> Result<Program, String> {
     let agent = device.agent.clone().ok_or("a person is asked, not an agent")?;
     let mut input = Zeroizing::new(String::new());
     input.push_str(&format!("action={word}\nnodename={node}\n"));
@@ -146,6 +160,9 @@ fn program(device: &FenceDevice, node: &str, word: &str) -> Result<Program, Stri
         input.push('\n');
     }
     let mut program = Program::new(agent).args(&device.args).env("PATH", AGENT_PATH).env("LC_ALL", "C");
+    if let Some(dir) = credentials {
+        program = program.env(CREDENTIALS_VARIABLE, dir);
+    }
     if device.kind == DeviceKind::Gate {
         // Only so asked does our own gate give an exit status that means "go on".
         program = program.env(ROLE_VARIABLE, ROLE_GATE);

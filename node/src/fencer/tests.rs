@@ -119,6 +119,18 @@ async fn options_and_secrets_come_on_standard_input_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn an_agent_finds_the_credentials_of_the_service() {
+    for (given, expected) in
+        [(Some("/run/credentials/picketd.service"), "/run/credentials/picketd.service\n"), (None, "\n")]
+    {
+        let agent = agent("echo \"$CREDENTIALS_DIRECTORY\" > credentials");
+        let program = super::program(&agent.device, "n2", "off", given.map(Into::into)).unwrap();
+        super::run(program, (super::now() + Duration::from_secs(10)).elapsed()).await;
+        assert_eq!(read(agent.dir.path(), "credentials").as_deref(), Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_others_can_read_is_not_used() {
     let mut agent = agent("touch ran");
     let secret = agent.dir.path().join("password");
