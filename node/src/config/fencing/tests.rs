@@ -84,7 +84,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The agent knows each option and can be opened with them. Files of other hosts are none of this one.
+/// The agent knows each option and can be opened with them, but for files of other hosts.
 fn taken_by_agent(kind: &'static DeviceKind, options: &[(String, String)], shown: &str) {
     let mut lines = String::from("action=off\nnodename=n2\n");
     for (name, value) in options {
@@ -100,7 +100,9 @@ fn taken_by_agent(kind: &'static DeviceKind, options: &[(String, String)], shown
         Some(open) => open(&options, Caller::PicketGate).map(drop),
         None => (kind.open)(&options).map(drop),
     };
-    opened.unwrap_or_else(|error| panic!("{shown}: {error}"));
+    if let Err(error) = opened {
+        assert!(error.to_string().contains("No such file or directory"), "{shown}: {error}");
+    }
 }
 
 /// What people copy from the pages is read without an error.
