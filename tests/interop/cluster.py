@@ -293,6 +293,20 @@ def hung_node(two):
     check("reboot" in history and "node2" in history, history)
 
 
+def ordered(two):
+    """what an operator orders by stonith_admin goes through our IPMI agent: state, off (and it stays off), on"""
+    two.at("node1", "stonith_admin", "-Q", "ipmi2", expect=0)
+    status = ["fence_picket_ipmi", "-a", "10.77.0.102", "-l", "admin", "-p", PASSWORD, "-C", "3", "-o", "status"]
+    check("Status: ON" in two.at("node1", *status, expect=0).stdout, "the status is not ON")
+    before = two.power_events("node2")
+    two.at("node1", "stonith_admin", "-F", "node2", "-t", "30", expect=0)
+    check(not two.is_on("node2") and two.power_events("node2") == [*before, "off"], "off node2")
+    check("Status: OFF" in two.at("node1", *status, expect=2).stdout, "the status is not OFF")
+    two.at("node1", "stonith_admin", "-U", "node2", "-t", "30", expect=0)
+    check(two.is_on("node2") and two.power_events("node2") == [*before, "off", "on"], "on node2")
+    two.wait_for_both("node1")
+
+
 def deaf_controller(two):
     """a controller that accepts and does nothing is no success: a person is asked, and only the challenge counts"""
     (two.dir / "node2.deaf").touch()
@@ -319,4 +333,4 @@ def running(pid):
         return False
 
 
-CHECKS = (forms, hung_node, deaf_controller)
+CHECKS = (forms, hung_node, ordered, deaf_controller)
