@@ -1,6 +1,6 @@
 use super::machine::{Machine, judge};
 use super::supervisor::{first_entry, parent_in_stat};
-use super::{Permitted, boot_id, parse_uuid};
+use super::{Permitted, boot_id, end_on_panic, forbid_core_dumps, parse_uuid};
 use std::fs;
 use std::path::Path;
 
