@@ -9,13 +9,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// How long anything may take before a test gives up on it.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The program.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_picket");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_picket");
 
 /// Runs it with what is typed at it.
-pub async fn run(socket: &Path, words: &[&str], typed: &str) -> Output {
+pub(crate) async fn run(socket: &Path, words: &[&str], typed: &str) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("--socket").arg(socket).args(words).env_remove("PICKET_SOCKET");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -28,7 +28,7 @@ pub async fn run(socket: &Path, words: &[&str], typed: &str) -> Output {
 }
 
 /// Standard output, after an exit status was checked.
-pub fn out(output: &Output, code: i32) -> String {
+pub(crate) fn out(output: &Output, code: i32) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}{errors}");
@@ -36,7 +36,7 @@ pub fn out(output: &Output, code: i32) -> String {
 }
 
 /// The one object of `--json`.
-pub fn json(output: &Output, code: i32) -> Value {
+pub(crate) fn json(output: &Output, code: i32) -> Value {
     let text = out(output, code);
     assert_eq!(text.lines().count(), 1, "one object and nothing else: {text}");
     let value: Value = serde_json::from_str(&text).unwrap();
