@@ -199,10 +199,25 @@ impl Scene {
         let ended = witness.kill().await?;
         self.history.end_life();
         self.report.kills += 1;
-        if let Some(status) = ended {
-            self.report.wrong.push(format!("the witness ended by itself: {status}"));
+        match ended {
+            // Its disk failed since it was last looked at.
+            Some(_) if self.disk_failed() => self.note_failed_sync()?,
+            Some(status) => self.report.wrong.push(format!("the witness ended by itself: {status}")),
+            None => {}
         }
         Ok(())
+    }
+
+    /// Whether the running witness was told by its disk that a write or a sync failed.
+    fn disk_failed(&self) -> bool {
+        let log = fs::read_to_string(self.site.file("witness.log")).unwrap_or_default();
+        log.contains("Input/output error")
+    }
+
+    /// Counts it, and puts the log away, so that it says nothing of the next run.
+    fn note_failed_sync(&mut self) -> Result<(), Failed> {
+        self.report.failed_syncs += 1;
+        Ok(fs::rename(self.site.file("witness.log"), self.site.file("witness.log.failed"))?)
     }
 
     /// A witness whose disk fails ends by itself. Anything else that ends it is wrong, which `kill` tells.
@@ -211,12 +226,10 @@ impl Scene {
             Some(witness) => witness.ended()?,
             None => None,
         };
-        let log = fs::read_to_string(self.site.file("witness.log")).unwrap_or_default();
-        if ended.is_some() && log.contains("Input/output error") {
+        if ended.is_some() && self.disk_failed() {
             self.witness = None;
             self.history.end_life();
-            self.report.failed_syncs += 1;
-            fs::rename(self.site.file("witness.log"), self.site.file("witness.log.failed"))?;
+            self.note_failed_sync()?;
             self.start(Disk::Plain)?;
         }
         Ok(())
