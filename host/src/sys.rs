@@ -175,7 +175,10 @@ pub fn notify_service_manager(state: ServiceState<'_>) -> io::Result<()> {
 }
 
 /// Registers a descriptor with the runtime. It must be non-blocking.
-pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+///
+/// # Errors
+/// There is no runtime here, or the descriptor cannot be waited for.
+pub fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(io::Error::other("no asynchronous runtime here"));
     }

@@ -111,6 +111,19 @@ pub struct VolumeStatus {
     pub refused: Option<Refusal>,
 }
 
+/// What is recorded of a volume, for its driver: whom a replica may follow, and whose data counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The highest epoch seen.
+    pub epoch: Epoch,
+    /// Who holds it.
+    pub holder: Option<NodeId>,
+    /// The in-sync set.
+    pub isr: NodeSet,
+    /// A session with the witness counts, so that this is not from another time.
+    pub current: bool,
+}
+
 /// A fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FenceStatus {
@@ -158,6 +171,24 @@ impl Node {
                 .map(|(target, case)| Self::fence_status(*target, &case.stage))
                 .collect(),
             promises: self.run.promises.iter().copied().filter(|promise| now < promise.until).collect(),
+        }
+    }
+
+    /// What is recorded of a volume, as this node knows it.
+    #[must_use]
+    pub fn recorded(&self, id: VolumeId) -> Recorded {
+        let register = self.volumes.get(&id).and_then(|volume| volume.register.as_ref());
+        let Some(register) = register else {
+            // Not heard of in this run: what was known before.
+            let disk = self.disk.volumes.get(&id);
+            let isr = disk.map(|disk| disk.isr).unwrap_or_default();
+            return Recorded { isr, ..Recorded::default() };
+        };
+        Recorded {
+            epoch: register.epoch,
+            holder: register.holder.map(|holder| holder.node),
+            isr: register.isr,
+            current: self.link.registered,
         }
     }
 

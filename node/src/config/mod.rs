@@ -83,6 +83,7 @@ mod fencing;
 mod machine;
 mod members;
 mod names;
+mod postgresql;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,7 @@ mod timing;
 mod volumes;
 
 pub use device::{ActionMap, FenceDevice, TestDepth};
+pub use postgresql::{PostgreSql, Rejoin};
 
 /// What the node daemon was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -305,6 +307,8 @@ pub enum VolumeDriver {
     },
     /// Programs of the user.
     Command(Box<Commands>),
+    /// A PostgreSQL server.
+    PostgreSql(Box<PostgreSql>),
 }
 
 /// The programs of the command driver, each with its arguments.

@@ -1,7 +1,7 @@
 //! `[[volume]]`: what is replicated, what drives it, and what happens when authority over it is lost.
 
 use super::timing::length;
-use super::{Commands, Member, Volume, VolumeDriver};
+use super::{Commands, Member, Volume, VolumeDriver, postgresql};
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{Barrier, LossAction};
@@ -42,9 +42,9 @@ fn volume(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>, names: &mut
     let volume_name = table.required("name", name());
     names.add(table, "name", volume_name.as_ref());
     let replicas = replicas(table, members);
-    let driver = driver(table);
+    let driver = driver(table, members, replicas.as_deref());
     let own = match &driver {
-        Some(VolumeDriver::Ledger { .. }) => Barrier::Replication,
+        Some(VolumeDriver::Ledger { .. } | VolumeDriver::PostgreSql(_)) => Barrier::Replication,
         Some(VolumeDriver::Command(_)) | None => Barrier::None,
     };
     let barriers = [("replication", Barrier::Replication), ("none", Barrier::None)];
@@ -73,6 +73,10 @@ fn volume(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>, names: &mut
             "\"refuse\", or barrier = \"replication\"",
         );
     }
+    if barrier_suffices && matches!(driver, Some(VolumeDriver::PostgreSql(_))) {
+        let what = "a commit that does not wait for the replicas would pass PostgreSQL's barrier";
+        table.wrong("vm_pause", what, "\"refuse\"");
+    }
     let demote_timeout = table.or("demote_timeout", length(), COMMAND_TIMEOUT);
     let promote_timeout = table.or("promote_timeout", length(), COMMAND_TIMEOUT);
     Some(Volume {
@@ -90,7 +94,7 @@ fn volume(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>, names: &mut
 fn can_freeze(driver: Option<&VolumeDriver>) -> bool {
     match driver {
         Some(VolumeDriver::Command(commands)) => commands.freeze.is_some() && commands.thaw.is_some(),
-        Some(VolumeDriver::Ledger { .. }) | None => true,
+        Some(VolumeDriver::Ledger { .. } | VolumeDriver::PostgreSql(_)) | None => true,
     }
 }
 
@@ -132,15 +136,20 @@ fn replicas(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>) -> Option
     Some(replicas)
 }
 
-fn driver(table: &Table<'_, '_>) -> Option<VolumeDriver> {
+fn driver(
+    table: &Table<'_, '_>,
+    members: &BTreeMap<NodeId, Member>,
+    replicas: Option<&[NodeId]>,
+) -> Option<VolumeDriver> {
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
         Ledger,
         Command,
+        PostgreSql,
     }
-    let kind = table.required("driver", one_of([("ledger", Kind::Ledger), ("command", Kind::Command)]))?;
-    let other = if kind == Kind::Ledger { "command" } else { "ledger" };
-    if table.has(other) {
+    let kinds = [("ledger", Kind::Ledger), ("command", Kind::Command), ("postgresql", Kind::PostgreSql)];
+    let kind = table.required("driver", one_of(kinds))?;
+    for (other, _) in kinds.iter().filter(|(word, other)| *other != kind && table.has(word)) {
         table.wrong(other, "it belongs to another driver", "only the table of the driver that is named");
     }
     match kind {
@@ -149,6 +158,7 @@ fn driver(table: &Table<'_, '_>) -> Option<VolumeDriver> {
             Some(VolumeDriver::Ledger { socket: ledger.required("socket", path())? })
         }
         Kind::Command => commands(&table.table_required("command")?),
+        Kind::PostgreSql => postgresql::read(&table.table_required("postgresql")?, members, replicas),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::events::Events;
 use crate::fencer::Fencer;
 use crate::fencer::rounds::Tests;
 use crate::quorum::Answers;
+use crate::volume::Gaps;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
 use core::time::Duration;
@@ -55,6 +56,8 @@ pub struct Desk {
     pub fencer: Fencer,
     /// The tests of the fence devices.
     pub tests: Tests,
+    /// What the volumes' drivers cannot protect.
+    pub gaps: Gaps,
     /// The watchdog, for people.
     pub watchdog: WatchdogStatus,
     /// What the quorum check's last question found, for people.

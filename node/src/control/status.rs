@@ -360,6 +360,9 @@ impl Desk {
             let text = format!("{} is exclusive only: acknowledged writes are not protected", volume.name);
             add("EXCLUSIVE_ONLY", volume.name.clone(), text);
         }
+        for (volume, text) in self.gaps.all() {
+            add("GAP", config.volume_name(volume), text);
+        }
         if config.lab.is_some() {
             add("LAB", config.name.clone(), "LAB: nothing real is protected here".to_owned());
         }
@@ -410,6 +413,7 @@ const fn driver(volume: &Volume) -> &'static str {
     match volume.driver {
         VolumeDriver::Ledger { .. } => "ledger",
         VolumeDriver::Command(_) => "command",
+        VolumeDriver::PostgreSql(_) => "postgresql",
     }
 }
 

@@ -16,11 +16,11 @@ use crate::peer::{self, Peers};
 use crate::quorum::Answers;
 use crate::reset::{Resetter, Way};
 use crate::time::now;
-use crate::volume::{self, About, ORDERS_MAX, Order, Teller};
+use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
 use crate::watchdog::{Bounds, Petting};
 use crate::witness_client;
 use picket_core::ids::{NodeSet, Nonce, VolumeId};
-use picket_core::node::Node;
+use picket_core::node::{Node, Recorded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
@@ -53,14 +53,16 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let (changed, changes) = watch::channel(0);
     let (end, end_asked) = mpsc::channel(1);
     let answers = Answers::default();
-    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests, &answers), &watched);
+    let gaps = Gaps::default();
+    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
+    let (volumes, recorded) = start_volumes(&config, rooms, &into, &hears, &gaps);
     rooms.spawn(writer.run());
     let carried = Rooms {
         config: config.clone(),
         heartbeats: sender,
         witness: link,
         peers,
-        volumes: start_volumes(&config, rooms, &into, &hears),
+        volumes,
         fencer,
         events: events.clone(),
         resetter: resetter(&config, way, &bounds, &watched),
@@ -69,7 +71,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let core = config.core(watched.status.counts);
     let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
-    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard };
+    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, recorded };
     announce(&config, &events);
     let beating = Beating { receivers, into: beats_into, events: events.clone() };
     let ended = match spawn_loop(driver, beating) {
@@ -130,7 +132,7 @@ fn desk(
     shared: &peer::Shared,
     (changed, end): (watch::Receiver<u64>, mpsc::Sender<()>),
     (link, fencer, tests, answers): (&witness_client::Link, &Fencer, &Tests, &Answers),
-    watched: &Watched,
+    (watched, gaps): (&Watched, &Gaps),
 ) -> Desk {
     Desk {
         config: shared.config.clone(),
@@ -140,6 +142,7 @@ fn desk(
         events: shared.events.clone(),
         fencer: fencer.clone(),
         tests: tests.clone(),
+        gaps: gaps.clone(),
         watchdog: watched.status.clone(),
         answers: answers.clone(),
         started: now(),
@@ -153,20 +156,25 @@ fn random() -> io::Result<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
+type Orders = BTreeMap<VolumeId, mpsc::Sender<Order>>;
+type RecordedOf = BTreeMap<VolumeId, watch::Sender<Recorded>>;
+
 fn start_volumes(
     config: &Config,
     rooms: &Runtime,
     into: &mpsc::Sender<crate::driver::Wake>,
     heard: &watch::Receiver<NodeSet>,
-) -> BTreeMap<VolumeId, mpsc::Sender<Order>> {
+    gaps: &Gaps,
+) -> (Orders, RecordedOf) {
     let start = |(id, volume): (VolumeId, &Volume)| {
         let (orders, queue) = mpsc::channel(ORDERS_MAX);
-        let about = About::new(config, id, volume, heard.clone());
+        let (tells, recorded) = watch::channel(Recorded::default());
+        let about = About::new(config, id, volume, heard.clone(), recorded, gaps.clone());
         let driver = volume::driver(&volume.driver, about);
         rooms.spawn(driver.live(queue, Teller::new(id, into.clone())));
-        (id, orders)
+        ((id, orders), (id, tells))
     };
-    config.own_volumes().map(start).collect()
+    config.own_volumes().map(start).unzip()
 }
 
 fn spawn_server(

@@ -12,9 +12,9 @@
 
 use crate::time::now;
 use core::time::Duration;
-use picket_core::ids::{NodeSet, PathId};
+use picket_core::ids::{NodeSet, PathId, VolumeId};
 use picket_core::message::Beat;
-use picket_core::node::{Effect, Input, Node, NodeAnswer, NodeReady, NodeRequest, Phase, Status};
+use picket_core::node::{Effect, Input, Node, NodeAnswer, NodeReady, NodeRequest, Phase, Recorded, Status};
 use picket_core::ready::commit;
 use picket_core::time::Instant;
 use picket_host::clock::Alarm;
@@ -120,6 +120,8 @@ pub struct Driver {
     pub changed: watch::Sender<u64>,
     /// The peers that are heard.
     pub heard: watch::Sender<NodeSet>,
+    /// What is recorded of each volume.
+    pub recorded: BTreeMap<VolumeId, watch::Sender<Recorded>>,
 }
 
 enum Turn {
@@ -222,6 +224,7 @@ impl Driver {
             // Who asked may be gone.
             let _ = answer.send(Box::new(Snapshot { status: self.node.status(now), now }));
         }
+        self.note_recorded();
         if news {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));
         }
@@ -287,6 +290,13 @@ impl Driver {
         }
         if let Event::PeerSilent { peer } = event {
             self.heard.send_modify(|heard| *heard = heard.without(*peer));
+        }
+    }
+
+    fn note_recorded(&self) {
+        for (volume, into) in &self.recorded {
+            let recorded = self.node.recorded(*volume);
+            into.send_if_modified(|known| core::mem::replace(known, recorded) != recorded);
         }
     }
 

@@ -13,12 +13,14 @@ use crate::config::{Config, Volume, VolumeDriver as Configured};
 use core::future::Future;
 use core::pin::Pin;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
-use picket_core::node::{CommandId, CommandOutcome, Input, VolumeAction, VolumeReport};
+use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, VolumeAction, VolumeReport};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 pub mod command;
 pub mod ledger;
+pub mod postgresql;
 
 /// Orders that wait for a driver: the core gives a volume one at a time, and a newer one in urgent cases.
 pub const ORDERS_MAX: usize = 16;
@@ -83,14 +85,47 @@ pub struct About {
     pub names: BTreeMap<NodeId, String>,
     /// The peers that are heard, for a driver that cannot see its replicas itself.
     pub heard: watch::Receiver<NodeSet>,
+    /// What is recorded of the volume: whom a replica may follow.
+    pub recorded: watch::Receiver<Recorded>,
+    /// Where a driver says what it cannot protect.
+    pub gaps: Gaps,
     /// Whether the volume has a barrier.
     pub has_barrier: bool,
+}
+
+/// What drivers cannot protect, in a line each, for the status.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps(Arc<Mutex<BTreeMap<VolumeId, String>>>);
+
+impl Gaps {
+    /// Takes the place of what was said of the volume before; says whether it is news.
+    pub fn say(&self, volume: VolumeId, text: Option<String>) -> bool {
+        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match &text {
+            Some(text) => gaps.insert(volume, text.clone()),
+            None => gaps.remove(&volume),
+        };
+        before != text
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<VolumeId, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl About {
     /// What the configuration says of the volume.
     #[must_use]
-    pub fn new(config: &Config, id: VolumeId, volume: &Volume, heard: watch::Receiver<NodeSet>) -> Self {
+    pub fn new(
+        config: &Config,
+        id: VolumeId,
+        volume: &Volume,
+        heard: watch::Receiver<NodeSet>,
+        recorded: watch::Receiver<Recorded>,
+        gaps: Gaps,
+    ) -> Self {
         Self {
             id,
             name: volume.name.clone(),
@@ -98,6 +133,8 @@ impl About {
             members: volume.members.iter().copied().collect(),
             names: config.members.iter().map(|(id, member)| (*id, member.name.clone())).collect(),
             heard,
+            recorded,
+            gaps,
             has_barrier: volume.barrier == picket_core::node::Barrier::Replication,
         }
     }
@@ -115,6 +152,7 @@ impl About {
 pub fn driver(configured: &Configured, about: About) -> Box<dyn VolumeDriver> {
     match configured {
         Configured::Ledger { socket } => Box::new(ledger::Ledger::new(socket.clone(), about)),
+        Configured::PostgreSql(conf) => Box::new(postgresql::Postgres::new((**conf).clone(), about)),
         Configured::Command(commands) => Box::new(command::Command::new((**commands).clone(), about)),
     }
 }

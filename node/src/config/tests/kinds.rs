@@ -5,6 +5,10 @@ use super::{LAB, changed, parse};
 const LEDGER: &str = "driver = \"ledger\"\nledger.socket = \"/lab/n1/ledger.sock\"";
 const COMMAND: &str =
     "driver = \"command\"\n[volume.command]\npromote = [\"/p\"]\ndemote = [\"/d\"]\nstatus = [\"/s\"]\n";
+const POSTGRESQL: &str = "driver = \"postgresql\"\n[volume.postgresql]\ndata_directory = \"/pg/data\"\n\
+    bin_directory = \"/pg/bin\"\nreplication_user = \"picket\"\n\
+    replica = [{ node = \"n1\", address = \"10.0.0.1:5432\" }, { node = \"n2\", address = \"10.0.0.2:5432\" }, \
+    { node = \"n3\", address = \"10.0.0.3:5432\" }]\n";
 const EAST: &str = "name = \"east\"";
 const PATH: &str = "{ network = \"hb0\", local = \"127.0.0.1:7102\", remote = \"127.0.0.1:7202\" }";
 
@@ -19,7 +23,7 @@ fn members(count: u8) -> String {
 
 /// What is replaced in the good file, and by what.
 fn cases() -> Vec<(&'static str, String)> {
-    [members_and_paths(), cluster_and_node(), volumes(), fencing(), the_rest()].concat()
+    [members_and_paths(), cluster_and_node(), volumes(), postgresql(), fencing(), the_rest()].concat()
 }
 
 fn members_and_paths() -> Vec<(&'static str, String)> {
@@ -100,6 +104,33 @@ fn volumes() -> Vec<(&'static str, String)> {
                 .collect::<String>()
                 + LAB,
         ),
+    ]
+}
+
+fn postgresql() -> Vec<(&'static str, String)> {
+    let changed = |from: &str, to: &str| (LEDGER, POSTGRESQL.replacen(from, to, 1));
+    vec![
+        (LEDGER, POSTGRESQL.replace("driver", "vm_pause = \"barrier-suffices\"\ndriver")),
+        (LEDGER, "driver = \"postgresql\"".into()),
+        changed("data_directory = \"/pg/data\"\n", ""),
+        changed("/pg/data", "/pg data"),
+        changed("/pg/bin", "bin"),
+        changed("replication_user = \"picket\"", "replication_user = \"picket;\""),
+        changed("replication_user = \"picket\"", "replication_user = \"picket\"\nport = 0"),
+        changed("replication_user = \"picket\"", "replication_user = \"picket\"\nrejoin = \"force\""),
+        changed("replication_user = \"picket\"", "replication_user = \"picket\"\npassword = \"x\""),
+        changed(
+            "replication_user = \"picket\"",
+            "replication_user = \"picket\"\nconnection_options = { password = \"x\" }",
+        ),
+        changed(
+            "replication_user = \"picket\"",
+            "replication_user = \"picket\"\nconnection_options = { \"ssl mode\" = \"x\" }",
+        ),
+        changed("node = \"n2\"", "node = \"n4\""),
+        changed("node = \"n2\"", "node = \"n1\""),
+        changed("10.0.0.2:5432", "10.0.0.2"),
+        changed(", { node = \"n2\", address = \"10.0.0.2:5432\" }", ""),
     ]
 }
 
