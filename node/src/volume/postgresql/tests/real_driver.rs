@@ -151,6 +151,7 @@ async fn a_replica_that_does_not_come_is_not_required_and_holds_nobody_back() {
     let write = client(&pair.a).await;
     let grow = VolumeAction::RequirePeer { peer: B };
     let growing = driven.order(grow);
+    let mut writing = None;
     let write = async {
         let session = up(&pair.a).await;
         until("it is to become required", async || {
@@ -158,14 +159,13 @@ async fn a_replica_that_does_not_come_is_not_required_and_holds_nobody_back() {
             names.contains("n2").then_some(())
         })
         .await;
-        let writing = insert(write, 1);
+        writing = Some(insert(write, 1));
         waits(&pair.a, 1).await;
-        writing
     };
     // While it is to become required, nothing is acknowledged without it; as it does not come, it is let go.
-    let (outcome, writing) = tokio::join!(growing, write);
+    let (outcome, ()) = tokio::join!(growing, write);
     assert!(matches!(outcome, CommandOutcome::Failed(_)), "{outcome:?}");
-    writing.await.unwrap().unwrap();
+    writing.unwrap().await.unwrap().unwrap();
     let report = driven.until("the barrier is as before", |report| report.role == Role::Primary).await;
     assert_eq!(report.required, set(&[]));
     pair.b.processes.thaw().unwrap();
