@@ -4,9 +4,9 @@ use crate::must;
 use crate::target::{Answer, Broken, Target};
 use picket_core::evidence::Generation;
 use picket_core::ids::{GenerationId, NodeId, NodeSet, VolumeId};
-use picket_core::node::{Role, VolumeReport};
-use picket_node::volume::About;
+use picket_core::node::{Recorded, Role, VolumeReport};
 use picket_node::volume::command::read_status;
+use picket_node::volume::{About, Gaps};
 use tokio::sync::watch;
 
 /// The target. An input is one byte (with a barrier or without), then the output.
@@ -55,6 +55,8 @@ fn about(has_barrier: bool) -> About {
         members: [NodeId(1), NodeId(2)].into_iter().collect(),
         names: (1..=3).map(|id| (NodeId(id), format!("n{id}"))).collect(),
         heard,
+        recorded: watch::channel(Recorded::default()).1,
+        gaps: Gaps::default(),
         has_barrier,
     }
 }

@@ -91,3 +91,19 @@ fn a_driver_that_says_nothing_is_not_waited_for_without_end() {
     let effects = bench.wait(ms(2100));
     assert!(requests(&effects).iter().any(|request| matches!(request, Request::Register(_))), "{effects:?}");
 }
+
+#[test]
+fn what_is_recorded_is_told_as_of_now_only_while_a_session_counts() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let recorded = bench.node.recorded(V);
+    assert_eq!((recorded.holder, recorded.isr, recorded.current), (Some(B), Bench::both(), true));
+    bench.step(Input::WitnessGone);
+    assert!(!bench.node.recorded(V).current);
+    bench.restart_daemon();
+    let recorded = bench.node.recorded(V);
+    assert_eq!(
+        (recorded.holder, recorded.isr, recorded.current),
+        (None, Bench::both(), false),
+        "from the disk"
+    );
+}
