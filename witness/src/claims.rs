@@ -55,7 +55,8 @@ fn judge_report(register: Option<&Register>, report: &ReplicaReport) -> Result<(
     judge("epoch", report.max_epoch.0, epoch)?;
     judge("held epoch", report.held.map_or(0, |held| held.0), epoch)?;
     judge("overridden epoch", report.overridden.map_or(0, |claim| claim.epoch.0), epoch)?;
-    judge("version of the in-sync set", report.isr_version.0, version)
+    judge("version of the in-sync set", report.isr_version.0, version)?;
+    judge("overridden version", report.overridden.map_or(0, |claim| claim.isr_version.0), version)
 }
 
 const fn judge(what: &'static str, claimed: u64, recorded: u64) -> Result<(), Unbelievable> {

@@ -4,7 +4,7 @@ use picket_core::ids::{
     BootId, CommitIndex, ConfigDigest, Epoch, GenerationId, IsrVersion, NodeSet, Nonce, RequestId, SessionId,
     StoreId, VolumeId,
 };
-use picket_core::message::{Register as Registration, Seen};
+use picket_core::message::{Override, Register as Registration, Seen};
 
 fn message(commit: u64, body: Request) -> ToWitness {
     let seen = Seen { store: StoreId(1), commit: CommitIndex(commit) };
@@ -44,6 +44,11 @@ fn half_of_the_room_may_be_claimed_and_not_more() {
     assert_eq!(judged(0, registration(|report| report.max_epoch = far)), Err("epoch"));
     assert_eq!(judged(0, registration(|report| report.held = Some(far))), Err("held epoch"));
     let version = IsrVersion(CLAIM_MAX + 1);
+    let by_hand =
+        |epoch, isr_version| Override { volume: VolumeId(1), epoch, isr: NodeSet::EMPTY, isr_version };
+    let claims = |claim| judged(0, registration(|report| report.overridden = Some(claim)));
+    assert_eq!(claims(by_hand(far, IsrVersion(1))), Err("overridden epoch"));
+    assert_eq!(claims(by_hand(Epoch(1), version)), Err("overridden version"));
     let judged = judged(0, registration(|report| report.isr_version = version));
     assert_eq!(judged, Err("version of the in-sync set"));
 }
