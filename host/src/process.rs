@@ -43,6 +43,9 @@ pub use crate::sys::supervisor::Leftovers;
 pub use pipes::Captured;
 use pipes::{Capture, Feed};
 
+/// Where programs of the system find other programs: the daemon's own environment is not passed on to them.
+pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// How long after the kill we wait to see everything end. Processes die within milliseconds; what
 /// is still there after this is stuck in the kernel, and waiting longer would not be an answer.
 pub const KILL_WAIT_MAX: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ use crate::event::{self, Told};
 use core::sync::atomic::{AtomicU64, Ordering};
 use picket_host::clock::boottime;
 use picket_host::logging::{Level, emit};
-use picket_host::process::{Outcome, Program, run};
+use picket_host::process::{Outcome, Program, SYSTEM_PATH, run};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
@@ -104,7 +104,7 @@ impl Writer {
         let Some((path, arguments)) = alert.command.split_first() else { return };
         let program = Program::new(path)
             .args(arguments)
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("PATH", SYSTEM_PATH)
             .env("PICKET_EVENT", told.code.name)
             .env("PICKET_EVENT_NUMBER", told.code.number.to_string())
             .env("PICKET_LEVEL", told.code.level.word())

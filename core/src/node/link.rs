@@ -312,12 +312,13 @@ impl Node {
             disk.max_epoch = epoch;
             if disk.overridden.is_some_and(|over| register.epoch >= over.epoch) {
                 disk.overridden = None;
-                let lease = now + self.config.params.lease;
-                if let Some(held) = volume.phase.held_mut().filter(|_| !mutant::on(Mutant::M52)) {
-                    held.lease_until = held.lease_until.min(lease);
+                let bound =
+                    if mutant::on(Mutant::M52) { Instant::NEVER } else { now + self.config.params.lease };
+                if let Some(held) = volume.phase.held_mut() {
+                    held.lease_until = held.lease_until.min(bound);
                 }
-                if let Some(held) = self.run.held.get_mut(&id).filter(|_| !mutant::on(Mutant::M52)) {
-                    held.lease_until = held.lease_until.min(lease);
+                if let Some(kept) = self.run.held.get_mut(&id) {
+                    kept.lease_until = kept.lease_until.min(bound);
                     out.run = true;
                 }
             }

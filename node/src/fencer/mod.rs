@@ -23,7 +23,7 @@ use picket_core::topology::{DeviceKind, DeviceOrder, DeviceVerdict, PowerAction}
 use picket_fence::caller::{ROLE_GATE, ROLE_VARIABLE};
 use picket_fence::secret::CREDENTIALS_VARIABLE;
 use picket_host::clock::Alarm;
-use picket_host::process::{Finished, Outcome, Program, run};
+use picket_host::process::{Finished, Outcome, Program, SYSTEM_PATH, run};
 use picket_host::secrets::read_secret;
 use std::env;
 use std::ffi::OsString;
@@ -51,9 +51,6 @@ pub struct Ended {
 
 /// What an agent wrote is kept up to so many characters.
 const SAID_CHARS_MAX: usize = 400;
-
-/// Where agents find their programs.
-const AGENT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The device that an order means.
 #[must_use]
@@ -159,7 +156,7 @@ fn program(
         input.push_str(line);
         input.push('\n');
     }
-    let mut program = Program::new(agent).args(&device.args).env("PATH", AGENT_PATH).env("LC_ALL", "C");
+    let mut program = Program::new(agent).args(&device.args).env("PATH", SYSTEM_PATH).env("LC_ALL", "C");
     if let Some(dir) = credentials {
         program = program.env(CREDENTIALS_VARIABLE, dir);
     }

@@ -32,7 +32,7 @@ use picket_core::ids::GenerationId;
 use picket_core::ids::{NodeId, NodeSet};
 use picket_core::node::{CommandId, CommandOutcome, Role, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
-use picket_host::process::{Finished, Outcome, Program, run};
+use picket_host::process::{Finished, Outcome, Program, SYSTEM_PATH, run};
 use tokio::sync::mpsc;
 
 mod parse;
@@ -41,9 +41,6 @@ mod tests;
 
 /// The generation of data that nothing identifies.
 const CONSTANT: GenerationId = GenerationId(1);
-
-/// Where programs find other programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The longest that a program runs beyond what the core waits for it; a demote has its own deadline.
 const PROMOTE_MAX: Duration = Duration::from_secs(3600);
@@ -244,7 +241,7 @@ impl Driver {
         let name = self.about.names.get(&self.about.me).cloned().unwrap_or_default();
         let program = Program::new(path)
             .args(arguments)
-            .env("PATH", PATH)
+            .env("PATH", SYSTEM_PATH)
             .env("LC_ALL", "C")
             .env("PICKET_ACTION", verb)
             .env("PICKET_VOLUME", &self.about.name)

@@ -5,7 +5,7 @@
 //!
 //! A replica that is being rebuilt is marked beside its directory, because the directory itself may be emptied.
 
-use picket_host::process::Program;
+use picket_host::process::{Program, SYSTEM_PATH};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -19,9 +19,6 @@ const SIGNAL: &str = "standby.signal";
 
 /// Says that the data was nobody's copy when it was taken over: all of it is there.
 const ORIGINAL: &str = "picket.original";
-
-/// Where programs find other programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A server's directory.
 #[derive(Clone, Debug)]
@@ -174,5 +171,5 @@ pub(super) fn program(bin: &Path, name: &str, os_user: &str, directory: &Directo
         let words = ["--reuid", os_user, "--regid", os_user, "--init-groups", "--"];
         Program::new("/usr/bin/setpriv").args(words).arg(path)
     };
-    program.env("PATH", PATH).env("LC_ALL", "C")
+    program.env("PATH", SYSTEM_PATH).env("LC_ALL", "C")
 }
