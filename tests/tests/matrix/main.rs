@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so by ending")]
 
+mod controller;
 mod full_disk;
 mod kills;
 mod lab;
@@ -13,5 +14,6 @@ mod links;
 mod machines;
 mod operators;
 mod several;
+mod topology;
 mod volumes;
 mod witness;

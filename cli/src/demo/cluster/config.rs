@@ -197,6 +197,10 @@ impl Writer<'_> {
                     line!(text, "options = {{ socket_path = {} }}", path(&line_end));
                 }
                 FenceLevel::Meatware => line!(text, "kind = \"meatware\""),
+                FenceLevel::Lines(lines) => {
+                    let lines = lines.get(to).map(String::as_str).unwrap_or_default();
+                    line!(text, "{}", lines.replace("SWITCH", &line_end.display().to_string()));
+                }
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// One level of how each node is fenced by the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FenceLevel {
     /// The machine's power switch.
     Process {
@@ -20,6 +20,8 @@ pub enum FenceLevel {
     },
     /// A person.
     Meatware,
+    /// What stands below `[[fence.TARGET.level]]`, for each target; `SWITCH` is where its power switch is reached.
+    Lines(BTreeMap<String, String>),
 }
 
 /// A machine's watchdog.
