@@ -9,6 +9,7 @@ pub mod damage;
 pub mod devices;
 pub mod heartbeat;
 pub mod identity;
+pub mod ipmi;
 pub mod meatware;
 pub mod node_store;
 pub mod power;
@@ -37,5 +38,6 @@ pub const ALL: &[Target] = &[
     power::TARGET,
     devices::REDFISH,
     devices::LIBVIRT,
+    ipmi::TARGET,
     identity::TARGET,
 ];
