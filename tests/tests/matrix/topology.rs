@@ -8,6 +8,7 @@ use picket::demo::cluster::{ClusterSpec, FenceLevel, LossAction, PICKETD, View, 
 use picket::demo::machine::MachineSpec;
 use picket_proto::v1::{ConfirmRequest, FenceEntry, FenceHistoryRequest, FenceRequest};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -55,7 +56,7 @@ async fn history(
     lab: &Lab,
     node: &str,
     target: &str,
-) -> Result<Vec<FenceEntry>, picket::demo::cluster::LabError> {
+) -> Result<Vec<FenceEntry>, Box<dyn Error + Send + Sync>> {
     let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
     let request = FenceHistoryRequest { node: target.to_owned(), entries_max: 0 };
     let mut entries = daemon.calls().fence_history(request).await?.into_inner().entries;
@@ -139,7 +140,7 @@ async fn several_requests(lab: &Lab, notes: &Path) -> Outcome {
     }
     for asked in asking {
         // One of them is told that it is done; the others that it is under way.
-        asked.await?.map(drop).or_else(|status| Err(status.to_string()))?;
+        asked.await?.map(drop).map_err(|status| status.to_string())?;
     }
     let back = |view: &View| view.in_service("v1").as_deref() == Some(lab.holder.as_str());
     lab.cluster.wait_for("the takeover by whom they asked", LIMIT, back).await?;
