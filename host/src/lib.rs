@@ -15,12 +15,14 @@
 //! | [`cert`], [`tls`] | certificates for our roles, mutual TLS, signatures for relayed messages |
 //! | [`secrets`] | secrets that wipe themselves, and the files that they come from |
 //! | [`logging`] | log lines, levels and numbered operator events |
+//! | [`output`] | what is said on standard output |
 
 pub mod cert;
 pub mod clock;
 pub mod config;
 pub mod files;
 pub mod logging;
+pub mod output;
 pub mod process;
 pub mod secrets;
 pub mod small_state;

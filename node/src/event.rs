@@ -108,6 +108,8 @@ codes! {
     FENCE_TEST_FAILED = 1409, "fence-test-failed", Error;
     /// A device that failed its tests can be used again.
     FENCE_TEST_PASSED = 1410, "fence-test-passed", Notify;
+    /// A wait for an operator's confirmation is over.
+    OPERATOR_DONE = 1411, "operator-done", Notify;
     /// The machine ends itself.
     RESETTING = 1500, "resetting", Crit;
     /// The watchdog is armed.
@@ -223,6 +225,7 @@ impl<'c> Words<'c> {
             | Event::DeviceEnded { .. }
             | Event::FenceEnded { .. }
             | Event::OperatorNeeded { .. }
+            | Event::OperatorDone { .. }
             | Event::Alarm(_) => self.about_fences(event),
         };
         told.unwrap_or_else(|| Told::new(ALARM, format!("an event without words: {event:?}")))
@@ -407,6 +410,15 @@ impl<'c> Words<'c> {
                     "OPERATOR INTERVENTION REQUIRED to reset {name}: see that it is off, then type 'picket confirm {name}' and the challenge {challenge}"
                 );
                 told(OPERATOR_NEEDED, *target, text)
+            }
+            Event::OperatorDone { target, confirmed } => {
+                let name = self.node(*target);
+                let text = if *confirmed {
+                    format!("{name} is off: a person confirmed it")
+                } else {
+                    format!("{name} waits for no confirmation any more, and none was seen to count")
+                };
+                told(OPERATOR_DONE, *target, text)
             }
             Event::Alarm(text) => Told::new(ALARM, format!("an invariant is violated: {text}")),
             _ => return None,

@@ -10,6 +10,7 @@ use core::time::Duration;
 use picket_core::node::{NodeAnswer, NodeRequest};
 use picket_host::config::parse_duration;
 use picket_host::logging::{self, emit};
+use picket_host::output::say;
 use picket_host::sys::{Permitted, ServiceState, forbid_core_dumps, lock_memory, notify_service_manager};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -101,8 +102,7 @@ fn check(path: &Path) -> Result<(), Failure> {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
-    println!("{}: good; configuration {:016x}", path.display(), config.digest().0);
-    Ok(())
+    Ok(say(format_args!("{}: no errors; configuration {:016x}\n", path.display(), config.digest().0))?)
 }
 
 fn watchdog(action: WatchdogAction) -> Result<(), Failure> {
@@ -110,8 +110,8 @@ fn watchdog(action: WatchdogAction) -> Result<(), Failure> {
     match action {
         WatchdogAction::Measure { device, timeout, record, this_machine_will_be_reset } => {
             if std::fs::metadata(&device)?.file_type().is_socket() {
-                println!("{} ms", measure::lab_effective(&device, timeout)?.as_millis());
-                return Ok(());
+                let effective = measure::lab_effective(&device, timeout)?;
+                return Ok(say(format_args!("{} ms\n", effective.as_millis()))?);
             }
             let Some(record) = record.filter(|_| this_machine_will_be_reset) else {
                 return Err("a real watchdog is measured by letting it reset this machine: give --record FILE and --this-machine-will-be-reset".into());
@@ -123,8 +123,7 @@ fn watchdog(action: WatchdogAction) -> Result<(), Failure> {
             Ok(measure::until_death(&device, seconds, &record)?)
         }
         WatchdogAction::Recorded { file } => {
-            println!("effective = \"{}ms\"", measure::recorded(&file)?.as_millis());
-            Ok(())
+            Ok(say(format_args!("effective = \"{}ms\"\n", measure::recorded(&file)?.as_millis()))?)
         }
     }
 }

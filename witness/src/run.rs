@@ -7,6 +7,7 @@ use crate::store;
 use clap::{Parser, Subcommand};
 use picket_host::files::RealFiles;
 use picket_host::logging::{self, emit};
+use picket_host::output::say;
 use picket_host::sys::{Permitted, ServiceState, forbid_core_dumps, lock_memory, notify_service_manager};
 use picket_host::tls::Credentials;
 use std::ffi::OsString;
@@ -55,7 +56,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match &arguments.action {
         None => serve(&arguments.config),
-        Some(Action::CheckConfig) => check(&arguments.config).map(|_| ()),
+        Some(Action::CheckConfig) => check(&arguments.config)
+            .and_then(|_| Ok(say(format_args!("{}: no errors\n", arguments.config.display()))?)),
         Some(Action::Dump { directory }) => dump(directory),
     };
     match done {
@@ -74,8 +76,7 @@ fn check(path: &Path) -> Result<(Config, Credentials), Failure> {
 }
 
 fn dump(directory: &Path) -> Result<(), Failure> {
-    print!("{}", store::dump(&RealFiles, directory)?);
-    Ok(())
+    Ok(say(format_args!("{}", store::dump(&RealFiles, directory)?))?)
 }
 
 fn serve(path: &Path) -> Result<(), Failure> {

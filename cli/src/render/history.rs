@@ -22,11 +22,8 @@ pub fn lines(entries: &[FenceEntry], paint: Paint) -> Vec<String> {
         } else {
             Cell::state(&entry.outcome)
         };
-        let notes = match (entry.manual, entry.text.is_empty()) {
-            (true, true) => "confirmed by a person".to_owned(),
-            (true, false) => format!("confirmed by a person; {}", entry.text),
-            (false, _) => entry.text.clone(),
-        };
+        let waits = entry.manual && entry.outcome.is_empty();
+        let notes = if waits { "a person is asked".to_owned() } else { entry.text.clone() };
         table.row([
             Cell::from(&entry.started_at),
             Cell::from(&entry.ended_at),

@@ -203,6 +203,14 @@ pub enum Event {
         /// The challenge.
         challenge: u32,
     },
+    /// The wait for a confirmation is over.
+    OperatorDone {
+        /// The target.
+        target: NodeId,
+        /// The confirmation counts. Otherwise its permit ended without this node having been told that it does: it was
+        /// denied, or it took effect while the witness could not be reached.
+        confirmed: bool,
+    },
     /// A volume was activated outside the invariant.
     Overridden {
         /// The volume.

@@ -305,6 +305,7 @@ impl Node {
             | FenceStage::Resting { .. } => None,
         });
         let Some((target, outcome, fence, ticket)) = found else { return };
+        self.no_longer_asks(target, true, out);
         let answer = match outcome {
             FenceOutcome::ConfirmedOff => NodeAnswer::Done,
             FenceOutcome::Unknown => NodeAnswer::Unfinished("no device confirmed the target off".into()),
@@ -341,13 +342,22 @@ impl Node {
         if self.fences.get(&target).is_some_and(|case| matches!(case.stage, FenceStage::Running { .. })) {
             return;
         }
+        self.no_longer_asks(target, false, out);
         let ticket = self.fences.get_mut(&target).and_then(|case| case.ticket.take());
         self.answer_fence(ticket, NodeAnswer::Refused(refusal), out);
         self.rest(target, now + self.config.params.suspect_after());
     }
 
+    /// Tells that a fence which waits for a person waits no longer; says nothing of any other.
+    fn no_longer_asks(&self, target: NodeId, confirmed: bool, out: &mut Out) {
+        let asks = |case: &FenceCase| matches!(case.stage, FenceStage::AwaitingOperator { .. });
+        if self.fences.get(&target).is_some_and(asks) {
+            out.event(Event::OperatorDone { target, confirmed });
+        }
+    }
+
     /// A fence that waits for a person ends when its permit does.
-    pub(super) fn permits_changed(&mut self, now: Instant) {
+    pub(super) fn permits_changed(&mut self, now: Instant, out: &mut Out) {
         let live: Vec<_> = self.view.permits.iter().map(|view| view.permit).collect();
         let over: Vec<_> = self
             .fences
@@ -357,6 +367,7 @@ impl Node {
             .map(|(target, _)| *target)
             .collect();
         for target in over {
+            self.no_longer_asks(target, false, out);
             self.rest(target, now + self.config.params.suspect_after());
         }
     }

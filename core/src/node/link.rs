@@ -275,7 +275,7 @@ impl Node {
         }
         self.view.hears = view.hears;
         self.view.permits = view.permits;
-        self.permits_changed(now);
+        self.permits_changed(now, out);
         self.view.pending = view.pending;
         self.view.maintenance = view.maintenance;
         self.view.held_off = view.held_off;

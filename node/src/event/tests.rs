@@ -35,6 +35,11 @@ fn path_events_read_as_operators_know_them() {
             Event::OperatorNeeded { target: peer, challenge: 4711 },
             "OPERATOR INTERVENTION REQUIRED to reset n2",
         ),
+        (Event::OperatorDone { target: peer, confirmed: true }, "n2 is off: a person confirmed it"),
+        (
+            Event::OperatorDone { target: peer, confirmed: false },
+            "n2 waits for no confirmation any more, and none was seen to count",
+        ),
     ];
     for (event, start) in table {
         let told = words.tell(&event);

@@ -3,6 +3,8 @@
 //! It is for people; nothing is decided from it. A file that cannot be read is put aside under another name and
 //! said, and the history begins anew: a damaged list of past fences must not keep a cluster from working.
 
+use crate::event::outcome_word;
+use picket_core::evidence::FenceOutcome;
 use picket_host::files::{Files, RealFiles};
 use picket_host::small_state::SmallState;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,17 @@ pub struct Entry {
     pub text: String,
 }
 
+impl Entry {
+    /// What had not ended with the earlier run of the daemon: nobody saw how it did.
+    fn of_an_earlier_run(mut self) -> Self {
+        if self.outcome.is_empty() {
+            outcome_word(FenceOutcome::Unknown).clone_into(&mut self.outcome);
+            "the daemon ended before it did".clone_into(&mut self.text);
+        }
+        self
+    }
+}
+
 /// The history, shared by those who write and those who read.
 #[derive(Clone, Debug)]
 pub struct History(Arc<Mutex<Kept>>);
@@ -85,6 +98,7 @@ impl History {
             tracing::warn!(%error, aside = %aside.display(), moved, "the history of fences cannot be read");
             VecDeque::new()
         });
+        let entries = entries.into_iter().map(Entry::of_an_earlier_run).collect();
         Self(Arc::new(Mutex::new(Kept { state, entries, first: 0 })))
     }
 

@@ -5,6 +5,7 @@ use super::{carry_out, device};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::event::{outcome_word, verdict_word};
+use picket_core::evidence::FenceOutcome;
 use picket_core::ids::NodeId;
 use picket_core::node::{Event, Input};
 use picket_core::topology::{DeviceOrder, DeviceVerdict, PowerAction};
@@ -131,10 +132,15 @@ impl Fencer {
                     });
                 }
             }
-            Event::FenceEnded { target, outcome, .. } => {
+            Event::OperatorDone { target, confirmed } => {
                 if let Some(id) = cases.remove(target).and_then(|case| case.asked) {
-                    let (history, word) = (self.history.clone(), outcome_word(*outcome));
-                    self.runtime.spawn_blocking(move || history.end(id, wall(), word, String::new()));
+                    let (word, text) = if *confirmed {
+                        (outcome_word(FenceOutcome::ConfirmedOff), "confirmed by a person")
+                    } else {
+                        (outcome_word(FenceOutcome::Unknown), "no confirmation was seen to count")
+                    };
+                    let history = self.history.clone();
+                    self.runtime.spawn_blocking(move || history.end(id, wall(), word, text.to_owned()));
                 }
             }
             _ => {}

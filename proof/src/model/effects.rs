@@ -5,7 +5,7 @@ use super::net::Kind;
 use super::world::{AgentFault, WitnessDisk, World};
 use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
 use picket_core::message::{FromWitness, OperatorRequest, Reply, Request};
-use picket_core::node::{Effect, Input, Node, NodeAnswer, Phase, ResetReason};
+use picket_core::node::{Effect, Input, Node, NodeAnswer};
 use picket_core::ready;
 use picket_core::time::{Duration, Instant};
 use picket_core::topology::{DeviceVerdict, PowerAction};
@@ -62,9 +62,7 @@ impl World {
             Effect::Device(order) => self.start_agent(id, order),
             Effect::Reset { power_off, reason } => {
                 self.tell(|| format!("n{id}: resets itself: {reason:?}"));
-                if !self.has_not_looked(id, &reason) {
-                    super::properties::check_reset(self, id);
-                }
+                super::properties::check_reset(self, id);
                 super::properties::check_loss(self, id, &reason);
                 self.reset(id, power_off);
             }
@@ -191,15 +189,6 @@ impl World {
         host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
         host.tick_at = clock;
         self.tell(|| format!("n{id}: daemon starts"));
-    }
-
-    /// A daemon that comes back after the end of the lease that its predecessor's record names, and has not seen the
-    /// volume yet: it must not wait for its driver, so it cannot know whether anything is active.
-    fn has_not_looked(&self, id: NodeId, reason: &ResetReason) -> bool {
-        let ResetReason::NotVerifiedInactive { volume } = reason else { return false };
-        let host = self.hosts.get(&id);
-        let status = host.and_then(|host| host.daemon.as_ref()?.volume_status(host.clock(self.now), *volume));
-        status.is_some_and(|status| status.phase == Phase::Unread)
     }
 
     /// A daemon that an operator asked to stop says that it may be ended: its process ends a little later, with its

@@ -5,7 +5,7 @@ use super::replica::Replica;
 use super::world::World;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FenceReason, Request};
-use picket_core::node::{ResetReason, Role};
+use picket_core::node::{Phase, ResetReason, Role};
 use picket_core::witness::{Input, Record};
 
 /// Checks everything that is a matter of one moment.
@@ -129,9 +129,18 @@ pub fn isr(record: Option<&Record>, volume: VolumeId) -> NodeSet {
     record.and_then(|record| record.volumes.get(&volume)).map_or(NodeSet::EMPTY, |register| register.isr)
 }
 
-/// A machine all of whose volumes are verified inactive is not reset by its own watchdog.
+/// A machine all of whose volumes are verified inactive is not reset by itself or by its watchdog. What an earlier
+/// daemon saw, the present one has not: until it has looked at every volume, none counts as verified.
 pub fn check_reset(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
+    let unread = host.daemon.as_ref().is_some_and(|daemon| {
+        let clock = host.clock(world.now);
+        let phases = host.volumes.keys().filter_map(|volume| daemon.volume_status(clock, *volume));
+        phases.into_iter().any(|status| status.phase == Phase::Unread)
+    });
+    if unread {
+        return;
+    }
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
     let idle = host.volumes.values().all(|replica| replica.role == Role::Secondary);
     let busy = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);

@@ -84,7 +84,14 @@ async fn check_config_tells_every_error() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = site(directory.path());
     let check = || Command::new(PROGRAM).arg("--config").arg(&config).arg("check-config").output();
-    assert!(check().await.expect("it ran").status.success());
+    let good = check().await.expect("it ran");
+    assert!(good.status.success());
+    assert!(String::from_utf8_lossy(&good.stdout).ends_with("witness.toml: no errors\n"), "{good:?}");
+    let mut unheard = Command::new(PROGRAM);
+    unheard.arg("--config").arg(&config).arg("check-config").stdout(std::process::Stdio::piped());
+    let mut unheard = unheard.spawn().expect("it starts");
+    drop(unheard.stdout.take());
+    assert!(unheard.wait().await.expect("it ran").success(), "nobody reads what it says");
     let text = std::fs::read_to_string(&config).expect("readable");
     std::fs::write(&config, text.replace("127.0.0.1:0", "?").replace("id = 1", "id = 0")).expect("written");
     let bad = check().await.expect("it ran");

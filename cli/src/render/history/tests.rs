@@ -27,8 +27,11 @@ fn a_power_on_has_no_permit() {
 #[test]
 fn what_runs_and_what_a_person_did_is_told() {
     let running = FenceEntry { outcome: String::new(), ..entry("off", 7) };
-    let person = FenceEntry { manual: true, ..entry("confirm", 8) };
-    let text = lines(&[running, person], Paint::new(false)).join("\n");
-    assert!(text.contains("RUNNING") && text.contains("confirmed by a person; exited with 0"), "{text}");
+    let asked = FenceEntry { manual: true, outcome: String::new(), text: String::new(), ..entry("confirm", 8) };
+    let person = FenceEntry { manual: true, text: "confirmed by a person".to_owned(), ..entry("confirm", 8) };
+    let told = lines(&[running, asked, person], Paint::new(false));
+    assert!(told[1].contains("RUNNING"), "{told:?}");
+    assert!(told[2].contains("RUNNING") && told[2].ends_with("a person is asked"), "{told:?}");
+    assert!(told[3].contains("CONFIRMED_OFF") && told[3].ends_with("confirmed by a person"), "{told:?}");
     assert_eq!(lines(&[], Paint::new(false)), ["Nothing was fenced."]);
 }

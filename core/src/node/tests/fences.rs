@@ -15,6 +15,10 @@ fn permitted_after(late: crate::time::Duration) -> (Bench, Vec<Effect>) {
     let device = Device { kind: DeviceKind::Power, timeout, retries: 1, delay: ms(0) };
     let mut config = bench::config(LossAction::Osu);
     config.fencing = [(B, FencePlan { levels: vec![Level { devices: vec![device] }] })].into();
+    permitted_with(config, late)
+}
+
+fn permitted_with(config: Config, late: crate::time::Duration) -> (Bench, Vec<Effect>) {
     let mut bench = Bench::standby_with(config);
     let effects = bench.wait(ms(600));
     let attempt = requests(&effects).into_iter().find_map(|request| match request {
@@ -107,4 +111,37 @@ fn a_permit_that_arrives_after_its_time_starts_no_agent() {
         matches!(request, Request::ReportFence(report) if report.outcome == crate::evidence::FenceOutcome::NotStarted)
     });
     assert!(!started && given_back, "{effects:?}");
+}
+
+/// A fence of B at whose only level a person is asked, with the permit 1, and the person asked.
+fn a_person_is_asked() -> Bench {
+    let device = Device { kind: DeviceKind::Meatware, timeout: ms(TIMEOUT_MS), retries: 0, delay: ms(0) };
+    let mut config = bench::config(LossAction::Osu);
+    config.fencing = [(B, FencePlan { levels: vec![Level { devices: vec![device] }] })].into();
+    let (bench, effects) = permitted_with(config, ms(0));
+    let asked = requests(&effects).into_iter().any(|request| matches!(request, Request::AskOperator { .. }));
+    assert!(asked, "{effects:?}");
+    bench
+}
+
+/// What was told of a wait's end.
+fn done(effects: &[Effect]) -> Vec<bool> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Event(Event::OperatorDone { target: B, confirmed }) => Some(*confirmed),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn the_end_of_a_wait_for_a_person_is_told_once() {
+    let mut bench = a_person_is_asked();
+    let effects = bench.say(Reply::FenceRecorded { permit: PermitId(1) });
+    assert_eq!(done(&effects), [true], "{effects:?}");
+    assert!(done(&bench.say(Reply::View(View::default()))).is_empty());
+
+    let mut bench = a_person_is_asked();
+    let effects = bench.say(Reply::View(View::default()));
+    assert_eq!(done(&effects), [false], "its permit is gone: {effects:?}");
+    assert!(done(&bench.say(Reply::View(View::default()))).is_empty());
 }
