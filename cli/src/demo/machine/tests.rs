@@ -228,6 +228,7 @@ async fn a_pause_stops_everything_but_what_was_frozen_before_stays_so() {
     let daemon: i32 = appears(&dir.path().join("state/pid")).await.trim().parse().unwrap();
     let frozen = machine.status().await.unwrap().program("a").unwrap().pid.unwrap();
     machine.freeze("a").await.unwrap();
+    becomes(frozen, 'T').await;
     machine.pause().await.unwrap();
     becomes(daemon, 'T').await;
     machine.resume().await.unwrap();
