@@ -8,6 +8,9 @@ use core::time::Duration;
 use picket::demo::cluster::{Cluster, ClusterSpec, View};
 use std::path::Path;
 
+/// Short, so that the clock finds a fault soon.
+const TEST_INTERVAL: Duration = Duration::from_millis(500);
+
 fn boot(view: &View, seen_by: &str, node: &str) -> Option<String> {
     let member = view.node(seen_by)?.members.iter().find(|member| member.node == node)?;
     (member.state == "ALIVE").then(|| member.boot.clone())
@@ -16,7 +19,11 @@ fn boot(view: &View, seen_by: &str, node: &str) -> Option<String> {
 /// One lab for the whole story: a cluster takes seconds to come up.
 #[tokio::test(flavor = "multi_thread")]
 async fn devices_are_tested_a_standby_is_drilled_and_the_history_tells() {
-    let spec = ClusterSpec { client_pace: Some(Duration::from_millis(5)), ..ClusterSpec::new(2, PROGRAM) };
+    let spec = ClusterSpec {
+        client_pace: Some(Duration::from_millis(5)),
+        fence_test_interval: Some(TEST_INTERVAL),
+        ..ClusterSpec::new(2, PROGRAM)
+    };
     let cluster = Cluster::start(spec).await.unwrap();
     cluster.wait_healthy(LIMIT).await.unwrap();
     let holder = cluster.wait_in_service("v1", LIMIT).await.unwrap();
@@ -49,8 +56,29 @@ async fn devices_are_tested_a_standby_is_drilled_and_the_history_tells() {
     cluster.end().await.unwrap().remove().unwrap();
 }
 
-/// A switch that does not answer is seen before it is needed, and so is its repair.
+/// A switch that does not answer is seen before it is needed, and so is its repair: by the clock, before anybody asks.
 async fn tests(cluster: &Cluster, here: &Path, holder: &str, other: &str) {
+    let test = |view: &View, word: &str| {
+        let fences = &view.node(holder)?.fences;
+        fences.iter().find(|fence| fence.target == other && fence.test == word).cloned()
+    };
+    let tested = |word: &'static str| move |view: &View| test(view, word).is_some();
+    cluster.wait_for("a first test by the clock", LIMIT, tested("OK")).await.unwrap();
+    cluster.machine(other).unwrap().switch_answers(false).await.unwrap();
+    let view = cluster.wait_for("the clock finds it", LIMIT, tested("FAILED")).await.unwrap();
+    assert!(!test(&view, "FAILED").unwrap().failing_since.is_empty());
+    let told = |view: &View| view.first(holder, "fence-test-failed", 0).is_some();
+    cluster.wait_for("the alarm", LIMIT, told).await.unwrap();
+    let status = out(&run(here, &["status", "-1"], "").await, 0);
+    assert!(status.contains(&format!("cannot fence {other}")) && status.contains("CANNOT_FENCE"), "{status}");
+    cluster.machine(other).unwrap().switch_answers(true).await.unwrap();
+    let repaired = |view: &View| view.first(holder, "fence-test-passed", 0).is_some();
+    cluster.wait_for("the repair", LIMIT, repaired).await.unwrap();
+    by_hand(cluster, here, other).await;
+}
+
+/// The same when somebody asks.
+async fn by_hand(cluster: &Cluster, here: &Path, other: &str) {
     let passed = json(&run(here, &["--json", "fence", "test", other], "").await, 0);
     assert_eq!(
         (&passed["results"][0]["result"], &passed["results"][0]["state"]),
@@ -59,19 +87,8 @@ async fn tests(cluster: &Cluster, here: &Path, holder: &str, other: &str) {
     cluster.machine(other).unwrap().switch_answers(false).await.unwrap();
     let failed = out(&run(here, &["fence", "test", other, "--device", "1"], "").await, 1);
     assert!(failed.contains("FAILED"), "{failed}");
-    let shown = |word: &'static str| {
-        let holder = holder.to_owned();
-        move |view: &View| {
-            view.node(&holder).is_some_and(|status| status.unprotected.iter().any(|hole| hole.word == word))
-        }
-    };
-    cluster.wait_for("CANNOT_FENCE in the status", LIMIT, shown("CANNOT_FENCE")).await.unwrap();
-    let told = |view: &View| view.first(holder, "fence-test-failed", 0).is_some();
-    cluster.wait_for("the alarm", LIMIT, told).await.unwrap();
     cluster.machine(other).unwrap().switch_answers(true).await.unwrap();
     out(&run(here, &["fence", "test", other], "").await, 0);
-    let repaired = |view: &View| view.first(holder, "fence-test-passed", 0).is_some();
-    cluster.wait_for("the repair", LIMIT, repaired).await.unwrap();
     out(&run(here, &["fence", "test", other, "--device", "9"], "").await, 4);
     out(&run(here, &["fence", "test", "n9"], "").await, 4);
 }

@@ -307,22 +307,44 @@ def ordered(two):
     two.wait_for_both("node1")
 
 
-def deaf_controller(two):
-    """a controller that accepts and does nothing is no success: a person is asked, and only the challenge counts"""
-    (two.dir / "node2.deaf").touch()
+def pending(two):
+    """node2 hangs, its controller accepts and does nothing: where a person at node1 is asked."""
     before = two.power_events("node2")
     two.hang("node2")
     request = Path(f"/proc/{two.pid('node1')}/root/run/picket-spool/node2.request")
     until(request.exists, "a request to the operator at node1", 2 * LIMIT_S)
     check(two.is_on("node2") and two.power_events("node2") == before, "node2 went off by itself")
-    fields = dict(line.split("=", 1) for line in request.read_text().splitlines() if "=" in line)
-    words = ["meatclient", "-c", "node2", "--spool-dir", "/run/picket-spool"]
-    check(two.at("node1", *words, stdin="yes\n").returncode != 0, "yes was taken")
     check("UNCLEAN" in two.at("node1", "crm_mon", "-1").stdout, "node2 counted as fenced before anybody said so")
-    os.kill(two.pid("node2"), signal.SIGKILL)
-    two.at("node1", *words, stdin=fields["challenge"] + "\n", expect=0)
+    return request
+
+
+def counts_as_fenced(two):
     until(lambda: "OFFLINE: [ node2 ]" in two.at("node1", "crm_mon", "-1").stdout, "node2 counts as fenced")
     check(two.power_events("node1") == [], "node1 was fenced too")
+
+
+def deaf_controller(two):
+    """a controller that accepts and does nothing is no success: a person is asked, and only the challenge counts"""
+    (two.dir / "node2.deaf").touch()
+    fields = dict(line.split("=", 1) for line in pending(two).read_text().splitlines() if "=" in line)
+    words = ["meatclient", "-c", "node2", "--spool-dir", "/run/picket-spool"]
+    check(two.at("node1", *words, stdin="yes\n").returncode != 0, "yes was taken")
+    check("UNCLEAN" in two.at("node1", "crm_mon", "-1").stdout, "node2 counted as fenced by a yes")
+    os.kill(two.pid("node2"), signal.SIGKILL)
+    two.at("node1", *words, stdin=fields["challenge"] + "\n", expect=0)
+    counts_as_fenced(two)
+
+
+def confirmed(two):
+    """beside a person who is asked, stonith_admin --confirm counts as well"""
+    run(two.dir / "power-on", "node2", expect=0)
+    two.wait_for_both("node1")
+    pending(two)
+    os.kill(two.pid("node2"), signal.SIGKILL)
+    two.at("node1", "stonith_admin", "--confirm", "node2", expect=0)
+    counts_as_fenced(two)
+    told = (two.dir / "node1.log").read_text()
+    check("targeting node2 by a human" in told, "not marked as a person's word")
     (two.dir / "node2.deaf").unlink()
 
 
@@ -333,4 +355,4 @@ def running(pid):
         return False
 
 
-CHECKS = (forms, hung_node, ordered, deaf_controller)
+CHECKS = (forms, hung_node, ordered, deaf_controller, confirmed)

@@ -125,6 +125,11 @@ class Site:
         return [line.split()[1] for line in listed.splitlines()]
 
 
+# The agents whose place ours take: a Pacemaker resource changes by its type alone.
+REPLACED = {"fence_ipmilan": "ipmi", "fence_redfish": "redfish", "fence_virsh": "libvirt", "fence_xenapi": "xen"}
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "agents"
+
+
 # --- the checks
 
 
@@ -137,6 +142,20 @@ def schema(site):
         file.write_text(run(f"/usr/sbin/{agent}", "-o", "metadata", expect=0).stdout)
         run("xmllint", "--noout", "--relaxng", NEEDS["fence-agents"], file, expect=0)
     return f"{len(agents)} agents"
+
+
+def options_of_others(site):
+    """every option of the agents that ours replace is taken by ours, or its page says what becomes of it"""
+    listed = (PAGES / "coming-from.md").read_text()
+    for theirs, device in REPLACED.items():
+        named = {agent: re.findall(r'<parameter name="([^"]+)"', run(agent, "-o", "metadata", expect=0).stdout)
+                 for agent in (theirs, f"fence_picket_{device}")}
+        page = (PAGES / f"{device}.md").read_text()
+        taken = {name.replace("-", "_") for name in named[f"fence_picket_{device}"]}
+        silent = [name for name in named[theirs] if name.replace("-", "_") not in taken and f"`{name}`" not in page]
+        check(not silent, f"{device}.md says nothing of {theirs}'s {' '.join(silent)}")
+        check(f"`{theirs}`" in listed, f"coming-from.md does not name {theirs}")
+    return f"{len(REPLACED)} agents"
 
 
 def manual_pages(site):
@@ -335,7 +354,7 @@ class Rig:
 
 
 CHECKS = {
-    "site": (schema, manual_pages, glue),
+    "site": (schema, options_of_others, manual_pages, glue),
     "fencer": (pacemaker, pacemaker_failures, topology, confirm),
     "guests": guests.CHECKS,
     "two": cluster.CHECKS,

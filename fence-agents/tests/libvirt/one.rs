@@ -37,6 +37,26 @@ fn an_order_that_is_taken_and_not_carried_out_is_no_success() {
     }
 }
 
+/// Something starts the domain again after it was destroyed.
+#[test]
+fn power_that_comes_back_by_itself_is_never_off_for_long() {
+    // At once: it is destroyed again as long as there is time, and never called off.
+    let at_once = Daemon::start(|procedure, _, model| {
+        (procedure == DESTROY).then(|| model.set("n2", RUNNING)).map(|()| Reply::Done(Vec::new()))
+    });
+    assert!(act(&at_once, "off", "").why().contains("n2 is ON"));
+    // After it was seen off, which was true: the next status tells.
+    let later = Daemon::start(|procedure, _, model| {
+        let seen_off = procedure == GET_STATE && model.state("n2") == Some(SHUT_OFF);
+        seen_off.then(|| {
+            model.set("n2", RUNNING);
+            Reply::Done(words(&[SHUT_OFF, 1]))
+        })
+    });
+    assert_eq!(act(&later, "off", "").verdict(), (Some(0), "Success: Powered OFF"));
+    assert_eq!(act(&later, "status", "").verdict(), (Some(0), "Status: ON"));
+}
+
 #[test]
 fn only_shut_off_is_off() {
     for (state, word) in

@@ -105,6 +105,9 @@ impl Writer<'_> {
         line!(text, "state_dir = {}", path(machine.state_dir()));
         line!(text, "run_dir = {}", path(machine.run_dir()));
         line!(text, "control_socket = {}", path(control_socket(&machine)));
+        if let Some(interval) = self.spec.fence_test_interval {
+            line!(text, "fence_test_interval = \"{}ms\"", interval.as_millis());
+        }
         line!(text, "[cluster]\nname = {}", quoted(&self.spec.name));
         line!(text, "profile = {}\n{}", quoted(self.spec.profile.name()), self.timing());
         line!(text, "heartbeat_key = {}", path(self.files.heartbeat_key()));

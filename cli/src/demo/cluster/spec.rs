@@ -86,6 +86,8 @@ pub struct ClusterSpec {
     pub timing: Vec<(String, String)>,
     /// How each node is fenced by the others, in order. Empty: not at all.
     pub fence: Vec<FenceLevel>,
+    /// How often the nodes test their fence devices; `None`: as often as the daemon does unless told.
+    pub fence_test_interval: Option<Duration>,
     /// The machines' watchdogs.
     pub watchdog: Watchdog,
     /// What a machine does after its watchdog has bitten.
@@ -130,6 +132,7 @@ impl ClusterSpec {
             profile: Profile::Fast,
             timing: Vec::new(),
             fence: vec![FenceLevel::Process { timeout: Duration::from_secs(5) }],
+            fence_test_interval: None,
             watchdog: Watchdog::Counts,
             after_bite: AfterBite::PowerOn { delay_ms: 500 },
             loss_action: LossAction::Fastboot,
