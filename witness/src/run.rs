@@ -87,7 +87,9 @@ fn serve(path: &Path) -> Result<(), Failure> {
         Permitted::Yes { what } => tracing::info!("{what}"),
         Permitted::No { reason } => tracing::info!("{reason}"),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One thread for all connections, beside the loop's own: with more of them each message wakes one that has nothing
+    // to do, which costs an idle witness as much again.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let ended = runtime.block_on(until_told(config, credentials));
     if let Err(failure) = &ended {
         emit(&codes::FAILED, failure);
