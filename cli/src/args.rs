@@ -54,6 +54,24 @@ pub enum Verb {
         /// For claims that contradict each other: the node whose data is the volume's.
         source: Option<String>,
     },
+    /// Bring a resource into service on this node, with what it needs and what stands on it.
+    Restore {
+        /// The resource; or a volume, for everything above it.
+        tag: String,
+        /// Not what stands on it.
+        #[arg(long)]
+        only: bool,
+    },
+    /// Take a resource out of service on this node; what stands on it stops first.
+    Remove {
+        /// The resource; or a volume, for everything above it.
+        tag: String,
+    },
+    /// Forget the failures of a resource on this node, and try it again.
+    Cleanup {
+        /// The resource; or a volume, for everything above it.
+        tag: String,
+    },
     /// Take a node out of a volume's in-sync set.
     Evict(ReplicaArgs),
     /// Say that a node's disk was restored or swapped: its replica counts for nothing until it is in sync again.

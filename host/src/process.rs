@@ -22,6 +22,7 @@ use crate::clock::{Alarm, boottime};
 use crate::sys::supervisor::{KIND_GONE, KIND_MAIN, MESSAGE_BYTES, supervise};
 use crate::sys::watch;
 use core::fmt;
+use core::pin::Pin;
 use core::time::Duration;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::collections::BTreeMap;
@@ -212,11 +213,22 @@ pub struct Finished {
 /// Needs a tokio runtime with I/O. Cancel-safe in the sense that dropping the future kills
 /// everything that was started.
 pub async fn run(program: Program, deadline: Duration) -> Finished {
+    run_unless(program, deadline, core::future::pending()).await
+}
+
+/// The same, with a deadline that comes early when `given_up` is ready: whoever must know that all
+/// of it is gone before going on waits for that here instead of dropping the future.
+pub async fn run_unless(
+    program: Program,
+    deadline: Duration,
+    given_up: impl Future<Output = ()>,
+) -> Finished {
     let started = boottime();
+    let mut given_up = core::pin::pin!(given_up);
     let mut out = Capture::closed(program.output_cap_bytes);
     let mut err = Capture::closed(program.output_cap_bytes);
     let ending = match Running::start(&program, deadline).await {
-        Ok(mut running) => running.follow(program, &mut out, &mut err).await,
+        Ok(mut running) => running.follow(program, given_up.as_mut(), &mut out, &mut err).await,
         Err(ending) => ending,
     };
     Finished {
@@ -276,13 +288,19 @@ impl Running {
         Ok(Self { control, alarm, stdin, stdout, stderr, _supervisor: supervisor })
     }
 
-    async fn follow(&mut self, program: Program, out: &mut Capture, err: &mut Capture) -> Ending {
+    async fn follow(
+        &mut self,
+        program: Program,
+        given_up: Pin<&mut impl Future<Output = ()>>,
+        out: &mut Capture,
+        err: &mut Capture,
+    ) -> Ending {
         let mut input = Feed::new(self.stdin.take(), program.stdin);
         out.open(self.stdout.take());
         err.open(self.stderr.take());
         let ending = {
             let talk = async { tokio::join!(input.all(), out.read_on(), err.read_on()) };
-            let end = watch_until_end(&self.control, &mut self.alarm, program.leftovers);
+            let end = watch_until_end(&self.control, &mut self.alarm, given_up, program.leftovers);
             tokio::select! {
                 biased;
                 ending = end => ending,
@@ -295,13 +313,19 @@ impl Running {
     }
 }
 
-/// Follows the supervisor's messages to the end, and orders the kill at the deadline.
-async fn watch_until_end(control: &AsyncFd<OwnedFd>, alarm: &mut Alarm, leftovers: Leftovers) -> Ending {
+/// Follows the supervisor's messages to the end, and orders the kill at the deadline or when it is given up.
+async fn watch_until_end(
+    control: &AsyncFd<OwnedFd>,
+    alarm: &mut Alarm,
+    mut given_up: Pin<&mut impl Future<Output = ()>>,
+    leftovers: Leftovers,
+) -> Ending {
     let mut outcome: Option<Outcome> = None;
     loop {
         let message = tokio::select! {
             biased;
             message = receive(control) => Some(message),
+            () = given_up.as_mut(), if outcome.is_none() => None,
             // A timer that cannot be read is taken as fired: late is worse than early here.
             _ = alarm.fired() => None,
         };

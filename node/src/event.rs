@@ -120,6 +120,24 @@ codes! {
     WATCHDOG_LATE = 1503, "watchdog-late", Crit;
     /// The driver of a volume tells something.
     VOLUME_DRIVER = 1600, "volume-driver", Warn;
+    /// A resource is started or stopped.
+    RESOURCE_BEGINS = 1610, "resource-begins", Notify;
+    /// A resource is in service.
+    RESOURCE_STARTED = 1611, "resource-started", Notify;
+    /// A resource is out of service.
+    RESOURCE_STOPPED = 1612, "resource-stopped", Notify;
+    /// A resource failed, or was not started.
+    RESOURCE_FAILED = 1613, "resource-failed", Error;
+    /// A resource could not be stopped.
+    RESOURCE_STUCK = 1614, "resource-stop-failed", Crit;
+    /// A resource is held back until an operator cleans up.
+    RESOURCE_HELD = 1615, "resource-held", Error;
+    /// A resource runs that nobody here started.
+    RESOURCE_FOUND = 1616, "resource-found", Warn;
+    /// Another node should run the resources and cannot.
+    RESOURCE_STRANDED = 1617, "resources-stranded", Error;
+    /// The volume should move, because its resources cannot run here.
+    RESOURCE_MOVES = 1618, "resources-move", Warn;
     /// An alert's program failed.
     ALERT_FAILED = 1700, "alert-failed", Warn;
     /// An operator asked for something.

@@ -5,6 +5,7 @@
 //!                   │                    │                        │
 //!                   ▼                    ▼                        ▼
 //!   volume ◄──► driver: the one loop ── picket_core::node::Node ──► store
+//!   (resource)      │
 //!   fencer ◄──►     │
 //!                   └──► watchdog (its own thread), reset, events (log, alerts)
 //! ```
@@ -23,6 +24,7 @@ pub mod heartbeat;
 pub mod peer;
 pub mod quorum;
 pub mod reset;
+pub mod resource;
 mod run;
 pub mod store;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::paint::{Paint, Tone};
 use super::table::{Cell, Table};
 use super::{list, millis, sections, tree};
-use picket_proto::v1::{Status, StatusVolume};
+use picket_proto::v1::{Status, StatusResource, StatusVolume};
 
 /// The whole status, line by line.
 #[must_use]
@@ -57,20 +57,38 @@ fn unprotected(status: &Status, paint: Paint, lines: &mut Vec<String>) {
 
 fn resources(status: &Status, paint: Paint) -> Vec<String> {
     let mut table = Table::new(["LOCAL", "TAG", "ID", "STATE", "PRIO", "PRIMARY"]);
-    for (depth, volume) in tree::order(&status.volumes) {
+    for (depth, node) in tree::order(status) {
         table.row([
-            Cell::from(&volume.local),
-            format!("{}{}", "  ".repeat(depth), volume.tag).into(),
-            volume.id.to_string().into(),
-            Cell::state(&volume.state),
-            volume.prio.to_string().into(),
-            Cell::from(&volume.primary),
+            Cell::from(node.local),
+            format!("{}{}", "  ".repeat(depth), node.tag).into(),
+            node.id.into(),
+            Cell::state(node.state),
+            node.prio.to_string().into(),
+            Cell::from(node.primary),
         ]);
     }
     if table.is_empty() {
         return vec!["No resources are configured.".to_owned()];
     }
-    table.lines(paint)
+    let mut lines = table.lines(paint);
+    lines.extend(status.resources.iter().filter_map(note).map(|note| format!("  {note}")));
+    lines
+}
+
+/// What there is to say of a resource besides its state.
+fn note(resource: &StatusResource) -> Option<String> {
+    let marks = [resource.doing.as_str(), resource.held.as_str()];
+    // A look is under way every few seconds, and no news.
+    let marks: Vec<&str> = marks.into_iter().filter(|mark| !mark.is_empty() && *mark != "LOOKING").collect();
+    let failures = (resource.failures > 0)
+        .then(|| format!("{} of {} failures: {}", resource.failures, resource.threshold, resource.text));
+    let failed = failures.or_else(|| (!resource.text.is_empty()).then(|| resource.text.clone()));
+    if marks.is_empty() && failed.is_none() {
+        return None;
+    }
+    let failed = failed.map(|failed| format!(" {failed}")).unwrap_or_default();
+    let marks = if marks.is_empty() { String::new() } else { format!(" {}", marks.join(", ")) };
+    Some(format!("{}:{marks}{failed}", resource.tag))
 }
 
 fn volumes(status: &Status, paint: Paint) -> Vec<String> {

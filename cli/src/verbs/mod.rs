@@ -2,6 +2,7 @@
 
 mod adopt;
 mod cert;
+mod cleanup;
 mod clear;
 mod config_check;
 mod config_show;
@@ -15,6 +16,8 @@ mod force_stale;
 mod maintenance;
 mod move_volume;
 mod override_volume;
+mod remove;
+mod restore;
 mod retire;
 mod status;
 mod stop;
@@ -43,6 +46,9 @@ pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
         Verb::Unfence { node } => unfence::run(node, session).await,
         Verb::Clear { node } => clear::run(node, session).await,
         Verb::Adopt { source } => adopt::run(source, session).await,
+        Verb::Restore { tag, only } => restore::run(tag, only, session).await,
+        Verb::Remove { tag } => remove::run(tag, session).await,
+        Verb::Cleanup { tag } => cleanup::run(tag, session).await,
         Verb::Evict(args) => evict::run(args, session).await,
         Verb::ForceStale(args) => force_stale::run(args, session).await,
         Verb::Retire => retire::run(session).await,

@@ -85,6 +85,7 @@ mod members;
 mod names;
 mod postgresql;
 mod read;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -92,6 +93,7 @@ mod volumes;
 
 pub use device::{ActionMap, FenceDevice, TestDepth};
 pub use postgresql::{PostgreSql, Rejoin};
+pub use resources::{Resource, ResourceKind, Service};
 
 /// What the node daemon was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,8 @@ pub struct Config {
     pub pause_visible: bool,
     /// All volumes of the cluster.
     pub volumes: BTreeMap<VolumeId, Volume>,
+    /// What runs above each volume, in an order in which it can be started.
+    pub resources: BTreeMap<VolumeId, Vec<Resource>>,
     /// How peers are fenced: levels of devices.
     pub fencing: BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
     /// How often the fence devices are tested; absent: never.
@@ -405,7 +409,7 @@ impl Config {
                 loss_action: volume.loss_action,
                 barrier: volume.barrier,
                 barrier_suffices: volume.barrier_suffices,
-                demote_timeout: volume.demote_timeout,
+                demote_timeout: volume.demote_timeout + self.stop_within(id),
                 promote_timeout: volume.promote_timeout,
             };
             (id, config)

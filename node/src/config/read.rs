@@ -2,7 +2,7 @@
 
 use super::fencing::{self, Agents};
 use super::timing::{self, length, length_or_none};
-use super::{Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, machine, members, volumes};
+use super::{Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, machine, members, resources, volumes};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use picket_core::params::Profile;
@@ -49,6 +49,8 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
     let witness = root.table_required("witness").and_then(|table| witness(&table));
     let tls = root.table_required("tls").and_then(|table| tls(&table));
     let volumes = volumes::read(root, &known);
+    let own = volumes.clone().unwrap_or_default();
+    let resources = resources::read(root, &resources::Around { volumes: &own, me });
     let dirs = AGENT_DIRS.iter().map(PathBuf::from).collect();
     let agent_dirs = root.or("agent_dirs", list_of(path()), dirs);
     let fencing = fencing::read(root, &known, me, &Agents { dirs: &agent_dirs, lab: is_lab }, &mut warnings);
@@ -75,6 +77,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
         watchdog: watchdog?,
         pause_visible: node.pause_visible,
         volumes: volumes?,
+        resources,
         fencing,
         test_interval: node.test_interval,
         agent_dirs,

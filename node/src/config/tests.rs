@@ -7,6 +7,7 @@ use picket_core::topology::DeviceKind;
 use picket_host::config::Source;
 
 mod kinds;
+mod resources;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(&Source::from_text("picketd.toml", text)).map_err(|errors| errors.to_string())

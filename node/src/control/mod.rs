@@ -12,6 +12,7 @@ use crate::events::Events;
 use crate::fencer::Fencer;
 use crate::fencer::rounds::Tests;
 use crate::quorum::Answers;
+use crate::resource::Trees;
 use crate::volume::Gaps;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
@@ -21,12 +22,13 @@ use picket_core::message::OperatorAnswer;
 use picket_core::node::{NodeAnswer, NodeRequest};
 use picket_core::time::Instant;
 use picket_proto::v1;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{Request, Status};
 
 mod door;
 mod explain;
+mod resources;
 mod service;
 mod status;
 mod words;
@@ -62,6 +64,8 @@ pub struct Desk {
     pub watchdog: WatchdogStatus,
     /// What the quorum check's last question found, for people.
     pub answers: Answers,
+    /// The resources, once they are known.
+    pub trees: Arc<OnceLock<Trees>>,
     /// When the daemon was started.
     pub started: Instant,
     /// Asks the daemon to end, after everything is handed over or left in order.

@@ -1,5 +1,6 @@
 //! The calls of the control service.
 
+use super::resources::Wish;
 use super::words::ms;
 use super::{ANSWER_MAX, Desk, done, explain, outcome, refused, status};
 use crate::config::FenceDevice;
@@ -111,6 +112,26 @@ impl Control for Service {
         self.desk.tell(&request, format!("move {} to {}", asked.tag, asked.node));
         let answer = self.desk.ask(NodeRequest::Move { volume, to }, wait.min(ANSWER_MAX)).await?;
         Ok(Response::new(outcome(&self.desk.config, answer)))
+    }
+
+    async fn restore(&self, request: Request<v1::RestoreRequest>) -> Answer {
+        let asked = request.get_ref();
+        let what = format!("restore {}{}", asked.tag, if asked.only { " only" } else { "" });
+        self.desk.tell(&request, what);
+        let wish = Wish::Restore { only: asked.only };
+        Ok(Response::new(self.desk.resource(&asked.tag, wish).await))
+    }
+
+    async fn remove(&self, request: Request<v1::TagRequest>) -> Answer {
+        let tag = &request.get_ref().tag;
+        self.desk.tell(&request, format!("remove {tag}"));
+        Ok(Response::new(self.desk.resource(tag, Wish::Remove).await))
+    }
+
+    async fn cleanup(&self, request: Request<v1::TagRequest>) -> Answer {
+        let tag = &request.get_ref().tag;
+        self.desk.tell(&request, format!("clean up {tag}"));
+        Ok(Response::new(self.desk.resource(tag, Wish::Cleanup).await))
     }
 
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Answer {

@@ -54,6 +54,7 @@ impl Desk {
             watchdog: Some(watchdog(&self.watchdog)),
             events: self.events.newest(events_max).into_iter().map(event).collect(),
             uptime_ms: ms(snapshot.now.since(self.started)),
+            resources: self.resource_lines(snapshot),
         }
     }
 
@@ -101,7 +102,7 @@ impl Desk {
     }
 
     /// Where it is in service, as far as this node knows: who says so in its heartbeats, else the record.
-    fn primary(&self, snapshot: &Snapshot, volume: &VolumeStatus) -> String {
+    pub(super) fn primary(&self, snapshot: &Snapshot, volume: &VolumeStatus) -> String {
         let says = |peer: &&PeerStatus| {
             let said = peer.said.as_ref().filter(|_| peer.heard);
             said.is_some_and(|said| said.holds.iter().any(|(id, _)| *id == volume.volume))
@@ -317,6 +318,9 @@ impl Desk {
                 format!("{tag} was activated by an operator outside the guarantee"),
             );
         }
+        for (tag, text) in self.stranded() {
+            add("STRANDED", tag, text);
+        }
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
@@ -417,7 +421,7 @@ const fn driver(volume: &Volume) -> &'static str {
     }
 }
 
-fn prio(volume: &Volume, me: picket_core::ids::NodeId) -> u32 {
+pub(super) fn prio(volume: &Volume, me: picket_core::ids::NodeId) -> u32 {
     volume.members.iter().zip(1_u32..).find(|(id, _)| **id == me).map_or(0, |(_, prio)| prio)
 }
 

@@ -4,7 +4,7 @@ use super::looping::{Beating, run_loop};
 use super::prepare::Prepared;
 use super::watched::Watched;
 use super::{Daemon, Runtimes, StartError, io};
-use crate::config::{Config, Volume};
+use crate::config::Config;
 use crate::control::{self, Desk};
 use crate::driver::{BEATS_MAX, Driver, QUEUE_MAX, Rooms};
 use crate::event::{self, Told};
@@ -15,6 +15,10 @@ use crate::fencer::rounds::Tests;
 use crate::peer::{self, Peers};
 use crate::quorum::Answers;
 use crate::reset::{Resetter, Way};
+use crate::resource::keep;
+use crate::resource::mover::mover;
+use crate::resource::room::{ASKS_MAX, Ends, Handle, Room, Said, Trees};
+use crate::resource::tree::View;
 use crate::time::now;
 use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
 use crate::watchdog::{Bounds, Petting};
@@ -35,8 +39,13 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     };
     let (into, queue) = mpsc::channel(QUEUE_MAX);
     let (events, writer) = events::room(config.alert.clone(), &config.cluster, &config.name);
-    let shared =
-        peer::Shared { config: config.clone(), credentials, into: into.clone(), events: events.clone() };
+    let shared = peer::Shared {
+        config: config.clone(),
+        credentials,
+        into: into.clone(),
+        events: events.clone(),
+        trees: Arc::default(),
+    };
     let listening = listen(net, &config, &shared)?;
     let run_id = Nonce(random().map_err(io("randomness"))?);
     let (sender, receivers) = heartbeats.split().map_err(io("heartbeats"))?;
@@ -55,7 +64,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let answers = Answers::default();
     let gaps = Gaps::default();
     let desk = desk(&shared, (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
-    let (volumes, recorded) = start_volumes(&config, rooms, &into, &hears, &gaps);
+    let above = Above { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
+    let Started { orders: volumes, recorded, standing } = above.start_volumes(rooms);
     rooms.spawn(writer.run());
     let carried = Rooms {
         config: config.clone(),
@@ -71,7 +81,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let core = config.core(watched.status.counts);
     let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
-    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, recorded };
+    let driver =
+        Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, recorded, standing };
     announce(&config, &events);
     let beating = Beating { receivers, into: beats_into, events: events.clone() };
     let ended = match spawn_loop(driver, beating) {
@@ -145,6 +156,7 @@ fn desk(
         gaps: gaps.clone(),
         watchdog: watched.status.clone(),
         answers: answers.clone(),
+        trees: shared.trees.clone(),
         started: now(),
         end,
     }
@@ -156,25 +168,66 @@ fn random() -> io::Result<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-type Orders = BTreeMap<VolumeId, mpsc::Sender<Order>>;
-type RecordedOf = BTreeMap<VolumeId, watch::Sender<Recorded>>;
+/// The loop's ends of all volumes.
+#[derive(Default)]
+struct Started {
+    orders: BTreeMap<VolumeId, mpsc::Sender<Order>>,
+    recorded: BTreeMap<VolumeId, watch::Sender<Recorded>>,
+    standing: BTreeMap<VolumeId, watch::Sender<Said>>,
+}
 
-fn start_volumes(
-    config: &Config,
-    rooms: &Runtime,
-    into: &mpsc::Sender<crate::driver::Wake>,
-    heard: &watch::Receiver<NodeSet>,
-    gaps: &Gaps,
-) -> (Orders, RecordedOf) {
-    let start = |(id, volume): (VolumeId, &Volume)| {
-        let (orders, queue) = mpsc::channel(ORDERS_MAX);
-        let (tells, recorded) = watch::channel(Recorded::default());
-        let about = About::new(config, id, volume, heard.clone(), recorded, gaps.clone());
-        let driver = volume::driver(&volume.driver, about);
-        rooms.spawn(driver.live(queue, Teller::new(id, into.clone())));
-        ((id, orders), (id, tells))
-    };
-    config.own_volumes().map(start).unzip()
+/// What volumes and the resources above them need.
+struct Above<'a> {
+    shared: &'a peer::Shared,
+    peers: &'a Peers,
+    hears: &'a watch::Receiver<NodeSet>,
+    gaps: &'a Gaps,
+}
+
+impl Above<'_> {
+    fn start_volumes(&self, rooms: &Runtime) -> Started {
+        let config = &self.shared.config;
+        let mut started = Started::default();
+        let mut trees = BTreeMap::new();
+        for (id, volume) in config.own_volumes() {
+            let (orders, queue) = mpsc::channel(ORDERS_MAX);
+            let (tells, recorded) = watch::channel(Recorded::default());
+            let about = About::new(config, id, volume, self.hears.clone(), recorded, self.gaps.clone());
+            let driver = volume::driver(&volume.driver, about);
+            started.recorded.insert(id, tells);
+            if config.resources.get(&id).is_none_or(Vec::is_empty) {
+                rooms.spawn(driver.live(queue, Teller::new(id, self.shared.into.clone())));
+            } else {
+                let (driver_orders, driver_queue) = mpsc::channel(ORDERS_MAX);
+                let (says, said) = mpsc::channel(QUEUE_MAX);
+                let (standing, stands) = watch::channel(Said::default());
+                let (asks, asked) = mpsc::channel(ASKS_MAX);
+                let (shows, view) = watch::channel(View::default());
+                let (keeps, kept, keeper) = keep::open(&config.run_dir, id);
+                let ends = Ends {
+                    orders: queue,
+                    driver: driver_orders,
+                    said,
+                    standing: stands,
+                    asks: asked,
+                    core: self.shared.into.clone(),
+                    view: shows,
+                    kept: keeps,
+                };
+                let mover = mover(self.shared, self.peers, self.hears, id);
+                let room = Room::new(config, id, &kept, self.shared.events.clone(), mover, ends);
+                rooms.spawn(driver.live(driver_queue, Teller::new(id, says)));
+                rooms.spawn(room.run());
+                rooms.spawn(keeper.run());
+                started.standing.insert(id, standing);
+                trees.insert(id, Handle { asks, view });
+            }
+            started.orders.insert(id, orders);
+        }
+        // Set once, here.
+        let _ = self.shared.trees.set(Trees::new(trees));
+        started
+    }
 }
 
 fn spawn_server(

@@ -23,6 +23,8 @@ use std::io;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::resource::room::Said;
+use crate::resource::tree::Standing;
 use crate::store::{NodeStore, StoreError};
 use crate::watchdog::Bounds;
 
@@ -122,6 +124,8 @@ pub struct Driver {
     pub heard: watch::Sender<NodeSet>,
     /// What is recorded of each volume.
     pub recorded: BTreeMap<VolumeId, watch::Sender<Recorded>>,
+    /// Where each volume stands that has resources above it.
+    pub standing: BTreeMap<VolumeId, watch::Sender<Said>>,
 }
 
 enum Turn {
@@ -173,6 +177,8 @@ impl Driver {
     /// Takes what woke the loop and what else is there already, with one sync for all of it.
     fn turn(&mut self, first: Turn, tickets: &mut Tickets) -> Option<Ended> {
         let mut batch: Vec<((), NodeReady)> = Vec::new();
+        // Leases run out by the clock alone.
+        let ticked = matches!(first, Turn::Tick);
         let mut next = Some(first);
         let mut asked = Vec::new();
         let mut news = false;
@@ -225,6 +231,9 @@ impl Driver {
             let _ = answer.send(Box::new(Snapshot { status: self.node.status(now), now }));
         }
         self.note_recorded();
+        if news || ticked {
+            self.note_standing();
+        }
         if news {
             self.changed.send_modify(|version| *version = version.wrapping_add(1));
         }
@@ -300,12 +309,39 @@ impl Driver {
         }
     }
 
+    /// Tells the resources where their volume stands.
+    fn note_standing(&self) {
+        if self.standing.is_empty() {
+            return;
+        }
+        let status = self.node.status(now());
+        let maintenance = status.witness.maintenance.contains(status.me);
+        for volume in &status.volumes {
+            let said = Said { standing: standing(&volume.phase), maintenance };
+            if let Some(into) = self.standing.get(&volume.volume) {
+                into.send_if_modified(|known| core::mem::replace(known, said) != said);
+            }
+        }
+    }
+
     fn ended(&self) -> Ended {
         let (_, run) = self.node.records();
         let status = self.node.status(now());
         let inactive =
             status.volumes.iter().all(|volume| matches!(volume.phase, Phase::Secondary | Phase::Unread));
         Ended::Told { idle: inactive && run.held.is_empty(), kept: run.keeps_running }
+    }
+}
+
+const fn standing(phase: &Phase) -> Standing {
+    match phase {
+        Phase::Unread => Standing::Unread,
+        Phase::Secondary => Standing::Away,
+        Phase::Promoting(_) => Standing::Coming,
+        Phase::Active(_) => Standing::Active,
+        Phase::Frozen(_) => Standing::Frozen,
+        Phase::Stopping(_) => Standing::Leaving,
+        Phase::Failed => Standing::Failed,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stream to one peer.
 
-use super::{OUTGOING_MAX, Shared, Slot};
+use super::{Line, OUTGOING_MAX, Shared, Slot};
 use crate::backoff::Backoff;
 use crate::config::Member;
 use crate::witness_client::told;
@@ -16,10 +16,13 @@ use std::sync::PoisonError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 /// A connection that is not made within this is tried again.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// The stream, where messages for it go, and the connection below it.
+type Opened = (Streaming<v1::PeerAccepted>, mpsc::Sender<picket_core::message::PeerMessage>, Channel);
 
 /// Keeps the stream to one peer open; to be run until the daemon ends.
 #[derive(Debug)]
@@ -28,11 +31,12 @@ pub struct Client {
     peer: NodeId,
     member: Member,
     slot: Slot,
+    line: Line,
 }
 
 impl Client {
-    pub(super) const fn new(shared: Shared, peer: NodeId, member: Member, slot: Slot) -> Self {
-        Self { shared, peer, member, slot }
+    pub(super) const fn new(shared: Shared, peer: NodeId, member: Member, slot: Slot, line: Line) -> Self {
+        Self { shared, peer, member, slot, line }
     }
 
     /// Connects for ever.
@@ -41,12 +45,14 @@ impl Client {
         let mut error = String::new();
         while !self.shared.into.is_closed() {
             match self.connect().await {
-                Ok((stream, outgoing)) => {
+                Ok((stream, outgoing, channel)) => {
                     backoff.reset();
                     error.clear();
                     *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outgoing);
+                    *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
                     let why = until_end(stream).await;
                     *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     tracing::info!(peer = %self.member.name, %why, "the connection to a peer ended");
                 }
                 Err(why) if why != error => {
@@ -59,9 +65,7 @@ impl Client {
         }
     }
 
-    async fn connect(
-        &self,
-    ) -> Result<(Streaming<v1::PeerAccepted>, mpsc::Sender<picket_core::message::PeerMessage>), String> {
+    async fn connect(&self) -> Result<Opened, String> {
         let config = &self.shared.config;
         let identity =
             Identity::node(&config.cluster, &self.member.name).map_err(|error| error.to_string())?;
@@ -83,12 +87,12 @@ impl Client {
             let envelopes = ReceiverStream::new(waiting).filter_map(move |message| {
                 core::future::ready(shared.sign(message).map(|message| to_wire(&message)))
             });
-            let answer = PeerClient::new(channel).talk(envelopes).await;
+            let answer = PeerClient::new(channel.clone()).talk(envelopes).await;
             let mut stream = answer.map_err(|status| status.message().to_owned())?.into_inner();
             let accepted = stream.message().await.map_err(|status| status.message().to_owned())?;
             let accepted = accepted.ok_or("the peer closed the stream before it accepted")?;
             check_protocol(accepted.protocol).map_err(|error| error.to_string())?;
-            Ok((stream, outgoing))
+            Ok((stream, outgoing, channel))
         };
         let limit = CONNECT_MAX * 2;
         tokio::time::timeout(limit, opened)

@@ -9,14 +9,18 @@
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::events::Events;
-use picket_core::ids::NodeId;
+use crate::resource::Trees;
+use crate::resource::room::ABLE_WITHIN;
+use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::{PeerBody, PeerMessage};
 use picket_host::cert::Role;
 use picket_host::tls::Credentials;
-use picket_proto::relay;
+use picket_proto::v1::peer_client::PeerClient;
+use picket_proto::{PROTOCOL, relay, v1};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc;
+use tonic::transport::Channel;
 
 mod client;
 mod server;
@@ -36,7 +40,11 @@ type Slot = Arc<Mutex<Option<mpsc::Sender<PeerMessage>>>>;
 #[derive(Clone, Debug, Default)]
 pub struct Peers {
     slots: Arc<BTreeMap<NodeId, Slot>>,
+    channels: Arc<BTreeMap<NodeId, Line>>,
 }
+
+/// One peer's open connection, for questions that are answered on it.
+type Line = Arc<Mutex<Option<Channel>>>;
 
 /// What server and clients share.
 #[derive(Clone, Debug)]
@@ -49,20 +57,39 @@ pub struct Shared {
     pub into: mpsc::Sender<Wake>,
     /// For refusals.
     pub events: Events,
+    /// The resources of this node, once they are known.
+    pub trees: Arc<OnceLock<Trees>>,
 }
 
 impl Peers {
     /// The loop's end, and a client for each peer.
     #[must_use]
     pub fn new(shared: &Shared) -> (Self, Vec<Client>) {
-        let mut slots = BTreeMap::new();
+        let (mut slots, mut channels) = (BTreeMap::new(), BTreeMap::new());
         let mut clients = Vec::new();
         for (id, member) in shared.config.peers() {
-            let slot = Slot::default();
-            clients.push(Client::new(shared.clone(), id, member.clone(), slot.clone()));
+            let (slot, line) = (Slot::default(), Line::default());
+            clients.push(Client::new(shared.clone(), id, member.clone(), slot.clone(), line.clone()));
             slots.insert(id, slot);
+            channels.insert(id, line);
         }
-        (Self { slots: Arc::new(slots) }, clients)
+        (Self { slots: Arc::new(slots), channels: Arc::new(channels) }, clients)
+    }
+
+    /// Asks a peer whether the resources above a volume could run there.
+    ///
+    /// # Errors
+    /// Why they could not, or why that is not known.
+    pub async fn able(&self, peer: NodeId, volume: VolumeId) -> Result<(), String> {
+        let line =
+            self.channels.get(&peer).map(|line| line.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let channel = line.flatten().ok_or("there is no connection to it")?;
+        let request = v1::AbleRequest { protocol: Some(PROTOCOL), volume: Some(u32::from(volume.0)) };
+        let mut client = PeerClient::new(channel);
+        let asked = tokio::time::timeout(ABLE_WITHIN, client.able(request));
+        let answer = asked.await.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
+        let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
+        if answer.able { Ok(()) } else { Err(answer.reason) }
     }
 
     /// Sends on the open connection; without one the message is lost.

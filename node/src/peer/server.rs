@@ -5,11 +5,12 @@ use crate::event::{PEER_REFUSED, Told};
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
-use picket_core::ids::NodeId;
+use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::PeerMessage;
 use picket_core::node::Input;
 use picket_host::cert::Role;
 use picket_host::tls::{accept, peer_identity};
+use picket_proto::convert::check_protocol;
 use picket_proto::v1::peer_server::{Peer, PeerServer};
 use picket_proto::{MESSAGE_BYTES_MAX, PROTOCOL, from_wire, v1};
 use std::io;
@@ -107,6 +108,23 @@ impl Peer for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {
+        self.who(&request).map_err(|text| self.refuse(text))?;
+        let asked = request.get_ref();
+        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let volume = asked.volume.and_then(|volume| u16::try_from(volume).ok()).map(VolumeId);
+        let volume = volume.filter(|id| self.shared.config.own_volumes().any(|(own, _)| own == *id));
+        let reason = match (volume, self.shared.trees.get()) {
+            (None, _) => Some("it has no replica of that volume".to_owned()),
+            (Some(_), None) => Some("it is starting".to_owned()),
+            (Some(volume), Some(trees)) => {
+                trees.of(volume).and_then(|handle| handle.view.borrow().unable.clone())
+            }
+        };
+        let able = reason.is_none();
+        Ok(Response::new(v1::AbleAnswer { able, reason: reason.unwrap_or_default() }))
     }
 }
 

@@ -29,7 +29,8 @@ fn node(lab: &Lab, name: &str, identity: &Identity, addresses: [SocketAddr; 2]) 
     let (into, inputs) = mpsc::channel(64);
     let (events, writer) = events::room(None, "east", name);
     tokio::spawn(writer.run());
-    let shared = Shared { config: Arc::new(config), credentials, into, events: events.clone() };
+    let shared =
+        Shared { config: Arc::new(config), credentials, into, events: events.clone(), trees: Arc::default() };
     Node { shared, inputs, events }
 }
 

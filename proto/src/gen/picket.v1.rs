@@ -414,6 +414,25 @@ impl FenceReason {
         }
     }
 }
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AbleRequest {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub volume: ::core::option::Option<u32>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AbleAnswer {
+    /// As far as that node knows.
+    #[prost(bool, tag = "1")]
+    pub able: bool,
+    /// Why not; for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// The caller is a member and speaks a version that is understood.
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -673,6 +692,25 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Talk"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Whether the resources above a volume could run on the node that is asked.
+        pub async fn able(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AbleRequest>,
+        ) -> std::result::Result<tonic::Response<super::AbleAnswer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Able");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Able"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -700,6 +738,11 @@ pub mod peer_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::PeerEnvelope>>,
         ) -> std::result::Result<tonic::Response<Self::TalkStream>, tonic::Status>;
+        /// Whether the resources above a volume could run on the node that is asked.
+        async fn able(
+            &self,
+            request: tonic::Request<super::AbleRequest>,
+        ) -> std::result::Result<tonic::Response<super::AbleAnswer>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -819,6 +862,49 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Able" => {
+                    #[allow(non_camel_case_types)]
+                    struct AbleSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::AbleRequest>
+                    for AbleSvc<T> {
+                        type Response = super::AbleAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AbleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::able(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AbleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -2374,6 +2460,52 @@ pub struct Status {
     pub events: ::prost::alloc::vec::Vec<StatusEvent>,
     #[prost(uint64, tag = "21")]
     pub uptime_ms: u64,
+    /// What runs above the volumes, each after what it needs.
+    #[prost(message, repeated, tag = "22")]
+    pub resources: ::prost::alloc::vec::Vec<StatusResource>,
+}
+/// One resource above a volume.
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusResource {
+    /// LOCAL: the node whose view this is.
+    #[prost(string, tag = "1")]
+    pub local: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub tag: ::prost::alloc::string::String,
+    /// What it is: an address, a directory, a unit, an agent.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// The volume above which it stands, by tag.
+    #[prost(string, tag = "4")]
+    pub volume: ::prost::alloc::string::String,
+    /// What it needs directly, by tag: resources, or its volume.
+    #[prost(string, repeated, tag = "5")]
+    pub needs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// ISP (in service, protected), OSU (out of service, unimpaired), OSF (out of service, failed), or UNKNOWN while
+    /// nobody has looked.
+    #[prost(string, tag = "6")]
+    pub state: ::prost::alloc::string::String,
+    /// This node's priority for its volume; 1 is highest.
+    #[prost(uint32, tag = "7")]
+    pub prio: u32,
+    /// PRIMARY: the node where its volume is in service; empty: nowhere that this node knows of.
+    #[prost(string, tag = "8")]
+    pub primary: ::prost::alloc::string::String,
+    /// STARTING, STOPPING or LOOKING; empty: nothing is under way.
+    #[prost(string, tag = "9")]
+    pub doing: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "10")]
+    pub failures: u32,
+    /// With so many failures it is not restarted here.
+    #[prost(uint32, tag = "11")]
+    pub threshold: u32,
+    /// Why it is held back: OPERATOR, STOPPED, BLOCKED, FENCE, EXHAUSTED or UNFIT; empty: it is not.
+    #[prost(string, tag = "12")]
+    pub held: ::prost::alloc::string::String,
+    /// What it said when it failed last.
+    #[prost(string, tag = "13")]
+    pub text: ::prost::alloc::string::String,
 }
 /// A protection that is missing.
 #[derive(serde::Serialize)]
@@ -2831,6 +2963,23 @@ pub struct Versions {
     pub protocol: u32,
     #[prost(uint32, tag = "4")]
     pub schema: u32,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TagRequest {
+    /// A resource; or a volume, for everything above it.
+    #[prost(string, tag = "1")]
+    pub tag: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreRequest {
+    /// A resource; or a volume, for everything above it.
+    #[prost(string, tag = "1")]
+    pub tag: ::prost::alloc::string::String,
+    /// Not what stands on it.
+    #[prost(bool, tag = "2")]
+    pub only: bool,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3444,6 +3593,67 @@ pub mod control_client {
                 .insert(GrpcMethod::new("picket.v1.Control", "FenceTest"));
             self.inner.unary(req, path, codec).await
         }
+        /// Bring a resource into service on this node, with what it needs and what stands on it.
+        pub async fn restore(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/Restore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Restore"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Take a resource out of service on this node; what stands on it goes first.
+        pub async fn remove(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TagRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Control/Remove");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Remove"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forget the failures of a resource on this node, and try it again.
+        pub async fn cleanup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TagRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/Cleanup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Cleanup"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3560,6 +3770,21 @@ pub mod control_server {
             &self,
             request: tonic::Request<super::FenceTestRequest>,
         ) -> std::result::Result<tonic::Response<super::FenceTestAnswer>, tonic::Status>;
+        /// Bring a resource into service on this node, with what it needs and what stands on it.
+        async fn restore(
+            &self,
+            request: tonic::Request<super::RestoreRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// Take a resource out of service on this node; what stands on it goes first.
+        async fn remove(
+            &self,
+            request: tonic::Request<super::TagRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// Forget the failures of a resource on this node, and try it again.
+        async fn cleanup(
+            &self,
+            request: tonic::Request<super::TagRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ControlServer<T> {
@@ -4446,6 +4671,135 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = FenceTestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Restore" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::RestoreRequest>
+                    for RestoreSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::restore(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Remove" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::TagRequest>
+                    for RemoveSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TagRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::remove(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Cleanup" => {
+                    #[allow(non_camel_case_types)]
+                    struct CleanupSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::TagRequest>
+                    for CleanupSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TagRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::cleanup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CleanupSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

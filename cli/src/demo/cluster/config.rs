@@ -123,6 +123,7 @@ impl Writer<'_> {
         for peer in 1..=self.spec.nodes {
             self.member(&mut text, number, peer).await?;
         }
+        text.push_str(&self.spec.more.replace("NODE", &name));
         self.write(&name, "picketd.toml", &text)
     }
 

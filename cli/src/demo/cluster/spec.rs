@@ -96,6 +96,8 @@ pub struct ClusterSpec {
     pub loss_action: LossAction,
     /// The volumes, by name; each node has a replica of each.
     pub volumes: Vec<String>,
+    /// More tables for each node's configuration, such as resources; `NODE` in it is the node's name.
+    pub more: String,
     /// Heartbeat paths between two nodes; 1 to 8.
     pub paths: u8,
     /// How long a machine that has just booted waits for the others before it asks for a fence.
@@ -137,6 +139,7 @@ impl ClusterSpec {
             after_bite: AfterBite::PowerOn { delay_ms: 500 },
             loss_action: LossAction::Fastboot,
             volumes: vec!["v1".to_owned()],
+            more: String::new(),
             paths: 2,
             cold_start: Duration::from_secs(10),
             restart_after_ms: Some(200),

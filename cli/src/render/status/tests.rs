@@ -66,27 +66,57 @@ fn what_is_unprotected_is_said_before_everything_else() {
     assert!(!text.contains("Everything is protected"));
 }
 
-#[test]
-fn a_tree_shows_each_volume_once_children_below_their_parent() {
-    let mut status = status();
-    let mut app = volume("app", 2);
-    app.children = vec!["pg".into()];
-    status.volumes[0].parent = "app".into();
-    status.volumes.push(app);
-    let order: Vec<(usize, &str)> = tree::order(&status.volumes)
-        .into_iter()
-        .map(|(depth, volume)| (depth, volume.tag.as_str()))
-        .collect();
-    assert_eq!(order, [(0, "app"), (1, "pg")]);
+fn resource(tag: &str, needs: &[&str]) -> StatusResource {
+    StatusResource {
+        local: "n1".into(),
+        tag: tag.into(),
+        id: "command".into(),
+        volume: "pg".into(),
+        needs: needs.iter().map(|&needed| needed.into()).collect(),
+        state: "ISP".into(),
+        prio: 1,
+        primary: "n1".into(),
+        threshold: 3,
+        ..StatusResource::default()
+    }
 }
 
 #[test]
-fn a_circle_of_parents_hides_nothing_and_ends() {
-    let mut one = volume("one", 1);
-    let mut two = volume("two", 2);
-    (one.parent, one.children) = ("two".into(), vec!["two".into()]);
-    (two.parent, two.children) = ("one".into(), vec!["one".into()]);
-    assert_eq!(tree::order(&[one, two]).len(), 2);
+fn a_tree_shows_everything_once_with_what_it_needs_below_it() {
+    let mut status = status();
+    status.resources = vec![
+        resource("fs", &["pg"]),
+        resource("ip", &["fs"]),
+        resource("db", &["fs"]),
+        resource("app", &["ip", "db"]),
+    ];
+    let order: Vec<(usize, &str)> =
+        tree::order(&status).into_iter().map(|(depth, node)| (depth, node.tag)).collect();
+    assert_eq!(order, [(0, "app"), (1, "ip"), (2, "fs"), (3, "pg"), (1, "db")]);
+    let text = shown(&status);
+    assert!(text.contains("n1     app       command  ISP    1     n1"), "{text}");
+    assert!(text.contains("n1           pg  1        ISP    1     n1"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_a_resource_is_said_below_the_tree() {
+    let mut status = status();
+    let mut ip = resource("ip", &["pg"]);
+    (ip.state, ip.held, ip.failures, ip.text) =
+        ("OSF".into(), "EXHAUSTED".into(), 3, "start exited with 1: no such device".into());
+    let mut looked_at = resource("db", &["pg"]);
+    looked_at.doing = "LOOKING".into();
+    status.resources = vec![ip, looked_at];
+    let text = shown(&status);
+    assert!(text.contains("  ip: EXHAUSTED 3 of 3 failures: start exited with 1: no such device"), "{text}");
+    assert!(!text.contains("LOOKING"), "{text}");
+}
+
+#[test]
+fn a_circle_hides_nothing_and_ends() {
+    let mut status = status();
+    status.resources = vec![resource("one", &["two"]), resource("two", &["one"])];
+    assert_eq!(tree::order(&status).len(), 3);
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! `[[resource]]`: trees in order, and every mistake at its place.
+
+use super::{LAB, changed, parse};
+use core::time::Duration;
+use picket_core::ids::VolumeId;
+
+const KIND: &str = "kind = \"command\"\ncommand = { start = [\"/s\"], stop = [\"/t\"], status = [\"/u\"] }\n";
+
+fn with(resources: &str) -> String {
+    changed(LAB, &format!("{resources}{LAB}"))
+}
+
+fn resource(tag: &str, below: &str) -> String {
+    format!("[[resource]]\ntag = \"{tag}\"\n{below}\n{KIND}")
+}
+
+/// What is told, without the file's name: `line:column: key: what; expected …`.
+fn told(resources: &str) -> Vec<String> {
+    let text = with(resources);
+    let first = text.lines().position(|line| line == "[[resource]]").unwrap();
+    let errors = parse(&text).expect_err(resources);
+    let place = |line: &str| {
+        let rest = line.strip_prefix("picketd.toml:").unwrap();
+        let (place, told) = rest.split_once(": ").unwrap();
+        let line: usize = place.split(':').next().unwrap().parse().unwrap();
+        format!("{}: {told}", line - first - 1)
+    };
+    errors.lines().map(place).collect()
+}
+
+#[test]
+fn a_tree_is_put_in_an_order_in_which_it_can_be_started() {
+    let text = [
+        resource(
+            "app",
+            "after = [\"ip\", \"db\"]\non_fail = \"fence\"\nfail_threshold = 5\nfail_expiry = \"10min\"",
+        ),
+        resource("db", "after = [\"fs\"]\nstop_timeout = \"30s\"\nmonitor_interval = \"0s\""),
+        resource("ip", "after = [\"fs\"]\nid = \"10.0.0.9/24\""),
+        resource("fs", "volume = \"data\"\nstop_timeout = \"5s\""),
+    ];
+    let config = parse(&with(&text.concat())).unwrap();
+    let tree = &config.resources[&VolumeId(1)];
+    let tags: Vec<&str> = tree.iter().map(|resource| resource.rules.tag.as_str()).collect();
+    assert_eq!(tags, ["fs", "db", "ip", "app"]);
+    assert_eq!((tree[3].rules.needs.clone(), tree[3].rules.threshold), (vec![2, 1], 5));
+    assert_eq!(tree[3].rules.expiry, Some(Duration::from_secs(600)));
+    assert_eq!(
+        (tree[0].rules.monitor_interval, tree[1].rules.monitor_interval),
+        (Some(Duration::from_secs(10)), None)
+    );
+    assert_eq!((tree[2].id.as_str(), tree[0].id.as_str()), ("10.0.0.9/24", "command"));
+    // What the core waits for: the longest chain of stops, two kills, and the driver's own time.
+    let core = config.core(false).volumes[&VolumeId(1)].demote_timeout;
+    assert_eq!(core, Duration::from_secs(5 + 30 + 20 + 2 * 2 + 10));
+}
+
+#[test]
+fn what_is_not_there_is_told_at_its_place() {
+    assert_eq!(
+        told(&resource("ip", "volume = \"dota\"")),
+        ["2: resource[0].volume: \"dota\" is no volume; expected the name of a [[volume]]"]
+    );
+    assert_eq!(
+        told(&resource("ip", "after = [\"fs\"]")),
+        ["2: resource[0].after: \"fs\" is no resource; expected tags of [[resource]] tables"]
+    );
+    assert_eq!(
+        told(&resource("ip", "")),
+        ["0: resource[0]: it stands on nothing; expected volume = \"…\" or after = [\"…\"]"]
+    );
+    assert_eq!(
+        told(&resource("data", "volume = \"data\"")),
+        [
+            "1: resource[0].tag: \"data\" is a volume's name; expected a name that neither a volume nor a resource has"
+        ]
+    );
+}
+
+#[test]
+fn circles_are_told_with_their_way_and_whatever_stands_on_them_is_not() {
+    let text = [
+        resource("a", "after = [\"c\"]"),
+        resource("b", "after = [\"a\"]"),
+        resource("c", "after = [\"b\"]"),
+        resource("above", "after = [\"c\"]"),
+        resource("self", "after = [\"self\"]"),
+    ];
+    let told = told(&text.concat());
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("it needs itself: a after c after b after a"), "{told:?}");
+    assert!(told[1].contains("it needs itself: self after self"), "{told:?}");
+}
+
+#[test]
+fn a_resource_stands_on_one_volume() {
+    let second =
+        "[[volume]]\nname = \"logs\"\nid = 2\ndriver = \"ledger\"\nledger.socket = \"/lab/n1/logs.sock\"\n";
+    let text = [
+        resource("one", "volume = \"data\""),
+        resource("two", "volume = \"logs\""),
+        resource("both", "after = [\"one\", \"two\"]"),
+        resource("other", "volume = \"data\"\nafter = [\"two\"]"),
+    ];
+    let text = with(&format!("{second}{}", text.concat()));
+    let errors = parse(&text).unwrap_err();
+    let told: Vec<_> =
+        errors.lines().filter_map(|line| line.split_once(".toml:")).map(|(_, told)| told).collect();
+    assert_eq!(told.len(), 2, "{errors}");
+    assert!(
+        told.iter().all(
+            |told| told.contains("\"two\" stands on another volume; expected resources above one volume")
+        )
+    );
+}
+
+#[test]
+fn all_mistakes_of_all_resources_are_told_at_once() {
+    let text = "[[resource]]\ntag = \"a b\"\nvolume = \"data\"\nkind = \"comand\"\n\
+        [[resource]]\ntag = \"ip\"\nvolume = \"data\"\nkind = \"command\"\ncommand = { start = [\"s\"], stop = [] }\n\
+        stop_timout = \"5s\"\nstart_timeout = \"5\"\non_fail = \"panic\"\nfail_threshold = 0\n\
+        [[resource]]\ntag = \"ip\"\nvolume = \"data\"\n";
+    let told = told(text);
+    let keys: Vec<&str> = told.iter().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(
+        keys,
+        [
+            "resource[0].tag",
+            "resource[0].kind",
+            "resource[1].command.status",
+            "resource[1].command.start",
+            "resource[1].command.stop",
+            "resource[1].stop_timout",
+            "resource[1].start_timeout",
+            "resource[1].on_fail",
+            "resource[1].fail_threshold",
+            "resource[2].kind",
+            "resource[2].tag",
+        ],
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn no_more_stand_on_a_volume_than_can_be_stopped_at_once() {
+    let many: String = (0..257).map(|number| resource(&format!("r{number}"), "volume = \"data\"")).collect();
+    let told = told(&many);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].ends_with(
+            "256 resources stand above this volume already; expected at most 256 above one volume"
+        )
+    );
+}

@@ -1,0 +1,161 @@
+//! Resources, for people: the lines of the status, and what can be asked of them.
+
+use super::status::prio;
+use super::{ANSWER_MAX, Desk, done, refused};
+use crate::driver::Snapshot;
+use crate::resource::room::Handle;
+use crate::resource::tree::{Halt, Line, Request, Standing, State, Verb, View};
+use picket_core::ids::VolumeId;
+use picket_proto::v1;
+use tokio::sync::oneshot;
+
+/// What an operator wants of a resource, or of all above a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Restore { only: bool },
+    Remove,
+    Cleanup,
+}
+
+impl Desk {
+    /// Every resource of this node.
+    pub(super) fn resource_lines(&self, snapshot: &Snapshot) -> Vec<v1::StatusResource> {
+        let Some(trees) = self.trees.get() else { return Vec::new() };
+        let mut lines = Vec::new();
+        for (id, handle) in trees.all() {
+            let Some(configured) = self.config.volumes.get(&id) else { continue };
+            let volume = snapshot.status.volumes.iter().find(|volume| volume.volume == id);
+            let here = volume.is_some_and(|volume| volume.phase.held().is_some());
+            let primary = match volume {
+                Some(_) if here => self.config.name.clone(),
+                Some(volume) => self.primary(snapshot, volume),
+                None => String::new(),
+            };
+            let resources = self.config.resources.get(&id).map_or(&[][..], Vec::as_slice);
+            let view = handle.view.borrow().clone();
+            for (line, resource) in view.lines.iter().zip(resources) {
+                let mut needs = line.needs.clone();
+                if needs.is_empty() {
+                    needs.push(configured.name.clone());
+                }
+                lines.push(v1::StatusResource {
+                    local: self.config.name.clone(),
+                    tag: line.tag.clone(),
+                    id: resource.id.clone(),
+                    volume: configured.name.clone(),
+                    needs,
+                    state: line.word().to_owned(),
+                    prio: prio(configured, self.config.me),
+                    primary: primary.clone(),
+                    doing: line.work.map(doing).unwrap_or_default().to_owned(),
+                    failures: line.failures,
+                    threshold: line.threshold,
+                    held: line.halt.map(held).unwrap_or_default().to_owned(),
+                    text: line.text.clone(),
+                });
+            }
+        }
+        lines
+    }
+
+    /// Volumes whose resources should run on another node, with what is in the way.
+    pub(super) fn stranded(&self) -> Vec<(String, String)> {
+        let Some(trees) = self.trees.get() else { return Vec::new() };
+        let why = |(id, handle): (VolumeId, &Handle)| {
+            let stranded = handle.view.borrow().stranded.clone();
+            stranded.map(|text| (self.config.volume_name(id), text))
+        };
+        trees.all().filter_map(why).collect()
+    }
+
+    /// Asks, and waits until it is so.
+    pub(super) async fn resource(&self, tag: &str, wish: Wish) -> v1::Outcome {
+        let Some(trees) = self.trees.get() else { return refused("STARTING", "the daemon starts") };
+        let volume = self.config.volume_named(tag);
+        let found = match volume {
+            Some(id) => trees.of(id).map(|handle| (None, handle)),
+            None => trees.with(tag).map(|(_, handle)| (Some(tag.to_owned()), handle)),
+        };
+        let Some((named, handle)) = found else {
+            return refused(
+                "NO_SUCH_RESOURCE",
+                format!("{tag:?} is neither a resource nor a volume with resources here"),
+            );
+        };
+        if wish != Wish::Cleanup && handle.view.borrow().standing != Standing::Active {
+            return refused(
+                "NOT_HOLDER",
+                "the volume is not in service on this node; ask the node where it is",
+            );
+        }
+        let request = match wish {
+            Wish::Restore { only } => Request::Restore { tag: named.clone(), only },
+            Wish::Remove => Request::Remove { tag: named.clone() },
+            Wish::Cleanup => Request::Cleanup { tag: named.clone() },
+        };
+        let mut view = handle.view.clone();
+        let gone = || refused("STOPPED", "nobody looks after these resources any more");
+        let (taken, is_taken) = oneshot::channel();
+        if handle.asks.send((request, taken)).await.is_err() || is_taken.await.is_err() {
+            return gone();
+        }
+        let ended = async {
+            loop {
+                if let Some(outcome) = judge(&view.borrow_and_update(), named.as_deref(), wish) {
+                    return outcome;
+                }
+                if view.changed().await.is_err() {
+                    return gone();
+                }
+            }
+        };
+        let late = || v1::Outcome {
+            result: Some(v1::outcome::Result::Underway(v1::Underway {
+                text: format!("not over within {ANSWER_MAX:?}; its end is in the status"),
+            })),
+        };
+        tokio::time::timeout(ANSWER_MAX, ended).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// How a wish ended; none: it has not.
+fn judge(view: &View, tag: Option<&str>, wish: Wish) -> Option<v1::Outcome> {
+    let is_it = |line: &&Line| tag.is_none_or(|tag| line.tag == tag);
+    let mut chosen = view.lines.iter().filter(is_it);
+    match wish {
+        Wish::Cleanup => Some(done("cleaned up", None)),
+        Wish::Restore { .. } => {
+            if let Some(failed) =
+                chosen.clone().find(|line| line.halt.is_some_and(|halt| halt != Halt::Operator))
+            {
+                return Some(refused("FAILED", format!("{}: {}", failed.tag, failed.text)));
+            }
+            chosen.all(|line| line.state == State::Running).then(|| done("in service", None))
+        }
+        Wish::Remove => {
+            if let Some(stuck) = view.lines.iter().find(|line| line.state == State::Stuck) {
+                return Some(refused("FAILED", format!("{} was not stopped: {}", stuck.tag, stuck.text)));
+            }
+            chosen.all(|line| line.state == State::Stopped).then(|| done("out of service", None))
+        }
+    }
+}
+
+const fn doing(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Monitor => "LOOKING",
+        Verb::Start => "STARTING",
+        Verb::Stop => "STOPPING",
+    }
+}
+
+const fn held(halt: Halt) -> &'static str {
+    match halt {
+        Halt::Operator => "OPERATOR",
+        Halt::Stopped => "STOPPED",
+        Halt::Blocked => "BLOCKED",
+        Halt::Fence => "FENCE",
+        Halt::Exhausted => "EXHAUSTED",
+        Halt::Unfit => "UNFIT",
+    }
+}

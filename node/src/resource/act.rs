@@ -1,0 +1,50 @@
+//! Runs one action of one resource, and says how it ended.
+//!
+//! Contract: it ends soon after its deadline, or after it was given up, and everything that the action started is
+//! gone then; only what a start that was done has left behind stays. A timeout is a failure, never an answer.
+
+use super::tree::{Outcome, Verb};
+use crate::config::{Resource, ResourceKind};
+use core::time::Duration;
+use picket_host::clock::boottime;
+use picket_host::process::Program;
+
+mod command;
+mod program;
+#[cfg(test)]
+mod tests;
+
+/// What an action is told of where it runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// This node's name.
+    pub node: String,
+    /// The volume's name.
+    pub volume: String,
+    /// The names of all nodes with a replica of the volume.
+    pub members: Vec<String>,
+}
+
+/// Runs an action to its end. `given_up`: it is to end at once, and has failed then.
+pub async fn act(
+    resource: Resource,
+    place: Place,
+    verb: Verb,
+    timeout: Duration,
+    given_up: impl Future<Output = ()>,
+) -> Outcome {
+    let deadline = boottime() + timeout;
+    let tag = resource.rules.tag.clone();
+    let program = |path: &str, verb: &str| -> Program {
+        Program::new(path)
+            .env("PATH", picket_host::process::SYSTEM_PATH)
+            .env("PICKET_ACTION", verb)
+            .env("PICKET_RESOURCE", &tag)
+            .env("PICKET_VOLUME", &place.volume)
+            .env("PICKET_NODE", &place.node)
+            .env("PICKET_MEMBERS", place.members.join(" "))
+    };
+    match &resource.kind {
+        ResourceKind::Command(service) => command::run(service, verb, program, deadline, given_up).await,
+    }
+}
