@@ -116,8 +116,11 @@ class Guest:
 
     # --- words
 
+    def ports(self):
+        return "/run/picket-vm"
+
     def connect(self, port):
-        path = f"/run/picket-vm/{self.name}.{port}"
+        path = f"{self.ports()}/{self.name}.{port}"
 
         def opened():
             link = socket.socket(socket.AF_UNIX)
