@@ -145,7 +145,9 @@ pub fn of_node(node: NodeId, event: &node::Event) -> Option<String> {
             format!("starts an agent against node {target}, level {level}")
         }
         Event::FenceEnded { target, outcome, .. } => format!("ends its fence of node {target}: {outcome:?}"),
-        Event::OperatorDone { target, confirmed: true } => format!("is told that node {target} is confirmed off"),
+        Event::OperatorDone { target, confirmed: true } => {
+            format!("is told that node {target} is confirmed off")
+        }
         Event::OperatorDone { target, .. } => format!("waits no longer for a person about node {target}"),
         Event::Overridden { volume, epoch } => {
             format!("activates volume {volume} by override, epoch {epoch}")

@@ -63,7 +63,7 @@ fn ticks(pid: i32) -> Result<u64, Failure> {
     field(11).zip(field(12)).map(|(user, system)| user + system).ok_or_else(|| "a stat without times".into())
 }
 
-fn resident_kib(pid: i32) -> Result<u64, Failure> {
+pub(super) fn resident_kib(pid: i32) -> Result<u64, Failure> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());

@@ -3,6 +3,7 @@
 //! ```text
 //!   failover   faults on real processes: how long the clients wait        ┐
 //!   cost       an idle witness: processor and memory, from /proc          ├─▶ Row ─▶ one table, with ratios
+//!   sessions   what a cluster costs it in memory                           │
 //!   register   a change of the register, synced; an answer of the witness │
 //!   peers      the same fault on others' products, in the same run        ┘
 //! ```
@@ -13,6 +14,7 @@ pub mod cost;
 pub mod failover;
 pub mod peers;
 pub mod register;
+pub mod sessions;
 mod table;
 
 pub use table::{Row, Table, Unit};

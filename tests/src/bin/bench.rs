@@ -6,13 +6,16 @@ use clap::Parser;
 use core::time::Duration;
 use picket_tests::Failure;
 use picket_tests::bench::failover::{ACTS, failover};
-use picket_tests::bench::{Row, Table, Unit, cost, peers, register};
+use picket_tests::bench::{Row, Table, Unit, cost, peers, register, sessions};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// What can be measured.
-const PARTS: [&str; 6] = ["failover", "etcd", "vrrp", "pacemaker", "register", "cost"];
+const PARTS: [&str; 7] = ["failover", "etcd", "vrrp", "pacemaker", "register", "cost", "memory"];
+
+/// Clusters over which the memory of one is averaged.
+const CLUSTERS: usize = 100;
 
 /// Fail-over times, beside others'.
 #[derive(Clone, Debug, Parser)]
@@ -121,6 +124,13 @@ fn all(words: &Words) -> Result<(), Failure> {
             let (percent, mib) = (cost.cpu_percent, cost.resident_kib / 1024);
             println!("idle {what}: {percent:.2} % of a core, {mib} MiB resident, over {} s", words.idle);
         }
+    }
+    if is_asked("memory") {
+        let memory = runtime.block_on(sessions::memory(&dir, CLUSTERS))?;
+        let sessions::Memory { tls_kib, beyond_kib } = memory;
+        println!(
+            "memory of a cluster of two nodes: {beyond_kib:.0} KiB, and {tls_kib:.0} KiB of TLS's own ({CLUSTERS} clusters)"
+        );
     }
     left_out.iter().for_each(|why| println!("LEFT OUT {why}"));
     println!("{}", host());

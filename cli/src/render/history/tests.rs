@@ -27,7 +27,8 @@ fn a_power_on_has_no_permit() {
 #[test]
 fn what_runs_and_what_a_person_did_is_told() {
     let running = FenceEntry { outcome: String::new(), ..entry("off", 7) };
-    let asked = FenceEntry { manual: true, outcome: String::new(), text: String::new(), ..entry("confirm", 8) };
+    let asked =
+        FenceEntry { manual: true, outcome: String::new(), text: String::new(), ..entry("confirm", 8) };
     let person = FenceEntry { manual: true, text: "confirmed by a person".to_owned(), ..entry("confirm", 8) };
     let told = lines(&[running, asked, person], Paint::new(false));
     assert!(told[1].contains("RUNNING"), "{told:?}");
