@@ -72,6 +72,9 @@ pub enum Verb {
         /// The resource; or a volume, for everything above it.
         tag: String,
     },
+    /// What failures of resources may lead to by themselves, on every node.
+    #[command(subcommand)]
+    Policy(PolicyVerb),
     /// Take a node out of a volume's in-sync set.
     Evict(ReplicaArgs),
     /// Say that a node's disk was restored or swapped: its replica counts for nothing until it is in sync again.
@@ -115,6 +118,35 @@ pub struct StatusArgs {
     /// How many of the last events to show.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub events: u32,
+}
+
+/// `picket policy …`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyVerb {
+    /// Show it.
+    Get {
+        /// A resource, or its volume: a policy is that of the whole tree.
+        tag: String,
+    },
+    /// Change it on every node.
+    Set {
+        /// A resource, or its volume: a policy is that of the whole tree.
+        tag: String,
+        /// The volume moves when its resources cannot run where it is.
+        #[arg(long, value_name = "on|off", value_parser = on_or_off, required_unless_present = "local_recovery")]
+        failover: Option<bool>,
+        /// A failed resource is restarted where it failed.
+        #[arg(long, value_name = "on|off", value_parser = on_or_off)]
+        local_recovery: Option<bool>,
+    },
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected on or off".to_owned()),
+    }
 }
 
 /// `picket move`.

@@ -19,16 +19,27 @@
 //! on_fail = "restart"                             # or fence, block, stop
 //! fail_threshold = 3
 //! fail_expiry = "10min"                           # "0s": failures are remembered until they are cleaned up
+//!
+//! [[resource]]
+//! tag = "address"
+//! after = ["fs"]
+//! kind = "ocf:heartbeat:IPaddr2"                  # its program is below ocf_root, a key of the file as a whole
+//! parameters = { ip = "192.0.2.10", cidr_netmask = "24" }
+//! promotable = false                              # true: it is promoted when it was started
 //! ```
 
 use super::timing::{length, length_or_none};
 use super::{Config, Volume};
+use crate::resource::ocf::{Agent, ROOT};
 use crate::resource::plan::{OnFail, Plan, RESOURCES_MAX, Rules};
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
-use picket_host::config::{Reader, Table, Unique, integer, list_of, name, one_of, string};
+use picket_host::config::{Reader, Table, Unique, boolean, integer, list_of, name, one_of, path, string};
 use picket_host::process::KILL_WAIT_MAX;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+mod agents;
 
 /// A start, a stop and a look, unless the file says else.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -56,6 +67,8 @@ pub struct Resource {
 /// What brings a resource into service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceKind {
+    /// A resource agent of the Open Cluster Framework.
+    Ocf(Agent),
     /// Programs of the user.
     Command(Service),
 }
@@ -65,6 +78,7 @@ impl ResourceKind {
     #[must_use]
     pub fn title(&self) -> String {
         match self {
+            Self::Ocf(agent) => agent.title(),
             Self::Command(_) => "command".to_owned(),
         }
     }
@@ -119,9 +133,11 @@ struct Read<'d, 's> {
 /// Reads all trees, each in an order in which it can be started.
 pub(super) fn read(root: &Table<'_, '_>, around: &Around<'_>) -> BTreeMap<VolumeId, Vec<Resource>> {
     let mut tags = Unique::new();
+    let root_of_agents = root.or("ocf_root", path(), PathBuf::from(ROOT));
+    let mut asked = BTreeMap::new();
     let mut all: Vec<Read<'_, '_>> = Vec::new();
     for table in root.tables("resource") {
-        all.extend(resource(table, around, &mut tags));
+        all.extend(resource(table, around, &root_of_agents, &mut tags));
     }
     let order = ordered(&all);
     let mut trees: BTreeMap<VolumeId, Vec<Resource>> = BTreeMap::new();
@@ -139,13 +155,26 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Around<'_>) -> BTreeMap<Volume
             );
         }
         let Some(kind) = read.kind.clone() else { continue };
+        let mut rules = read.rules.clone();
+        let members = around.volumes.get(&volume).map(|volume| &volume.members);
+        let is_here = members.zip(around.me).is_none_or(|(members, me)| members.contains(&me));
+        if let ResourceKind::Ocf(agent) = &kind
+            && is_here
+        {
+            agents::check(&read.table, agent, &mut rules, &mut asked);
+        }
         let id = read.id.clone().unwrap_or_else(|| kind.title());
-        tree.push(Resource { id, kind, rules: Rules { needs, ..read.rules.clone() } });
+        tree.push(Resource { id, kind, rules: Rules { needs, ..rules } });
     }
     trees
 }
 
-fn resource<'d, 's>(table: Table<'d, 's>, around: &Around<'_>, tags: &mut Unique) -> Option<Read<'d, 's>> {
+fn resource<'d, 's>(
+    table: Table<'d, 's>,
+    around: &Around<'_>,
+    root_of_agents: &Path,
+    tags: &mut Unique,
+) -> Option<Read<'d, 's>> {
     let tag = table.required("tag", name());
     tags.add(&table, "tag", tag.as_ref());
     if let Some(tag) = &tag
@@ -171,11 +200,7 @@ fn resource<'d, 's>(table: Table<'d, 's>, around: &Around<'_>, tags: &mut Unique
     if named.is_none() && after.is_empty() {
         table.wrong_table("it stands on nothing", "volume = \"…\" or after = [\"…\"]");
     }
-    let here = |id: VolumeId| {
-        let members = around.volumes.get(&id).map(|volume| &volume.members);
-        members.zip(around.me).is_none_or(|(members, me)| members.contains(&me))
-    };
-    let kind = kind(&table, volume.is_none_or(here));
+    let kind = kind(&table, root_of_agents);
     let rules = rules(&table, tag.clone().unwrap_or_default());
     Some(Read { table, tag: tag?, id, volume, after, kind, rules })
 }
@@ -201,14 +226,44 @@ fn rules(table: &Table<'_, '_>, tag: String) -> Rules {
     }
 }
 
-fn kind(table: &Table<'_, '_>, _here: bool) -> Option<ResourceKind> {
-    let kinds = [("command", ())];
-    table.required("kind", one_of(kinds))?;
-    let commands = table.table_required("command")?;
-    let start = commands.required("start", argv());
-    let stop = commands.required("stop", argv());
-    let status = commands.required("status", argv());
-    Some(ResourceKind::Command(Service { start: start?, stop: stop?, status: status? }))
+fn kind(table: &Table<'_, '_>, root_of_agents: &Path) -> Option<ResourceKind> {
+    let expected = "\"command\", or an agent as \"ocf:PROVIDER:NAME\"";
+    let read = string().check(expected, |text| {
+        let parts: Vec<&str> = text.split(':').collect();
+        let is_name = |part: &&str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(allowed)
+        };
+        match parts.as_slice() {
+            ["command"] => Ok(None),
+            ["ocf", rest @ ..] if rest.len() == 2 && rest.iter().all(is_name) => Ok(rest
+                .first()
+                .zip(rest.last())
+                .map(|(provider, name)| ((*provider).to_owned(), (*name).to_owned()))),
+            _ => Err(format!("found {text:?}")),
+        }
+    });
+    let agent = table.required("kind", read)?;
+    let words: &[&str] = if agent.is_some() { &["command"] } else { &["parameters", "promotable"] };
+    for other in words.iter().filter(|word| table.has(word)) {
+        table.wrong(other, "it belongs to another kind", "only what belongs to the kind that is named");
+    }
+    match agent {
+        Some((provider, name)) => Some(ResourceKind::Ocf(Agent {
+            root: root_of_agents.to_owned(),
+            provider,
+            name,
+            parameters: agents::parameters(table),
+            promotable: table.or("promotable", boolean(), false),
+        })),
+        None => {
+            let commands = table.table_required("command")?;
+            let start = commands.required("start", argv());
+            let stop = commands.required("stop", argv());
+            let status = commands.required("status", argv());
+            Some(ResourceKind::Command(Service { start: start?, stop: stop?, status: status? }))
+        }
+    }
 }
 
 pub(super) fn argv() -> Reader<Vec<String>> {

@@ -11,6 +11,7 @@ use crate::event::{OPERATOR, Told};
 use crate::events::Events;
 use crate::fencer::Fencer;
 use crate::fencer::rounds::Tests;
+use crate::peer::Peers;
 use crate::quorum::Answers;
 use crate::resource::Trees;
 use crate::volume::Gaps;
@@ -66,6 +67,8 @@ pub struct Desk {
     pub answers: Answers,
     /// The resources, once they are known.
     pub trees: Arc<OnceLock<Trees>>,
+    /// The peers, for what is asked of every node.
+    pub peers: Peers,
     /// When the daemon was started.
     pub started: Instant,
     /// Asks the daemon to end, after everything is handed over or left in order.

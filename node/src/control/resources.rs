@@ -6,8 +6,9 @@ use crate::driver::Snapshot;
 use crate::resource::room::Handle;
 use crate::resource::tree::{Halt, Line, Request, Standing, State, Verb, View};
 use picket_core::ids::VolumeId;
-use picket_proto::v1;
+use picket_proto::{PROTOCOL, SCHEMA, v1};
 use tokio::sync::oneshot;
+use tonic::Status;
 
 /// What an operator wants of a resource, or of all above a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,43 @@ impl Desk {
             })),
         };
         tokio::time::timeout(ANSWER_MAX, ended).await.unwrap_or_else(|_| late())
+    }
+}
+
+impl Desk {
+    /// The policy of a tree on every node with a replica of its volume, after the change of what is given.
+    pub(super) async fn policy(&self, asked: &v1::PolicyRequest) -> Result<v1::PolicyAnswer, Status> {
+        let trees = self.trees.get().ok_or_else(|| Status::unavailable("the daemon starts"))?;
+        let found = self.config.volume_named(&asked.tag).or_else(|| trees.with(&asked.tag).map(|(id, _)| id));
+        let found = found.and_then(|id| Some((id, trees.of(id)?, self.config.volumes.get(&id)?)));
+        let unknown = || format!("{:?} is neither a resource nor a volume with resources here", asked.tag);
+        let (id, handle, volume) = found.ok_or_else(|| Status::not_found(unknown()))?;
+        let mut nodes = Vec::new();
+        for member in &volume.members {
+            let told = if *member == self.config.me {
+                let policy = handle.policy(asked.failover, asked.local_recovery).await;
+                policy.map(|policy| (policy.failover, policy.local_recovery)).map_err(ToOwned::to_owned)
+            } else {
+                let ask = v1::PeerPolicy {
+                    protocol: Some(PROTOCOL),
+                    volume: Some(u32::from(id.0)),
+                    failover: asked.failover,
+                    local_recovery: asked.local_recovery,
+                };
+                let told = self.peers.policy(*member, ask).await;
+                told.map(|told| (told.failover(), told.local_recovery()))
+            };
+            let (node, tag) = (self.config.node_name(*member), volume.name.clone());
+            let known = told.as_ref().ok();
+            nodes.push(v1::NodePolicy {
+                node,
+                volume: tag,
+                failover: known.map(|(failover, _)| *failover),
+                local_recovery: known.map(|(_, local)| *local),
+                error: told.err().unwrap_or_default(),
+            });
+        }
+        Ok(v1::PolicyAnswer { schema: SCHEMA, nodes })
     }
 }
 

@@ -134,6 +134,24 @@ impl Control for Service {
         Ok(Response::new(self.desk.resource(tag, Wish::Cleanup).await))
     }
 
+    async fn policy(
+        &self,
+        request: Request<v1::PolicyRequest>,
+    ) -> Result<Response<v1::PolicyAnswer>, Status> {
+        let asked = request.get_ref();
+        if asked.failover.is_some() || asked.local_recovery.is_some() {
+            let word = |is: Option<bool>| match is {
+                Some(true) => "on",
+                Some(false) => "off",
+                None => "as it is",
+            };
+            let (failover, local) = (word(asked.failover), word(asked.local_recovery));
+            self.desk
+                .tell(&request, format!("policy {}: failover {failover}, local recovery {local}", asked.tag));
+        }
+        self.desk.policy(asked).await.map(Response::new)
+    }
+
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Answer {
         let asked = request.get_ref();
         let target = named!(self.desk.node(&asked.node));

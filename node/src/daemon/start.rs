@@ -63,7 +63,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let (end, end_asked) = mpsc::channel(1);
     let answers = Answers::default();
     let gaps = Gaps::default();
-    let desk = desk(&shared, (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
+    let desk = desk((&shared, &peers), (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
     let above = Above { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
     let Started { orders: volumes, recorded, standing } = above.start_volumes(rooms);
     rooms.spawn(writer.run());
@@ -140,7 +140,7 @@ fn resetter(config: &Config, way: Option<Way>, bounds: &Arc<Bounds>, watched: &W
 }
 
 fn desk(
-    shared: &peer::Shared,
+    (shared, peers): (&peer::Shared, &Peers),
     (changed, end): (watch::Receiver<u64>, mpsc::Sender<()>),
     (link, fencer, tests, answers): (&witness_client::Link, &Fencer, &Tests, &Answers),
     (watched, gaps): (&Watched, &Gaps),
@@ -157,6 +157,7 @@ fn desk(
         watchdog: watched.status.clone(),
         answers: answers.clone(),
         trees: shared.trees.clone(),
+        peers: peers.clone(),
         started: now(),
         end,
     }
@@ -204,6 +205,7 @@ impl Above<'_> {
                 let (asks, asked) = mpsc::channel(ASKS_MAX);
                 let (shows, view) = watch::channel(View::default());
                 let (keeps, kept, keeper) = keep::open(&config.run_dir, id);
+                let (policy, _, policies) = keep::open(&config.state_dir, id);
                 let ends = Ends {
                     orders: queue,
                     driver: driver_orders,
@@ -213,12 +215,14 @@ impl Above<'_> {
                     core: self.shared.into.clone(),
                     view: shows,
                     kept: keeps,
+                    policy,
                 };
                 let mover = mover(self.shared, self.peers, self.hears, id);
                 let room = Room::new(config, id, &kept, self.shared.events.clone(), mover, ends);
                 rooms.spawn(driver.live(driver_queue, Teller::new(id, says)));
                 rooms.spawn(room.run());
                 rooms.spawn(keeper.run());
+                rooms.spawn(policies.run());
                 started.standing.insert(id, standing);
                 trees.insert(id, Handle { asks, view });
             }

@@ -81,11 +81,8 @@ impl Peers {
     /// # Errors
     /// Why they could not, or why that is not known.
     pub async fn able(&self, peer: NodeId, volume: VolumeId) -> Result<(), String> {
-        let line =
-            self.channels.get(&peer).map(|line| line.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let channel = line.flatten().ok_or("there is no connection to it")?;
         let request = v1::AbleRequest { protocol: Some(PROTOCOL), volume: Some(u32::from(volume.0)) };
-        let mut client = PeerClient::new(channel);
+        let mut client = self.client(peer)?;
         let asked = tokio::time::timeout(ABLE_WITHIN, client.able(request));
         let answer = asked.await.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
         let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
@@ -106,6 +103,25 @@ impl Peers {
     pub fn is_open(&self, peer: NodeId) -> bool {
         let slot = self.slots.get(&peer);
         slot.is_some_and(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).is_some())
+    }
+}
+
+impl Peers {
+    /// Asks a peer for the policy of the resources above a volume, and to change it where a value is given.
+    ///
+    /// # Errors
+    /// Why it was not told, or not changed.
+    pub async fn policy(&self, peer: NodeId, ask: v1::PeerPolicy) -> Result<v1::PeerPolicy, String> {
+        let mut client = self.client(peer)?;
+        let asked = tokio::time::timeout(ABLE_WITHIN, client.policy(ask));
+        let answer = asked.await.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
+        Ok(answer.map_err(|status| status.message().to_owned())?.into_inner())
+    }
+
+    fn client(&self, peer: NodeId) -> Result<PeerClient<Channel>, String> {
+        let line = self.channels.get(&peer);
+        let channel = line.and_then(|line| line.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        Ok(PeerClient::new(channel.ok_or("there is no connection to it")?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The streams that peers open to this node.
 
 use super::Shared;
-use crate::event::{PEER_REFUSED, Told};
+use crate::event::{OPERATOR, PEER_REFUSED, Told};
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
@@ -108,6 +108,24 @@ impl Peer for Service {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn policy(&self, request: Request<v1::PeerPolicy>) -> Result<Response<v1::PeerPolicy>, Status> {
+        let from = self.who(&request).map_err(|text| self.refuse(text))?;
+        let asked = request.get_ref();
+        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let volume = asked.volume.and_then(|volume| u16::try_from(volume).ok()).map(VolumeId);
+        let handle = volume.zip(self.shared.trees.get()).and_then(|(volume, trees)| trees.of(volume));
+        let handle = handle.ok_or_else(|| Status::not_found("there are no resources above that volume"))?;
+        if asked.failover.is_some() || asked.local_recovery.is_some() {
+            let text =
+                format!("{}: a policy of resources was changed there", self.shared.config.node_name(from));
+            self.shared.events.tell(Told::new(OPERATOR, text));
+        }
+        let policy =
+            handle.policy(asked.failover, asked.local_recovery).await.map_err(Status::unavailable)?;
+        let (failover, local_recovery) = (Some(policy.failover), Some(policy.local_recovery));
+        Ok(Response::new(v1::PeerPolicy { failover, local_recovery, ..*asked }))
     }
 
     async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {

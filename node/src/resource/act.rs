@@ -11,6 +11,9 @@ use picket_host::process::Program;
 
 mod command;
 mod program;
+
+pub(super) use program::{Run, run as run_program, with};
+
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +48,10 @@ pub async fn act(
             .env("PICKET_MEMBERS", place.members.join(" "))
     };
     match &resource.kind {
+        ResourceKind::Ocf(agent) => {
+            let base = |path: &std::path::Path, action: &str| program(&path.to_string_lossy(), action);
+            agent.run(verb, base, (&tag, &place.node), deadline, given_up).await
+        }
         ResourceKind::Command(service) => command::run(service, verb, program, deadline, given_up).await,
     }
 }

@@ -1,13 +1,13 @@
-//! What is remembered of resources over a restart of the daemon: failures, and what is held back. It lies in the
-//! run directory, so a boot of the machine forgets it.
+//! What is remembered of resources over a restart of the daemon. Failures, and what is held back, lie in the run
+//! directory, so a boot of the machine forgets them; policies lie in the state directory.
 //!
 //! Nothing of it is needed for safety: what runs is looked at, never remembered.
 
-use super::tree::Kept;
 use picket_core::ids::VolumeId;
 use picket_host::files::RealFiles;
 use picket_host::small_state::SmallState;
-use std::collections::BTreeMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -18,33 +18,33 @@ const KIND: [u8; 4] = *b"PKRS";
 /// The form of its record.
 const SCHEMA: u16 = 1;
 
-/// By tag.
-pub(crate) type All = BTreeMap<String, Kept>;
-
 /// Writes the newest of what is to be remembered.
-pub(crate) struct Keeper {
+pub(crate) struct Keeper<T> {
     state: SmallState,
-    changes: watch::Receiver<All>,
+    changes: watch::Receiver<T>,
 }
 
 /// What was remembered of the resources above a volume, and where to put what is to be.
-pub(crate) fn open(run_dir: &Path, volume: VolumeId) -> (watch::Sender<All>, All, Keeper) {
-    let path = run_dir.join(format!("resources-{volume}"));
+pub(crate) fn open<T>(dir: &Path, volume: VolumeId) -> (watch::Sender<T>, T, Keeper<T>)
+where
+    T: Clone + Default + DeserializeOwned,
+{
+    let path = dir.join(format!("resources-{volume}"));
     let state = SmallState::new(Arc::new(RealFiles), &path, KIND, SCHEMA);
     let found = match state.load() {
         Ok(Some(record)) => serde_json::from_slice(&record).map_err(|error| error.to_string()),
-        Ok(None) => Ok(All::new()),
+        Ok(None) => Ok(T::default()),
         Err(error) => Err(error.to_string()),
     };
     let kept = found.unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "the failures of resources are forgotten");
-        All::new()
+        tracing::warn!(path = %path.display(), %error, "what was remembered of resources is forgotten");
+        T::default()
     });
     let (keeps, changes) = watch::channel(kept.clone());
     (keeps, kept, Keeper { state, changes })
 }
 
-impl Keeper {
+impl<T: Clone + Serialize + Send + Sync> Keeper<T> {
     /// Writes until nobody remembers anything any more.
     pub(crate) async fn run(mut self) {
         while self.changes.changed().await.is_ok() {
@@ -58,7 +58,7 @@ impl Keeper {
             let Ok((state, written)) = written.await else { return };
             self.state = state;
             if let Err(error) = written {
-                tracing::warn!(%error, "the failures of resources are not remembered over a restart");
+                tracing::warn!(%error, "resources: what happened is not remembered over a restart of the daemon");
             }
         }
     }

@@ -19,6 +19,7 @@
 pub mod act;
 pub mod keep;
 pub mod mover;
+pub mod ocf;
 pub mod plan;
 pub mod room;
 pub mod tree;

@@ -62,6 +62,35 @@ pub struct Handle {
     pub view: watch::Receiver<View>,
 }
 
+impl Handle {
+    /// The policy of this tree, after the change of what is given.
+    ///
+    /// # Errors
+    /// Nobody looks after it.
+    pub async fn policy(
+        &self,
+        failover: Option<bool>,
+        local_recovery: Option<bool>,
+    ) -> Result<Policy, &'static str> {
+        let gone = "nobody looks after these resources any more";
+        let known = || {
+            let view = self.view.borrow();
+            Policy { failover: view.failover, local_recovery: view.local_recovery }
+        };
+        let before = known();
+        if failover.is_some() || local_recovery.is_some() {
+            let policy = Policy {
+                failover: failover.unwrap_or(before.failover),
+                local_recovery: local_recovery.unwrap_or(before.local_recovery),
+            };
+            let (taken, is_taken) = oneshot::channel();
+            self.asks.send((Request::Policy(policy), taken)).await.map_err(|_| gone)?;
+            is_taken.await.map_err(|_| gone)?;
+        }
+        Ok(known())
+    }
+}
+
 impl Trees {
     /// Of these.
     #[must_use]
@@ -104,8 +133,10 @@ pub struct Ends {
     pub core: mpsc::Sender<Wake>,
     /// What people see.
     pub view: watch::Sender<View>,
-    /// What is remembered.
+    /// What is remembered until the machine boots.
     pub kept: watch::Sender<BTreeMap<String, Kept>>,
+    /// What is remembered for good.
+    pub policy: watch::Sender<Policy>,
 }
 
 type Acting = FuturesUnordered<Pin<Box<dyn Future<Output = (ActionId, Outcome)> + Send>>>;
@@ -160,7 +191,7 @@ impl Room {
         let members = members.into_iter().map(|id| config.node_name(id)).collect();
         let place = Place { node: config.name.clone(), volume: name.clone(), members };
         let resources = config.resources.get(&volume).cloned().unwrap_or_default();
-        let tree = Tree::new(Arc::new(config.plan(volume)), Policy::default(), kept);
+        let tree = Tree::new(Arc::new(config.plan(volume)), *ends.policy.borrow(), kept);
         Self {
             volume,
             name,
@@ -339,6 +370,8 @@ impl Room {
             Effect::Tell(note, text) => self.note(note, text),
             Effect::Keep => {
                 self.ends.kept.send_replace(self.tree.kept());
+                let policy = self.tree.policy();
+                self.ends.policy.send_if_modified(|known| core::mem::replace(known, policy) != policy);
             }
         }
     }

@@ -416,6 +416,21 @@ impl FenceReason {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerPolicy {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub volume: ::core::option::Option<u32>,
+    /// The volume moves when its resources cannot run there.
+    #[prost(bool, optional, tag = "3")]
+    pub failover: ::core::option::Option<bool>,
+    /// A failed resource is restarted there.
+    #[prost(bool, optional, tag = "4")]
+    pub local_recovery: ::core::option::Option<bool>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AbleRequest {
     /// The protocol version that it is written in.
     #[prost(uint32, optional, tag = "1")]
@@ -711,6 +726,26 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Able"));
             self.inner.unary(req, path, codec).await
         }
+        /// What failures of the resources above a volume may lead to on the node that is asked; it is changed first where a
+        /// value is given.
+        pub async fn policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeerPolicy>,
+        ) -> std::result::Result<tonic::Response<super::PeerPolicy>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Policy");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Policy"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -743,6 +778,12 @@ pub mod peer_server {
             &self,
             request: tonic::Request<super::AbleRequest>,
         ) -> std::result::Result<tonic::Response<super::AbleAnswer>, tonic::Status>;
+        /// What failures of the resources above a volume may lead to on the node that is asked; it is changed first where a
+        /// value is given.
+        async fn policy(
+            &self,
+            request: tonic::Request<super::PeerPolicy>,
+        ) -> std::result::Result<tonic::Response<super::PeerPolicy>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -894,6 +935,49 @@ pub mod peer_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AbleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Policy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PolicySvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::PeerPolicy>
+                    for PolicySvc<T> {
+                        type Response = super::PeerPolicy;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeerPolicy>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2973,6 +3057,44 @@ pub struct TagRequest {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyRequest {
+    /// A resource or its volume: a policy is that of the whole tree.
+    #[prost(string, tag = "1")]
+    pub tag: ::prost::alloc::string::String,
+    /// The volume moves when its resources cannot run where it is.
+    #[prost(bool, optional, tag = "2")]
+    pub failover: ::core::option::Option<bool>,
+    /// A failed resource is restarted where it failed.
+    #[prost(bool, optional, tag = "3")]
+    pub local_recovery: ::core::option::Option<bool>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyAnswer {
+    #[prost(uint32, tag = "1")]
+    pub schema: u32,
+    #[prost(message, repeated, tag = "2")]
+    pub nodes: ::prost::alloc::vec::Vec<NodePolicy>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NodePolicy {
+    #[prost(string, tag = "1")]
+    pub node: ::prost::alloc::string::String,
+    /// The volume, by tag.
+    #[prost(string, tag = "2")]
+    pub volume: ::prost::alloc::string::String,
+    /// Absent: not known.
+    #[prost(bool, optional, tag = "3")]
+    pub failover: ::core::option::Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    pub local_recovery: ::core::option::Option<bool>,
+    /// Why it is not known there, or was not changed.
+    #[prost(string, tag = "5")]
+    pub error: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RestoreRequest {
     /// A resource; or a volume, for everything above it.
     #[prost(string, tag = "1")]
@@ -3654,6 +3776,26 @@ pub mod control_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Cleanup"));
             self.inner.unary(req, path, codec).await
         }
+        /// What failures of the resources above a volume may lead to, on every node that has a replica of it; it is changed
+        /// first where a value is given.
+        pub async fn policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicyAnswer>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Control/Policy");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Policy"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3785,6 +3927,12 @@ pub mod control_server {
             &self,
             request: tonic::Request<super::TagRequest>,
         ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// What failures of the resources above a volume may lead to, on every node that has a replica of it; it is changed
+        /// first where a value is given.
+        async fn policy(
+            &self,
+            request: tonic::Request<super::PolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicyAnswer>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ControlServer<T> {
@@ -4800,6 +4948,49 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CleanupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Policy" => {
+                    #[allow(non_camel_case_types)]
+                    struct PolicySvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::PolicyRequest>
+                    for PolicySvc<T> {
+                        type Response = super::PolicyAnswer;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -7,7 +7,9 @@ use picket::demo::Fault;
 use picket::demo::cluster::{ClusterSpec, PICKETD, View};
 use picket_host::clock::{boottime, pause};
 use picket_proto::v1::stop_request::Mode;
-use picket_proto::v1::{MoveRequest, StatusRequest, StatusResource, StopRequest, TagRequest};
+use picket_proto::v1::{
+    MoveRequest, PolicyAnswer, PolicyRequest, StatusRequest, StatusResource, StopRequest, TagRequest,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -261,6 +263,13 @@ fn what_runs_is_adopted_by_the_next_daemon() {
         let shared = Shared::new("adopt");
         let lab = start(&shared).await?;
         let fault = Fault::now();
+        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let set = PolicyRequest { tag: "ip".to_owned(), failover: Some(false), local_recovery: None };
+        let policies = |answer: PolicyAnswer| -> Vec<_> {
+            answer.nodes.into_iter().map(|node| (node.failover, node.local_recovery, node.error)).collect()
+        };
+        let everywhere = vec![(Some(false), Some(true), String::new()); 2];
+        assert_eq!(policies(daemon.calls().policy(set).await?.into_inner()), everywhere);
         let pids = ["fs", "ip", "app"].map(|tag| shared.pid(&lab.holder, tag).expect("it lives"));
         lab.cluster.machine(&lab.holder)?.kill(PICKETD).await?;
         lab.event(&lab.holder, "node-started", fault).await?;
@@ -275,6 +284,10 @@ fn what_runs_is_adopted_by_the_next_daemon() {
         in_service(&lab, &lab.holder).await?;
         assert_eq!(shared.done(&lab.holder), ["fs start", "ip start", "app start"], "nothing was restarted");
         assert!(pids.iter().all(|pid| path_of(pid).exists()), "what ran runs");
+        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let get = PolicyRequest { tag: V1.to_owned(), failover: None, local_recovery: None };
+        lab.cluster.wait_healthy(LIMIT).await?;
+        assert_eq!(policies(daemon.calls().policy(get).await?.into_inner()), everywhere, "it is remembered");
         lab.nothing_moved(fault);
         let primary = lab.holder.clone();
         lab.judge(&primary).await

@@ -152,3 +152,93 @@ fn no_more_stand_on_a_volume_than_can_be_stopped_at_once() {
         )
     );
 }
+
+const AGENT: &str = r#"#!/bin/sh
+[ "$1" = meta-data ] || exit 3
+[ -e "$0.garbage" ] && { echo "<html/>"; exit 0; }
+cat <<END
+<resource-agent name="Good"><parameters>
+<parameter name="ip" required="1"/><parameter name="nic"/>
+</parameters><actions>
+<action name="start" timeout="35s"/><action name="stop" timeout="45s"/><action name="monitor" timeout="15s"/>
+</actions></resource-agent>
+END
+"#;
+
+/// `ocf_root` with agents of the provider `test`.
+fn agents() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let test = dir.path().join("resource.d/test");
+    std::fs::create_dir_all(&test).unwrap();
+    for name in ["Good", "Bad"] {
+        let path = test.join(name);
+        std::fs::write(&path, AGENT).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::write(test.join("Bad.garbage"), "").unwrap();
+    dir
+}
+
+fn agent(tag: &str, kind: &str, more: &str) -> String {
+    format!("[[resource]]\ntag = \"{tag}\"\nvolume = \"data\"\nkind = \"{kind}\"\n{more}\n")
+}
+
+fn with_root(dir: &tempfile::TempDir, resources: &str) -> String {
+    format!("ocf_root = \"{}\"\n{}", dir.path().display(), with(resources))
+}
+
+#[test]
+fn an_agents_advice_is_taken_where_the_file_says_nothing() {
+    let dir = agents();
+    let good = agent("ip", "ocf:test:Good", "parameters = { ip = \"192.0.2.7\" }\nstop_timeout = \"9s\"");
+    let config = parse(&with_root(&dir, &good)).unwrap();
+    let resource = &config.resources[&VolumeId(1)][0];
+    assert_eq!(resource.id, "ocf:test:Good");
+    let rules = &resource.rules;
+    let timeouts = (rules.start_timeout, rules.stop_timeout, rules.monitor_timeout);
+    assert_eq!(timeouts, (Duration::from_secs(35), Duration::from_secs(9), Duration::from_secs(15)));
+}
+
+#[test]
+fn agents_that_are_missing_or_told_what_they_do_not_know_are_told_at_their_place() {
+    let dir = agents();
+    let told = |resource: &str| {
+        let errors = parse(&with_root(&dir, resource)).expect_err(resource);
+        let told = |line: &str| line.split_once(": ").map(|(_, told)| told.to_owned());
+        errors.lines().filter_map(told).collect::<Vec<_>>()
+    };
+    let path = dir.path().join("resource.d/test/None").display().to_string();
+    assert_eq!(
+        told(&agent("ip", "ocf:test:None", "")),
+        [format!("resource[0].kind: there is no {path}; expected an agent that is installed below ocf_root")]
+    );
+    assert_eq!(
+        told(&agent("ip", "ocf:test:Good", "parameters = { ipp = \"192.0.2.7\" }")),
+        [
+            "resource[0].parameters: ip is missing; expected what ocf:test:Good must be told",
+            "resource[0].parameters.ipp: ocf:test:Good knows no such parameter; expected ip, nic",
+        ]
+    );
+    assert_eq!(
+        told(&agent("ip", "ocf:test:Good", "parameters = { ip = \"a\" }\npromotable = true")),
+        [
+            "resource[0].promotable: ocf:test:Good cannot promote; expected an agent that can",
+            "resource[0].promotable: ocf:test:Good cannot demote; expected an agent that can",
+        ]
+    );
+    let garbage = told(&agent("ip", "ocf:test:Bad", ""));
+    assert!(
+        garbage[0].starts_with("resource[0].kind: ocf:test:Bad: meta-data is of a \"html\""),
+        "{garbage:?}"
+    );
+    for kind in ["ocf:test", "ocf:../../bin:sh", "ocf:test:", "lsb:test:Good", ""] {
+        assert_eq!(told(&agent("ip", kind, "")).len(), 1, "{kind:?}");
+    }
+    assert_eq!(
+        told(&agent("ip", "ocf:test:Good", "parameters = { ip = \"a\" }\ncommand.start = [\"/s\"]")),
+        [
+            "resource[0].command: it belongs to another kind; expected only what belongs to the kind that is named"
+        ]
+    );
+}

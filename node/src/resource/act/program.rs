@@ -7,7 +7,7 @@ use picket_host::process::{Captured, Finished, Leftovers, Outcome as Ended, Prog
 const SAID_CHARS_MAX: usize = 300;
 
 /// How a program ended.
-pub(super) enum Run {
+pub(in crate::resource) enum Run {
     /// With this exit status, and what it said last.
     Exited(i32, String),
     /// It never ran.
@@ -17,7 +17,7 @@ pub(super) enum Run {
 }
 
 /// Runs a program. Of a start the processes that it leaves behind stay, if it ended well.
-pub(super) async fn run(
+pub(in crate::resource) async fn run(
     program: Program,
     stays: bool,
     deadline: Duration,
@@ -37,7 +37,7 @@ pub(super) async fn run(
 }
 
 /// A text with what the program said, if it said anything.
-pub(super) fn with(text: String, said: &str) -> String {
+pub(in crate::resource) fn with(text: String, said: &str) -> String {
     if said.is_empty() { text } else { format!("{text}: {said}") }
 }
 

@@ -61,7 +61,7 @@ async fn exit_codes_mean_what_init_scripts_mean_by_them() {
 #[tokio::test]
 async fn a_program_that_is_missing_says_which() {
     let mut resource = command("");
-    let ResourceKind::Command(service) = &mut resource.kind;
+    let ResourceKind::Command(service) = &mut resource.kind else { panic!("a command") };
     service.start = vec!["/nonexistent/start".to_owned()];
     let outcome = act(resource, place(), Verb::Start, FAR, core::future::pending()).await;
     let Outcome::Unfit(text) = outcome else { panic!("{outcome:?}") };

@@ -4,7 +4,7 @@ use super::{Asked, Ends, Mover, Room, Said};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::events;
-use crate::resource::tree::{Request, Standing, State, View};
+use crate::resource::tree::{Policy, Request, Standing, State, View};
 use crate::testing::text;
 use crate::time::now;
 use crate::volume::{ORDERS_MAX, Order};
@@ -72,6 +72,7 @@ impl Bench {
         let (into_core, core) = mpsc::channel(64);
         let (shows, view) = watch::channel(View::default());
         let (keeps, _) = watch::channel(BTreeMap::new());
+        let (policy, _) = watch::channel(Policy::default());
         let (asked_to_move, moves) = mpsc::unbounded_channel();
         let mover: Mover = Arc::new(move |why| {
             let _ = asked_to_move.send(why);
@@ -86,6 +87,7 @@ impl Bench {
             core: into_core,
             view: shows,
             kept: keeps,
+            policy,
         };
         let (events, _) = events::room(None, "east", "n1");
         tokio::spawn(Room::new(&config, V, &BTreeMap::new(), events, mover, ends).run());

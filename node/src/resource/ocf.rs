@@ -1,0 +1,191 @@
+//! Resource agents of the Open Cluster Framework, as they are: `ROOT/resource.d/PROVIDER/NAME`.
+//!
+//! One instance of a resource runs, on the node where its volume is active. A promotable one is promoted as a part of
+//! its start and demoted as a part of its stop; as there are no others to tell, nobody is sent `notify`.
+//!
+//! Exit statuses of a look: 0 runs, 7 does not run, 8 runs promoted, 9 failed while promoted, 190 and 191 run and are
+//! degraded; 2 to 6 say that it cannot run on this node. A start and a stop are done with 0 alone, a stop also with 7.
+
+use super::act::Run;
+use super::tree::{Outcome, Verb};
+use core::fmt;
+use core::time::Duration;
+use picket_host::clock::boottime;
+use picket_host::process::Program;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub mod metadata;
+#[cfg(test)]
+mod tests;
+
+/// Where agents are, unless the file says else.
+pub const ROOT: &str = "/usr/lib/ocf";
+
+/// A resource that an agent brings into service.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Where all agents are.
+    pub root: PathBuf,
+    /// Who made it.
+    pub provider: String,
+    /// Its name.
+    pub name: String,
+    /// What it is told.
+    pub parameters: BTreeMap<String, String>,
+    /// It is promoted when it was started.
+    pub promotable: bool,
+}
+
+/// Shows no values of parameters: they may hold secrets.
+impl fmt::Debug for Agent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Agent")
+            .field("path", &self.path())
+            .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .field("promotable", &self.promotable)
+            .finish()
+    }
+}
+
+const SUCCESS: i32 = 0;
+const UNFIT: core::ops::RangeInclusive<i32> = 2..=6;
+const NOT_RUNNING: i32 = 7;
+const RUNNING_PROMOTED: i32 = 8;
+const FAILED_PROMOTED: i32 = 9;
+const DEGRADED: i32 = 190;
+const DEGRADED_PROMOTED: i32 = 191;
+
+impl Agent {
+    /// Its program.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.root.join("resource.d").join(&self.provider).join(&self.name)
+    }
+
+    /// How it is written in a configuration.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("ocf:{}:{}", self.provider, self.name)
+    }
+
+    /// The agent with an action to do, as a cluster manager would call it.
+    fn program(&self, base: Program, tag: &str, node: &str, action: &str, timeout: Duration) -> Program {
+        let ms = timeout.as_millis().to_string();
+        let mut program = base
+            .arg(action)
+            .env("OCF_ROOT", self.root.as_os_str())
+            .env("OCF_RA_VERSION_MAJOR", "1")
+            .env("OCF_RA_VERSION_MINOR", "1")
+            .env("OCF_RESOURCE_INSTANCE", tag)
+            .env("OCF_RESOURCE_TYPE", &self.name)
+            .env("OCF_RESOURCE_PROVIDER", &self.provider)
+            .env("OCF_RESKEY_CRM_meta_name", action)
+            .env("OCF_RESKEY_CRM_meta_on_node", node)
+            .env("OCF_RESKEY_CRM_meta_timeout", ms)
+            .env("OCF_RESKEY_CRM_meta_interval", "0")
+            .env("OCF_RESKEY_crm_feature_set", "3.0.14")
+            // Agents write their log lines to standard error then, where we read them.
+            .env("HA_LOGFACILITY", "none")
+            .env("LC_ALL", "C");
+        if self.promotable {
+            for (name, value) in [
+                ("clone", "0"),
+                ("clone_max", "1"),
+                ("clone_node_max", "1"),
+                ("master_max", "1"),
+                ("promoted_max", "1"),
+            ] {
+                program = program.env(format!("OCF_RESKEY_CRM_meta_{name}"), value);
+            }
+        }
+        for (name, value) in &self.parameters {
+            program = program.env(format!("OCF_RESKEY_{name}"), value);
+        }
+        program
+    }
+
+    /// Does one action, each of its steps within the one deadline.
+    pub(super) async fn run(
+        &self,
+        verb: Verb,
+        base: impl Fn(&std::path::Path, &str) -> Program,
+        (tag, node): (&str, &str),
+        deadline: Duration,
+        given_up: impl Future<Output = ()>,
+    ) -> Outcome {
+        let mut given_up = core::pin::pin!(given_up);
+        let steps: &[&str] = match (verb, self.promotable) {
+            (Verb::Monitor, _) => &["monitor"],
+            (Verb::Start, false) => &["start"],
+            (Verb::Start, true) => &["start", "promote"],
+            (Verb::Stop, false) => &["stop"],
+            // One that is not promoted need not be demoted, and an agent may call that a mistake.
+            (Verb::Stop, true) => {
+                match self.step("monitor", false, &base, (tag, node), deadline, &mut given_up).await {
+                    Run::Exited(NOT_RUNNING | SUCCESS | DEGRADED, _) => &["stop"],
+                    _ => &["demote", "stop"],
+                }
+            }
+        };
+        let mut last = Outcome::Done;
+        for action in steps {
+            let stays = matches!(*action, "start" | "promote");
+            let run = self.step(action, stays, &base, (tag, node), deadline, &mut given_up).await;
+            last = self.outcome(action, run);
+            if last != Outcome::Done {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn step(
+        &self,
+        action: &str,
+        stays: bool,
+        base: &impl Fn(&std::path::Path, &str) -> Program,
+        (tag, node): (&str, &str),
+        deadline: Duration,
+        given_up: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Run {
+        let left = deadline.saturating_sub(boottime());
+        let program = self.program(base(&self.path(), action), tag, node, action, left);
+        super::act::run_program(program, stays, deadline, given_up).await.0
+    }
+
+    /// What an action's end means.
+    fn outcome(&self, action: &str, run: Run) -> Outcome {
+        let (code, said) = match run {
+            Run::Exited(code, said) => (code, said),
+            Run::NotStarted(why) => return Outcome::Unfit(format!("{action}: {why}")),
+            Run::Unknown(how) => return Outcome::Failed(format!("{action} {how}")),
+        };
+        let told = |what: &str| super::act::with(format!("{action} exited with {code} ({what})"), &said);
+        match (action, code) {
+            ("monitor", RUNNING_PROMOTED | DEGRADED_PROMOTED) => Outcome::Done,
+            ("monitor", SUCCESS | DEGRADED) if self.promotable => {
+                Outcome::Failed(told("runs, and is not promoted"))
+            }
+            ("monitor", SUCCESS | DEGRADED) => Outcome::Done,
+            ("monitor", NOT_RUNNING) => Outcome::NotRunning,
+            ("monitor", FAILED_PROMOTED) => Outcome::Failed(told("failed while promoted")),
+            ("stop" | "demote", NOT_RUNNING) | (_, SUCCESS) => Outcome::Done,
+            (_, code) if UNFIT.contains(&code) => Outcome::Unfit(told(word(code))),
+            (_, NOT_RUNNING) => Outcome::Failed(told("does not run")),
+            _ => Outcome::Failed(told("failed")),
+        }
+    }
+}
+
+const fn word(code: i32) -> &'static str {
+    match code {
+        2 => "wrong parameters",
+        3 => "not implemented",
+        4 => "no permission",
+        5 => "not installed",
+        6 => "not configured",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,303 @@
+use super::super::act::{Place, act};
+use super::super::plan::{OnFail, Rules};
+use super::super::tree::{Outcome, Verb};
+use super::Agent;
+use super::metadata::Metadata;
+use crate::config::{Resource, ResourceKind};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+/// Long enough that only a bug reaches it.
+const FAR: Duration = Duration::from_secs(60);
+
+/// Exits as its parameters say, and writes down what it was called with.
+const AGENT: &str = r#"#!/bin/sh
+if [ "$1" = meta-data ]; then
+cat <<END
+<?xml version="1.0"?>
+<!DOCTYPE resource-agent SYSTEM "ra-api-1.dtd">
+<resource-agent name="Scripted" version="1.0">
+<parameters>
+<parameter name="dir" required="1"><content type="string"/></parameter>
+<parameter name="rc_start"/><parameter name="rc_stop"/><parameter name="rc_monitor"/>
+<parameter name="rc_promote"/><parameter name="rc_demote"/>
+</parameters>
+<actions>
+<action name="start" timeout="35s"/><action name="stop" timeout="45"/><action name="monitor" timeout="15s" interval="5s"/>
+<action name="promote"/><action name="demote"/><action name="meta-data" timeout="5s"/>
+</actions>
+</resource-agent>
+END
+exit 0
+fi
+echo "$1" >> "$OCF_RESKEY_dir/calls"
+env | sort > "$OCF_RESKEY_dir/env-$1"
+echo "said by $1" >&2
+eval "exit \${OCF_RESKEY_rc_$1:-0}"
+"#;
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let agents = dir.path().join("resource.d/test");
+        std::fs::create_dir_all(&agents).unwrap();
+        let path = agents.join("Scripted");
+        std::fs::write(&path, AGENT).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { dir }
+    }
+
+    fn agent(&self, promotable: bool, codes: &[(&str, i32)]) -> Agent {
+        let mut parameters: BTreeMap<String, String> =
+            codes.iter().map(|(action, code)| (format!("rc_{action}"), code.to_string())).collect();
+        parameters.insert("dir".to_owned(), self.dir.path().display().to_string());
+        Agent {
+            root: self.dir.path().to_owned(),
+            provider: "test".to_owned(),
+            name: "Scripted".to_owned(),
+            parameters,
+            promotable,
+        }
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let path = self.dir.path().join("calls");
+        let calls = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(path);
+        calls.lines().map(str::to_owned).collect()
+    }
+}
+
+fn resource(agent: Agent) -> Resource {
+    Resource {
+        id: agent.title(),
+        kind: ResourceKind::Ocf(agent),
+        rules: Rules {
+            tag: "app".to_owned(),
+            needs: Vec::new(),
+            start_timeout: FAR,
+            stop_timeout: FAR,
+            monitor_timeout: FAR,
+            monitor_interval: None,
+            on_fail: OnFail::Restart,
+            threshold: 3,
+            expiry: None,
+        },
+    }
+}
+
+async fn run(agent: Agent, verb: Verb) -> Outcome {
+    let place = Place {
+        node: "n1".to_owned(),
+        volume: "v1".to_owned(),
+        members: vec!["n1".to_owned(), "n2".to_owned()],
+    };
+    act(resource(agent), place, verb, FAR, core::future::pending()).await
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::NotRunning => "not running",
+        Outcome::Failed(_) => "failed",
+        Outcome::Unfit(_) => "unfit",
+    }
+}
+
+#[tokio::test]
+async fn every_exit_status_means_what_the_standard_says() {
+    let table: [(i32, [&str; 3]); 13] = [
+        (0, ["done", "done", "done"]),
+        (1, ["failed", "failed", "failed"]),
+        (2, ["unfit", "unfit", "unfit"]),
+        (3, ["unfit", "unfit", "unfit"]),
+        (4, ["unfit", "unfit", "unfit"]),
+        (5, ["unfit", "unfit", "unfit"]),
+        (6, ["unfit", "unfit", "unfit"]),
+        (7, ["not running", "failed", "done"]),
+        (8, ["done", "failed", "failed"]),
+        (9, ["failed", "failed", "failed"]),
+        (127, ["failed", "failed", "failed"]),
+        (190, ["done", "failed", "failed"]),
+        (191, ["done", "failed", "failed"]),
+    ];
+    let bench = Bench::new();
+    for (code, expected) in table {
+        let mut seen = Vec::new();
+        for (verb, action) in [(Verb::Monitor, "monitor"), (Verb::Start, "start"), (Verb::Stop, "stop")] {
+            seen.push(word(&run(bench.agent(false, &[(action, code)]), verb).await));
+        }
+        assert_eq!(seen, expected, "exit status {code}");
+    }
+    let outcome = run(bench.agent(false, &[("stop", 1)]), Verb::Stop).await;
+    assert_eq!(outcome, Outcome::Failed("stop exited with 1 (failed): said by stop".to_owned()));
+}
+
+#[tokio::test]
+async fn an_agent_is_told_what_agents_are_told() {
+    let bench = Bench::new();
+    run(bench.agent(false, &[]), Verb::Start).await;
+    let env = std::fs::read_to_string(bench.dir.path().join("env-start")).unwrap();
+    let root = format!("OCF_ROOT={}", bench.dir.path().display());
+    for line in [
+        root.as_str(),
+        "OCF_RA_VERSION_MAJOR=1",
+        "OCF_RESOURCE_INSTANCE=app",
+        "OCF_RESOURCE_TYPE=Scripted",
+        "OCF_RESOURCE_PROVIDER=test",
+        "OCF_RESKEY_CRM_meta_name=start",
+        "OCF_RESKEY_CRM_meta_on_node=n1",
+        "PICKET_VOLUME=v1",
+    ] {
+        assert!(env.lines().any(|has| has == line), "{line} is not in\n{env}");
+    }
+    let timeout = env.lines().find_map(|line| line.strip_prefix("OCF_RESKEY_CRM_meta_timeout=")).unwrap();
+    assert!((50_000..=60_000).contains(&timeout.parse::<u64>().unwrap()), "{timeout}");
+}
+
+#[tokio::test]
+async fn a_promotable_one_is_promoted_with_its_start_and_demoted_with_its_stop() {
+    let bench = Bench::new();
+    assert_eq!(run(bench.agent(true, &[]), Verb::Start).await, Outcome::Done);
+    assert_eq!(bench.calls(), ["start", "promote"]);
+    assert_eq!(word(&run(bench.agent(true, &[("start", 1)]), Verb::Start).await), "failed");
+    assert_eq!(bench.calls(), ["start"]);
+    assert_eq!(word(&run(bench.agent(true, &[("promote", 1)]), Verb::Start).await), "failed");
+    bench.calls();
+    assert_eq!(run(bench.agent(true, &[("monitor", 8)]), Verb::Monitor).await, Outcome::Done);
+    assert_eq!(word(&run(bench.agent(true, &[("monitor", 0)]), Verb::Monitor).await), "failed");
+    bench.calls();
+    for (seen, expected) in [
+        (8, vec!["monitor", "demote", "stop"]),
+        (9, vec!["monitor", "demote", "stop"]),
+        (1, vec!["monitor", "demote", "stop"]),
+        (0, vec!["monitor", "stop"]),
+        (7, vec!["monitor", "stop"]),
+    ] {
+        assert_eq!(run(bench.agent(true, &[("monitor", seen)]), Verb::Stop).await, Outcome::Done);
+        assert_eq!(bench.calls(), expected, "monitor exits with {seen}");
+    }
+    let outcome = run(bench.agent(true, &[("monitor", 8), ("demote", 1)]), Verb::Stop).await;
+    assert_eq!((word(&outcome), bench.calls()), ("failed", vec!["monitor".to_owned(), "demote".to_owned()]));
+}
+
+#[test]
+fn an_agents_words_about_itself_are_understood() {
+    let bench = Bench::new();
+    let metadata = Metadata::read(&bench.agent(false, &[])).unwrap();
+    assert_eq!((metadata.parameters["dir"], metadata.parameters["rc_stop"]), (true, false));
+    assert_eq!(metadata.actions["start"], Some(Duration::from_secs(35)));
+    assert_eq!(
+        (metadata.actions["stop"], metadata.actions["promote"]),
+        (Some(Duration::from_secs(45)), None)
+    );
+    assert!(Metadata::parse("no xml").unwrap_err().starts_with("meta-data is no XML"));
+    assert!(Metadata::parse("<html/>").unwrap_err().contains("html"));
+    let mut other = bench.agent(false, &[]);
+    other.name = "Missing".to_owned();
+    assert!(Metadata::read(&other).unwrap_err().contains("Missing"));
+}
+
+/// An agent that is installed here.
+fn installed(provider: &str, name: &str, parameters: &[(&str, String)], promotable: bool) -> Agent {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let agent = Agent {
+        root: PathBuf::from(super::ROOT),
+        provider: provider.to_owned(),
+        name: name.to_owned(),
+        parameters,
+        promotable,
+    };
+    assert!(agent.path().is_file(), "{} is not installed", agent.path().display());
+    let metadata = Metadata::read(&agent).unwrap();
+    for name in agent.parameters.keys() {
+        assert!(metadata.parameters.contains_key(name), "{name}");
+    }
+    agent
+}
+
+async fn whole_life(agent: Agent) {
+    assert_eq!(run(agent.clone(), Verb::Monitor).await, Outcome::NotRunning);
+    for _ in 0..2 {
+        assert_eq!(run(agent.clone(), Verb::Start).await, Outcome::Done, "a start of what runs is done");
+        assert_eq!(run(agent.clone(), Verb::Monitor).await, Outcome::Done);
+    }
+    for _ in 0..2 {
+        assert_eq!(run(agent.clone(), Verb::Stop).await, Outcome::Done, "a stop of what is stopped is done");
+        assert_eq!(run(agent.clone(), Verb::Monitor).await, Outcome::NotRunning);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the package resource-agents: ./tests/run resources"]
+async fn real_agents_of_heartbeat_live_and_die() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("dummy.state").display().to_string();
+    whole_life(installed("heartbeat", "Dummy", &[("state", state)], false)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the package pacemaker-resource-agents: ./tests/run resources"]
+async fn real_agents_of_pacemaker_live_and_die() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("dummy.state").display().to_string();
+    whole_life(installed("pacemaker", "Dummy", &[("state", state.clone())], false)).await;
+    // One that says that it failed, on the machine that it is told; and runs.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let fails = installed("pacemaker", "Dummy", &[("state", state), ("fail_start_on", host)], false);
+    assert_eq!(word(&run(fails.clone(), Verb::Start).await), "failed");
+    assert_eq!(
+        run(fails.clone(), Verb::Monitor).await,
+        Outcome::Done,
+        "so it is stopped after a start that failed"
+    );
+    assert_eq!(run(fails, Verb::Stop).await, Outcome::Done);
+}
+
+#[tokio::test]
+#[ignore = "needs the package resource-agents, root and a network namespace: ./tests/run resources"]
+async fn a_real_address_comes_and_goes() {
+    let parameters =
+        [("ip", "192.0.2.77".to_owned()), ("cidr_netmask", "32".to_owned()), ("nic", "lo".to_owned())];
+    let agent = installed("heartbeat", "IPaddr2", &parameters, false);
+    let is_there = || {
+        let shown =
+            std::process::Command::new("ip").args(["-o", "addr", "show", "dev", "lo"]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout).contains("192.0.2.77")
+    };
+    assert!(!is_there());
+    assert_eq!(run(agent.clone(), Verb::Start).await, Outcome::Done);
+    assert!(is_there());
+    whole_life_from_running(agent).await;
+    assert!(!is_there());
+}
+
+async fn whole_life_from_running(agent: Agent) {
+    assert_eq!(run(agent.clone(), Verb::Monitor).await, Outcome::Done);
+    assert_eq!(run(agent.clone(), Verb::Stop).await, Outcome::Done);
+    whole_life(agent).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the package resource-agents, root and a mount namespace: ./tests/run resources"]
+async fn a_real_file_system_comes_and_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, at) = (dir.path().join("image"), dir.path().join("at"));
+    std::fs::create_dir(&at).unwrap();
+    let made =
+        std::process::Command::new("mke2fs").args(["-q", "-t", "ext4"]).arg(&image).arg("16M").status();
+    assert!(made.unwrap().success());
+    let parameters = [
+        ("device", image.display().to_string()),
+        ("directory", at.display().to_string()),
+        ("fstype", "ext4".to_owned()),
+        ("options", "loop".to_owned()),
+    ];
+    whole_life(installed("heartbeat", "Filesystem", &parameters, false)).await;
+}
