@@ -4,6 +4,7 @@
 //!   bin/chaos ─▶ chaos/{case, expect, play, storm, book} ─┐
 //!   bin/soak  ─▶ soak/…                                   ├─▶ rig ─▶ picket::demo::cluster (real processes)
 //!   bin/netns ─▶ netns/{rooms, rows}                      │
+//!   bin/postgresql ─▶ postgresql/…                        │
 //!   bin/bench ─▶ bench/…                                  ┘
 //! ```
 
@@ -11,6 +12,7 @@ pub mod bench;
 pub mod chaos;
 pub mod dice;
 pub mod netns;
+pub mod postgresql;
 pub mod rig;
 pub mod soak;
 

@@ -153,11 +153,18 @@ impl Rooms {
             self.family.word(),
             sources.join(", ")
         );
-        let mut nft = in_room(to, "nft", &["-f", "-"]).stdin(Stdio::piped()).spawn()?;
-        if let Some(mut input) = nft.stdin.take() {
-            input.write_all(rules.as_bytes())?;
-        }
-        if nft.wait()?.success() { Ok(()) } else { Err(format!("nft refused: {rules}").into()) }
+        feed_nft(to, &rules)
+    }
+
+    /// Drops what comes to this machine for a port, in all networks.
+    ///
+    /// # Errors
+    /// `nft` failed.
+    pub fn close_port(&self, machine: &str, port: u16) -> Result<(), Failure> {
+        let rules = format!(
+            "table inet cut {{\n chain arriving {{\n  type filter hook input priority 0\n  iifname {{ \"eth0\", \"eth1\" }} tcp dport {port} counter drop\n }}\n}}\n"
+        );
+        feed_nft(machine, &rules)
     }
 
     /// How many packets [`Rooms::deafen`] has dropped on this machine so far.
@@ -196,6 +203,14 @@ impl Rooms {
         self.machines.keys().try_for_each(|name| ip(&["netns", "delete", name]))?;
         (0..NETWORKS).chain([DESK]).try_for_each(|network| ip(&["link", "delete", "dev", &bridge(network)]))
     }
+}
+
+fn feed_nft(machine: &str, rules: &str) -> Result<(), Failure> {
+    let mut nft = in_room(machine, "nft", &["-f", "-"]).stdin(Stdio::piped()).spawn()?;
+    if let Some(mut input) = nft.stdin.take() {
+        input.write_all(rules.as_bytes())?;
+    }
+    if nft.wait()?.success() { Ok(()) } else { Err(format!("nft refused: {rules}").into()) }
 }
 
 fn bridge(network: u8) -> String {

@@ -119,7 +119,7 @@ impl Writer<'_> {
         line!(text, "[lab]\nboot_id_file = {}", path(machine.boot_id_file()));
         line!(text, "power_socket = {}", path(machine.power_socket()));
         self.watchdog(&mut text, &machine);
-        self.volumes(&mut text, &machine);
+        self.volumes(&mut text, &machine, number);
         for peer in 1..=self.spec.nodes {
             self.member(&mut text, number, peer).await?;
         }
@@ -137,11 +137,20 @@ impl Writer<'_> {
         line!(text, "counts = {counts}");
     }
 
-    fn volumes(&self, text: &mut String, machine: &MachineSpec) {
+    fn volumes(&self, text: &mut String, machine: &MachineSpec, node: usize) {
         for (number, name) in (1..).zip(&self.spec.volumes) {
             line!(text, "[[volume]]\nname = {}\nid = {number}\nmembers = {}", quoted(name), self.names());
-            line!(text, "driver = \"ledger\"\nledger.socket = {}", path(ledger_socket(machine, name)));
             line!(text, "loss_action = {}", quoted(self.spec.loss_action.word()));
+            match self.spec.drivers.get(name).and_then(|lines| lines.get(node - 1)) {
+                Some(lines) => line!(text, "{lines}"),
+                None => {
+                    line!(
+                        text,
+                        "driver = \"ledger\"\nledger.socket = {}",
+                        path(ledger_socket(machine, name))
+                    );
+                }
+            }
         }
     }
 

@@ -124,7 +124,8 @@ impl Cluster {
         let name = node_name(number);
         let mut machine = MachineSpec::new(&name, self.files.machine(&name));
         machine.watchdog = WatchdogSpec { after_bite: self.spec.after_bite, ..WatchdogSpec::default() };
-        for (volume, tag) in self.spec.volumes.iter().enumerate() {
+        let ledgers = |(_, tag): &(usize, &String)| !self.spec.drivers.contains_key(*tag);
+        for (volume, tag) in self.spec.volumes.iter().enumerate().filter(ledgers) {
             let config = self.writer().ledger(number, volume).await?;
             machine = machine.with_program(self.program(&ledger_program(tag), Program::Ledger, &config));
         }

@@ -98,6 +98,9 @@ pub struct ClusterSpec {
     pub volumes: Vec<String>,
     /// More tables for each node's configuration, such as resources; `NODE` in it is the node's name.
     pub more: String,
+    /// Volumes that are no ledgers: the lines of the configuration that say what drives them, for each node in order.
+    /// Whatever serves them is the driver's matter.
+    pub drivers: BTreeMap<String, Vec<String>>,
     /// Heartbeat paths between two nodes; 1 to 8.
     pub paths: u8,
     /// How long a machine that has just booted waits for the others before it asks for a fence.
@@ -140,6 +143,7 @@ impl ClusterSpec {
             loss_action: LossAction::Fastboot,
             volumes: vec!["v1".to_owned()],
             more: String::new(),
+            drivers: BTreeMap::new(),
             paths: 2,
             cold_start: Duration::from_secs(10),
             restart_after_ms: Some(200),
@@ -177,6 +181,9 @@ impl ClusterSpec {
                 self.volumes.len(),
                 picket_proto::VOLUMES_MAX
             ));
+        }
+        if let Some((volume, _)) = self.drivers.iter().find(|(_, lines)| lines.len() != self.nodes) {
+            return wrong(format!("the drivers of {volume} are not as many as the nodes"));
         }
         if !self.places.is_empty() {
             let mut machines = self.node_names().chain([WITNESS.to_owned()]);
