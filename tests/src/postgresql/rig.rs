@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The volume's name.
-pub const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 
 /// How many writes show that the service runs.
 const RUNS: u64 = 30;

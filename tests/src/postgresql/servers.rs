@@ -3,6 +3,7 @@
 use crate::Failure;
 use picket::demo::cluster::Place;
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// Where servers listen.
-pub const PORT: u16 = 5432;
+pub(super) const PORT: u16 = 5432;
 
 /// A password of no use to anybody.
 const PASSWORD: &str = "replicates-in-a-test";
@@ -110,8 +111,17 @@ impl Servers {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]);
         // What a server inherits it keeps open, so it gets nothing of ours.
-        let ended = command.arg(self.bin.join(program)).args(words).current_dir("/").status()?;
-        if ended.success() { Ok(()) } else { Err(format!("{program} {words:?}: {ended}").into()) }
+        command.arg(self.bin.join(program)).args(words).current_dir("/");
+        // Nor is anything read that it says there: a server that it starts would hold that open.
+        let said = tempfile::tempfile()?;
+        let ended = command.stdout(said.try_clone()?).stderr(said.try_clone()?).status()?;
+        if ended.success() {
+            return Ok(());
+        }
+        let (mut said, mut text) = (said, String::new());
+        said.seek(SeekFrom::Start(0))?;
+        said.read_to_string(&mut text)?;
+        Err(format!("{program} {words:?}: {ended}: {text}").into())
     }
 
     /// The lines of each node's configuration.

@@ -13,6 +13,9 @@
 //!                      ▼
 //!                     our commit, made before the last step, is acknowledged        = each has all before it
 //! ```
+//! A commit that waits is looked at again only when a replica reports, which one that has everything does once a second.
+//! So that nobody waits for that, a record follows each change: it has to be reported.
+//!
 //! A replica whose sender does not run yet cannot acknowledge anything by a former setting: a sender starts with the
 //! newest one. A narrower setting needs no proof: who has not read it yet waits for more, not for less.
 
@@ -31,6 +34,9 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// A commit of ours that is acknowledged when every required replica has it.
 const PROBE: &str = "set synchronous_commit = on; select pg_logical_emit_message(true, 'picket', '')";
+
+/// A record that replicas report, and that waits for nobody. It holds nothing that anybody could miss.
+const NUDGE: &str = "set synchronous_commit = local; select pg_logical_emit_message(true, 'picket', '')";
 
 /// A commit that waits for the barrier; it ends with its session if nobody waits for it any more.
 pub(super) struct Probe {
@@ -82,6 +88,9 @@ pub(super) async fn enforce(server: &Arc<Server>, required: NodeSet) -> Result<O
         barrier.in_force = Some(names);
         barrier.synced = barrier.synced.intersection(required);
     });
+    if !required.is_empty() {
+        eyes.run(NUDGE).await?;
+    }
     Ok(probe)
 }
 
