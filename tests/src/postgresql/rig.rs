@@ -31,7 +31,7 @@ pub struct PgRig {
     pub cluster: Cluster,
     /// The clients.
     pub clients: Clients,
-    servers: Servers,
+    pub(super) servers: Servers,
     desks: Vec<(String, IpAddr)>,
 }
 

@@ -20,6 +20,8 @@ const LONGER_THAN_A_LEASE: u64 = 1500;
 pub enum PgRow {
     /// The operator moves the database to the other node.
     SwitchOver,
+    /// The same, and the server does not end when it is asked to: it is killed at the end of its time.
+    StopHangs,
     /// The holder's machine loses its power: every process on it is killed.
     KillMachine,
     /// The holder's daemon is killed, and started again.
@@ -38,8 +40,9 @@ pub enum PgRow {
 
 impl PgRow {
     /// Every one.
-    pub const EVERY: [Self; 8] = [
+    pub const EVERY: [Self; 9] = [
         Self::SwitchOver,
+        Self::StopHangs,
         Self::KillMachine,
         Self::KillDaemon,
         Self::CutReplication,
@@ -88,6 +91,11 @@ async fn follow(
     let machine = rig.cluster.machine(holder)?;
     match row {
         PgRow::SwitchOver => {
+            rig.move_to(other).await?;
+            rig.clients.go_on(RUNS, LIMIT).await
+        }
+        PgRow::StopHangs => {
+            rig.servers.hang(holder)?;
             rig.move_to(other).await?;
             rig.clients.go_on(RUNS, LIMIT).await
         }

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use picket::demo::cluster::Place;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
@@ -12,6 +13,12 @@ use tempfile::TempDir;
 
 /// Where servers listen.
 pub(super) const PORT: u16 = 5432;
+
+/// How the process that writes checkpoints shows itself.
+const CHECKPOINTER: &[u8] = b"postgres: checkpointer";
+
+/// How long a server may take to end, shorter than the daemon's own default.
+const DEMOTE: &str = "4s";
 
 /// A password of no use to anybody.
 const PASSWORD: &str = "replicates-in-a-test";
@@ -136,12 +143,30 @@ impl Servers {
             format!("[[volume.postgresql.replica]]\nnode = \"{node}\"\naddress = \"{address}:{PORT}\"\n")
         });
         format!(
-            "driver = \"postgresql\"\n[volume.postgresql]\ndata_directory = \"{home}/data\"\n\
+            "driver = \"postgresql\"\ndemote_timeout = \"{DEMOTE}\"\n[volume.postgresql]\ndata_directory = \"{home}/data\"\n\
              bin_directory = \"{}\"\nconfig_file = \"{home}/postgresql.conf\"\nsocket_directory = \"{home}\"\n\
              port = {PORT}\nlog_file = \"{home}/log\"\nreplication_user = \"picket\"\npassfile = \"{home}/passfile\"\n{}",
             self.bin.display(),
             replicas.collect::<String>()
         )
+    }
+
+    /// Stops the process that every clean end of a server needs last.
+    ///
+    /// # Errors
+    /// It is not found, or cannot be stopped.
+    pub(super) fn hang(&self, name: &str) -> Result<(), Failure> {
+        let data = self.data(name);
+        for entry in fs::read_dir("/proc")?.filter_map(Result::ok) {
+            let of = |what: &str| entry.path().join(what);
+            let here = fs::read_link(of("cwd")).is_ok_and(|dir| dir == data);
+            if here && fs::read(of("cmdline")).is_ok_and(|line| line.starts_with(CHECKPOINTER)) {
+                let pid = entry.file_name().to_string_lossy().parse()?;
+                let pid = Pid::from_raw(pid).ok_or("no process")?;
+                return Ok(kill_process(pid, Signal::STOP)?);
+            }
+        }
+        Err(format!("no checkpointer of the server of {name}").into())
     }
 
     /// Keeps the files, and says where they are.
