@@ -91,11 +91,15 @@ impl Clients {
         self.acks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The longest time between two acknowledgements since `from`.
+    /// The longest time without an acknowledgement since `from`.
     #[must_use]
     pub fn outage(&self, from: Duration) -> Duration {
-        let times: Vec<_> = self.acks().into_iter().map(|ack| ack.at).filter(|at| *at >= from).collect();
-        times.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0])).max().unwrap_or_default()
+        let (mut last, mut longest) = (from, Duration::ZERO);
+        for at in self.acks().into_iter().map(|ack| ack.at).filter(|at| *at >= from) {
+            longest = longest.max(at.saturating_sub(last));
+            last = last.max(at);
+        }
+        longest
     }
 }
 
