@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod beat;
+pub mod codec;
 pub mod convert;
 mod digest;
 pub mod relay;

@@ -31,6 +31,7 @@ fn generate(out: &Path) {
     std::fs::write(out.join("descriptor.bin"), for_reflection.encode_to_vec()).expect("written");
     tonic_prost_build::configure()
         .out_dir(out)
+        .codec_path("crate::codec::SmallCodec")
         .type_attribute(".picket.v1", "#[derive(serde::Serialize)]")
         .compile_fds(descriptors)
         .expect("the code is generated");
