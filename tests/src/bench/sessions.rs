@@ -87,7 +87,7 @@ impl Site {
             )?;
         }
         let mut site = Self { dir: dir.to_owned(), authority, text, clusters: Vec::new() };
-        let parsed = Config::parse(&Source::from_text("bench", &site.config("state")));
+        let parsed = Config::parse(&Source::from_text("bench", site.config("state")));
         site.clusters = parsed.map_err(|errors| format!("{errors}"))?.clusters;
         Ok(site)
     }
