@@ -83,6 +83,7 @@ mutants! {
     M50 = 50, "a solo holder whose grant was revoked never asks again";
     M51 = 51, "a registration that nobody answers is waited for without end";
     M52 = 52, "an override's time that outlives the witness's record of it";
+    M53 = 53, "a replica that is only about to be required is reported as in sync";
 }
 
 #[cfg(not(picket_mutants))]

@@ -18,7 +18,7 @@ const INTENTS_MAX: usize = NodeSet::MAX_NODES as usize;
 impl Node {
     pub(super) fn settle_insync(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         self.settle_barrier(now, id, out);
-        let Some((register, report)) = self.holds_by_record(id) else { return };
+        let Some((register, report)) = self.holds_by_record(now, id) else { return };
         let missing = self.missing(now, id, &register, &report);
         if !missing.is_empty() {
             self.shrink(now, id, &register, &report, missing, out);
@@ -28,7 +28,7 @@ impl Node {
     }
 
     /// The register and the report, if the witness has this node as the holder and no change is under way.
-    fn holds_by_record(&self, id: VolumeId) -> Option<(RegisterView, VolumeReport)> {
+    fn holds_by_record(&self, now: Instant, id: VolumeId) -> Option<(RegisterView, VolumeReport)> {
         let volume = self.volumes.get(&id)?;
         let (register, report) = (volume.register.as_ref()?, volume.report.as_ref()?);
         let held = volume.phase.held()?;
@@ -37,6 +37,7 @@ impl Node {
         // A driver that has lost sight of its own volume says nothing about others: nobody is removed on its word.
         let sees = report.role == super::Role::Primary;
         let free = sees && volume.updating.is_none() && self.link.registered && volume.refused.is_none();
+        let free = free && now >= volume.update_after;
         (mine && free && register.epoch == held.epoch).then(|| (register.clone(), report.clone()))
     }
 
@@ -211,6 +212,10 @@ impl Node {
         if let Some(volume) = self.volumes.get_mut(&id) {
             volume.updating = None;
             volume.cooldown_until = now + super::volume::COOLDOWN;
+            // After a conflict everything is read anew, and the answer to that is waited for instead.
+            if !matches!(refusal, Refusal::VersionConflict { .. }) {
+                volume.update_after = now + super::volume::COOLDOWN;
+            }
         }
         if matches!(refusal, Refusal::VersionConflict { .. }) {
             self.close_witness(out);

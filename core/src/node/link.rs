@@ -153,7 +153,8 @@ impl Node {
         Some(ReplicaReport {
             volume: id,
             max_epoch: disk.max_epoch,
-            isr: if mutant::on(Mutant::M13) { disk.isr } else { disk.maximal_isr() },
+            // As recorded: writes may be acknowledged without a replica that is only about to be required.
+            isr: if mutant::on(Mutant::M53) { disk.maximal_isr() } else { disk.isr },
             isr_version: disk.isr_version,
             recorded: disk.recorded,
             generation: report.map(|report| report.generation.clone()).unwrap_or_default(),
@@ -326,6 +327,7 @@ impl Node {
             self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         }
         if volume.register.as_ref() != Some(&register) {
+            volume.update_after = Instant::BOOT;
             if volume.not_granted.take().is_some() {
                 volume.retry_at = Instant::BOOT;
             }

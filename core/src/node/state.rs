@@ -112,6 +112,8 @@ pub(super) struct Volume {
     pub(super) retry_at: Instant,
     /// A command failed: not to be repeated before.
     pub(super) cooldown_until: Instant,
+    /// The witness refused a change of the in-sync set: it is not asked again before, unless the register changes.
+    pub(super) update_after: Instant,
     pub(super) promoted_at: Instant,
     /// Peers that have had everything at some time since then.
     pub(super) met: NodeSet,
@@ -330,6 +332,7 @@ impl Volume {
             not_granted: None,
             retry_at: Instant::BOOT,
             cooldown_until: Instant::BOOT,
+            update_after: Instant::BOOT,
             promoted_at: Instant::BOOT,
             met: NodeSet::EMPTY,
             former_orders_until: Instant::BOOT,
@@ -416,6 +419,7 @@ impl Instants for Volume {
         self.rounds.iter_mut().for_each(|round| visit(&mut round.sent_at));
         visit(&mut self.retry_at);
         visit(&mut self.cooldown_until);
+        visit(&mut self.update_after);
         visit(&mut self.promoted_at);
         visit(&mut self.former_orders_until);
         self.unclaimed_since.instants(visit);

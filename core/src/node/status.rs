@@ -291,6 +291,7 @@ impl Node {
             }
             volume.command.iter().for_each(|command| consider(command.deadline));
             consider(volume.cooldown_until);
+            consider(volume.update_after);
             consider(volume.former_orders_until);
             consider(volume.retry_at);
         }

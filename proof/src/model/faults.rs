@@ -75,6 +75,8 @@ pub enum Fault {
     RollBackWitness,
     /// The witness is restored from the backup as the rules say: as another store.
     RestoreWitness,
+    /// The witness is lost with its store, and an empty one takes over.
+    ReplaceWitness,
     /// The witness's store is copied.
     BackUpWitness,
     /// The next fence agent.
@@ -200,6 +202,11 @@ impl Fault {
             Self::KillWitness => world.kill_witness(LONG * 2),
             Self::RollBackWitness => put_back(world, false),
             Self::RestoreWitness => put_back(world, true),
+            Self::ReplaceWitness => {
+                let backup = world.backup.take();
+                put_back(world, true);
+                world.backup = backup;
+            }
             Self::BackUpWitness => world.backup.clone_from(&world.record),
             Self::Agent(fault) => world.agent_faults.push_back(fault),
             Self::StopHangs(node) => {
@@ -387,6 +394,7 @@ impl fmt::Display for Fault {
             Self::KillWitness => f.write_str("the witness is away for long"),
             Self::RollBackWitness => f.write_str("the witness's store is put back, and nobody says so"),
             Self::RestoreWitness => f.write_str("the witness is restored from its backup"),
+            Self::ReplaceWitness => f.write_str("the witness is lost, and an empty one takes over"),
             Self::BackUpWitness => f.write_str("the witness's store is copied"),
             Self::Agent(fault) => write!(f, "the next fence agent: {fault}"),
             Self::StopHangs(n) => write!(f, "the next stop on n{n} hangs"),

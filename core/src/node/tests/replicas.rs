@@ -162,3 +162,37 @@ fn a_driver_that_lost_its_own_volume_strips_nobody() {
         "the peers are healthy; if this machine dies they must be able to take over"
     );
 }
+
+#[test]
+fn a_replica_that_is_only_about_to_be_required_is_not_reported_as_in_sync() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let mut back = report(Role::Primary);
+    back.required = NodeSet::EMPTY;
+    bench.step(Input::Volume { volume: V, report: back });
+    assert_eq!(bench.disk.volumes[&V].intents.len(), 1, "writes are acknowledged without it yet");
+    let effects = bench.challenged();
+    let reported = requests(&effects).into_iter().find_map(|request| match request {
+        Request::Register(register) => register.replicas.first().cloned(),
+        _ => None,
+    });
+    let reported = reported.expect("it registers");
+    assert_eq!((reported.isr, reported.isr_version), (NodeSet::only(A), IsrVersion(4)));
+}
+
+#[test]
+fn a_refused_change_is_not_asked_for_again_at_once() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    assert!(update(&lose_b(&mut bench)).is_some());
+    let refusal = crate::error::Refusal::Recovering { missing: NodeSet::only(B) };
+    let effects = bench.say(Reply::Refused { subject: Subject::InSync { volume: V }, refusal });
+    assert!(update(&effects).is_none(), "the witness would refuse it as fast as it can: {effects:?}");
+    assert!(update(&bench.wait(ms(100))).is_none());
+    assert!(update(&bench.wait(ms(150))).is_some());
+    let refusal = crate::error::Refusal::Recovering { missing: NodeSet::only(B) };
+    bench.say(Reply::Refused { subject: Subject::InSync { volume: V }, refusal });
+    let register = bench.register_view(Some(A), 2, Bench::both(), 9);
+    let view = View { registers: alloc::vec![register], ..View::default() };
+    assert!(update(&bench.say(Reply::View(view))).is_some(), "what it waited for has happened");
+}

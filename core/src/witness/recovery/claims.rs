@@ -1,8 +1,9 @@
 //! What the reports about one volume come to: its register, or the nodes whose claims contradict each other.
 //!
-//! The newest in-sync set wins. Reports add their open grow intents to it, so that claims of the same version are
-//! cut with each other: a node that was only asked for is left out, since an in-sync set that is too small only
-//! keeps a node from being promoted. Epochs and versions go beyond all that a lost history can have used.
+//! The newest in-sync set wins, as it was recorded: nobody reports the replica of a grow that it does not know the end
+//! of, since writes may have been acknowledged without that one. Claims of the same version are cut with each other. An
+//! in-sync set that is too small only keeps a node from being promoted. Epochs and versions go beyond all that a lost
+//! history can have used, so that a grow of that history ends with it.
 
 use super::super::Register;
 use crate::ids::{BootId, Epoch, IsrVersion, NodeId, NodeSet};

@@ -37,6 +37,13 @@ pub(super) const AIMS: &[Aim] = &[
     },
     Aim { name: "a barrier that nobody may lift", finds: &[34], seeds: 10, cluster: two, make: barrier },
     Aim {
+        name: "a witness replaced under a replica about to be required",
+        finds: &[53],
+        seeds: 200,
+        cluster: powered,
+        make: replaced,
+    },
+    Aim {
         name: "a witness rolled back under a lonely holder",
         finds: &[40],
         seeds: 150,
@@ -112,6 +119,17 @@ fn rolled_back(draft: &mut Draft<'_>) {
     draft.cut_data(0, END, N1, N2);
     draft.put(at, back, Fault::WitnessRolledBack);
     draft.put(dies, END, Fault::PowerLoss { node: N1, devices_too: false });
+}
+
+/// A person has the standby fence the holder, which gives the volume up before it is off; the new holder still sees its
+/// connection. The store that comes next knows of nothing.
+fn replaced(draft: &mut Draft<'_>) {
+    let at = draft.ms(1000, 4000);
+    let replaced = at + draft.ms(300, 1300);
+    let (serves, dies) = (replaced + draft.ms(20, 100), replaced + draft.ms(200, 900));
+    draft.put(at, at, Fault::FenceByHand { asked: N2, target: N1 });
+    draft.put(replaced, serves, Fault::WitnessReplaced { backup: false });
+    draft.put(dies, END, Fault::PowerLoss { node: N2, devices_too: false });
 }
 
 /// A grant waits on its way until its lease has ended and somebody else has the volume.
