@@ -8,7 +8,7 @@
 //! ```
 //! One fence at most for each target, whoever asked for it and for however many volumes.
 
-use super::state::{FenceCase, FenceStage, Node, Out, Phase};
+use super::state::{FenceCase, FenceStage, Node, OperatorTicket, Out, Phase};
 use super::{Effect, Event, FenceWish, NodeAnswer};
 use crate::error::Refusal;
 use crate::evidence::FenceOutcome;
@@ -50,7 +50,7 @@ impl Node {
         let wanted = self.wanted_targets(now);
         for target in wanted.iter() {
             if !self.fences.contains_key(&target) && self.plan(target).can_fence() {
-                self.ask_to_fence(now, target, None, FenceWish::Reboot, out);
+                self.ask_to_fence(now, target, false, FenceWish::Reboot, out);
             }
         }
         let targets: Vec<_> = self.fences.keys().copied().collect();
@@ -64,19 +64,28 @@ impl Node {
         &mut self,
         now: Instant,
         target: NodeId,
-        ticket: Option<u64>,
+        by_operator: bool,
         wish: FenceWish,
         out: &mut Out,
     ) {
         self.counters.attempt += 1;
         let attempt = AttemptId(self.counters.attempt);
         let stage = FenceStage::Asking { asked: None, waiting: None };
-        self.fences.insert(target, FenceCase { attempt, ticket, wish, permit_until: Instant::BOOT, stage });
+        let permit_until = Instant::BOOT;
+        self.fences.insert(target, FenceCase { attempt, by_operator, wish, permit_until, stage });
         if mutant::on(Mutant::M20) {
             let boot = self.holder_boot(target);
             let permit = Permit { permit: PermitId(0), attempt, target, target_boot: boot, keep_off: false };
             self.permitted(now, Some(now), permit, out);
         }
+    }
+
+    /// The fence of this target that an operator's request joins: one that runs under a permit, or one that an operator
+    /// asked for. What the node asked for of itself an operator's request replaces: its reason is another.
+    pub(super) fn fence_under_way(&self, target: NodeId) -> Option<FenceWish> {
+        let case = self.fences.get(&target)?;
+        let asked_for = case.by_operator && matches!(case.stage, FenceStage::Asking { .. });
+        (asked_for || case.stage.permit().is_some()).then_some(case.wish)
     }
 
     fn holder_boot(&self, target: NodeId) -> BootId {
@@ -89,7 +98,7 @@ impl Node {
         let Some(case) = self.fences.get(&target) else { return };
         match &case.stage {
             FenceStage::Asking { asked, .. } => {
-                if !wanted && case.ticket.is_none() {
+                if !wanted && !case.by_operator {
                     self.drop_fence_request(now, target, out);
                 } else if session.is_some() && *asked != session {
                     self.request_fence(now, target, out);
@@ -132,10 +141,10 @@ impl Node {
 
     fn request_fence(&mut self, now: Instant, target: NodeId, out: &mut Out) {
         let Some(case) = self.fences.get(&target) else { return };
-        let reason = match (case.wish, case.ticket) {
+        let reason = match (case.wish, case.by_operator) {
             (FenceWish::Drill, _) => FenceReason::Drill,
-            (FenceWish::Reboot | FenceWish::Off, Some(_)) => FenceReason::Operator,
-            (FenceWish::Reboot | FenceWish::Off, None) => FenceReason::Silent,
+            (FenceWish::Reboot | FenceWish::Off, true) => FenceReason::Operator,
+            (FenceWish::Reboot | FenceWish::Off, false) => FenceReason::Silent,
         };
         // The witness counts the permit's time on its own clock.
         let levels = with_drift(with_drift(self.plan(target).longest()));
@@ -148,15 +157,18 @@ impl Node {
     pub(super) fn drop_fence_request(&mut self, now: Instant, target: NodeId, out: &mut Out) {
         let Some(case) = self.fences.remove(&target) else { return };
         self.say(now, Request::Withdraw { attempt: case.attempt }, out);
-        self.answer_fence(case.ticket, NodeAnswer::Refused(Refusal::Promised { to: target }), out);
+        self.answer_fence(target, NodeAnswer::Refused(Refusal::Promised { to: target }), out);
     }
 
-    pub(super) fn answer_fence(&mut self, ticket: Option<u64>, answer: NodeAnswer, out: &mut Out) {
-        if let Some(ticket) = ticket
-            && self.operators.remove(&ticket).is_some()
-        {
-            out.push(Effect::Answer { ticket, answer });
-        }
+    /// Answers all operators who wait for a fence of this target.
+    fn answer_fence(&mut self, target: NodeId, answer: NodeAnswer, out: &mut Out) {
+        self.operators.retain(|&ticket, open| {
+            let waits = matches!(open, OperatorTicket::Fence { target: of, .. } if *of == target);
+            if waits {
+                out.push(Effect::Answer { ticket, answer: answer.clone() });
+            }
+            !waits
+        });
     }
 
     pub(super) fn permit_pending(
@@ -184,9 +196,9 @@ impl Node {
         let Some(case) = self.fences.get_mut(&target).filter(|case| case.attempt == attempt) else { return };
         if let FenceStage::Asking { .. } = case.stage {
             case.stage = FenceStage::Resting { until: now + self.config.params.suspect_after() };
-            let ticket = case.ticket.take();
+            case.by_operator = false;
             out.event(Event::NotPermitted { target, refusal: refusal.clone() });
-            self.answer_fence(ticket, NodeAnswer::Refused(refusal), out);
+            self.answer_fence(target, NodeAnswer::Refused(refusal), out);
         }
     }
 
@@ -289,14 +301,14 @@ impl Node {
     pub(super) fn fence_recorded(&mut self, now: Instant, permit: PermitId, out: &mut Out) {
         let found = self.fences.iter().find_map(|(target, case)| match &case.stage {
             FenceStage::Reporting { report, fence, .. } if fence.permit == permit => {
-                Some((*target, report.outcome, fence.clone(), case.ticket))
+                Some((*target, report.outcome, fence.clone()))
             }
             // A person's confirmation has taken effect. Nothing was switched off by a device, so nothing is
             // switched on either.
             FenceStage::AwaitingOperator { fence, .. } if fence.permit == permit => {
                 let mut fence = fence.clone();
                 fence.keep_off = true;
-                Some((*target, FenceOutcome::ConfirmedOff, fence, case.ticket))
+                Some((*target, FenceOutcome::ConfirmedOff, fence))
             }
             FenceStage::Reporting { .. }
             | FenceStage::Asking { .. }
@@ -304,14 +316,14 @@ impl Node {
             | FenceStage::AwaitingOperator { .. }
             | FenceStage::Resting { .. } => None,
         });
-        let Some((target, outcome, fence, ticket)) = found else { return };
+        let Some((target, outcome, fence)) = found else { return };
         self.no_longer_asks(target, true, out);
         let answer = match outcome {
             FenceOutcome::ConfirmedOff => NodeAnswer::Done,
             FenceOutcome::Unknown => NodeAnswer::Unfinished("no device confirmed the target off".into()),
             FenceOutcome::NotStarted => NodeAnswer::Unfinished("no device was started".into()),
         };
-        self.answer_fence(ticket, answer, out);
+        self.answer_fence(target, answer, out);
         match outcome {
             FenceOutcome::ConfirmedOff => {
                 self.fences.remove(&target);
@@ -327,7 +339,7 @@ impl Node {
     fn rest(&mut self, target: NodeId, until: Instant) {
         if let Some(case) = self.fences.get_mut(&target) {
             case.stage = FenceStage::Resting { until };
-            case.ticket = None;
+            case.by_operator = false;
         }
     }
 
@@ -343,8 +355,7 @@ impl Node {
             return;
         }
         self.no_longer_asks(target, false, out);
-        let ticket = self.fences.get_mut(&target).and_then(|case| case.ticket.take());
-        self.answer_fence(ticket, NodeAnswer::Refused(refusal), out);
+        self.answer_fence(target, NodeAnswer::Refused(refusal), out);
         self.rest(target, now + self.config.params.suspect_after());
     }
 
@@ -368,6 +379,8 @@ impl Node {
             .collect();
         for target in over {
             self.no_longer_asks(target, false, out);
+            let answer = NodeAnswer::Unfinished("its permit ended before a person confirmed".into());
+            self.answer_fence(target, answer, out);
             self.rest(target, now + self.config.params.suspect_after());
         }
     }

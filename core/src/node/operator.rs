@@ -91,12 +91,15 @@ impl Node {
         if self.has_promised_to(now, target) {
             return Err(Refusal::Promised { to: target });
         }
-        if self.fences.get(&target).is_some_and(|case| case.stage.permit().is_some()) {
-            return Err(Refusal::FenceUnresolved);
+        let under_way = self.fence_under_way(target);
+        if under_way.is_some_and(|other| other != wish) {
+            return Err(Refusal::WrongState { expected: "the end of the other fence of that node".into() });
         }
         let give_up_at = now + ANSWER_WITHIN;
         self.operators.insert(ticket, OperatorTicket::Fence { target, give_up_at });
-        self.ask_to_fence(now, target, Some(ticket), wish, out);
+        if under_way.is_none() {
+            self.ask_to_fence(now, target, true, wish, out);
+        }
         Ok(())
     }
 

@@ -236,7 +236,9 @@ pub(super) struct Handover {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FenceCase {
     pub(super) attempt: AttemptId,
-    pub(super) ticket: Option<u64>,
+    /// Operators of this node wait for it, so it goes on though the node itself would not ask. Their tickets are
+    /// [`OperatorTicket::Fence`].
+    pub(super) by_operator: bool,
     pub(super) wish: FenceWish,
     /// No agent may be at work under the permit after this.
     pub(super) permit_until: Instant,

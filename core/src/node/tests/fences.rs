@@ -1,7 +1,7 @@
 use super::super::*;
 use super::bench::requests;
 use super::*;
-use crate::ids::{BootId, PermitId};
+use crate::ids::{AttemptId, BootId, PermitId};
 use crate::message::*;
 use crate::topology::{Device, DeviceKind, DeviceOrder, DeviceVerdict, FencePlan, Level};
 use alloc::vec;
@@ -73,22 +73,105 @@ fn a_retry_in_time_may_run() {
     assert!(order(&effects).start_before > bench.now);
 }
 
-/// The devices that are to power on after a fence of B that an operator asked for.
-fn powered_on_after(wish: FenceWish) -> usize {
-    let device = Device { kind: DeviceKind::Power, timeout: ms(TIMEOUT_MS), retries: 0, delay: ms(0) };
+/// A standby whose only device for B is of this kind.
+fn standby_with_one(kind: DeviceKind) -> Bench {
+    let device = Device { kind, timeout: ms(TIMEOUT_MS), retries: 0, delay: ms(0) };
     let mut config = bench::config(LossAction::Osu);
     config.fencing = [(B, FencePlan { levels: vec![Level { devices: vec![device] }] })].into();
-    let mut bench = Bench::standby_with(config);
-    let asked = bench.step(Input::Operator { ticket: 1, request: NodeRequest::Fence { target: B, wish } });
-    let attempt = requests(&asked).into_iter().find_map(|request| match request {
+    Bench::standby_with(config)
+}
+
+/// An operator asks for a fence of B.
+fn type_fence(bench: &mut Bench, ticket: u64, wish: FenceWish) -> Vec<Effect> {
+    bench.step(Input::Operator { ticket, request: NodeRequest::Fence { target: B, wish } })
+}
+
+/// The requests for a permit among these effects.
+fn requested(effects: &[Effect]) -> Vec<(AttemptId, FenceReason)> {
+    let found = requests(effects).into_iter().filter_map(|request| match request {
         Request::RequestFence(request) => Some((request.attempt, request.reason)),
         _ => None,
     });
-    let (attempt, reason) = attempt.expect("a permit is asked for");
+    found.collect()
+}
+
+/// The witness permits this attempt on B, as permit 1.
+fn permit(bench: &mut Bench, attempt: AttemptId) -> Vec<Effect> {
+    let (permit, target_boot) = (PermitId(1), BootId(0xB1));
+    bench.say(Reply::Permit(Permit { permit, attempt, target: B, target_boot, keep_off: false }))
+}
+
+/// The tickets that were answered, and how.
+fn answered(effects: &[Effect]) -> Vec<(u64, NodeAnswer)> {
+    let answers = effects.iter().filter_map(|effect| match effect {
+        Effect::Answer { ticket, answer } => Some((*ticket, answer.clone())),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn several_requests_are_one_fence_and_each_is_answered_when_it_ends() {
+    let mut bench = standby_with_one(DeviceKind::Power);
+    let first = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    assert_eq!(first.len(), 1);
+    let second = type_fence(&mut bench, 2, FenceWish::Reboot);
+    assert!(requested(&second).is_empty() && answered(&second).is_empty(), "one request is open: {second:?}");
+
+    let effects = permit(&mut bench, first[0].0);
+    let running = type_fence(&mut bench, 3, FenceWish::Reboot);
+    assert!(requested(&running).is_empty() && answered(&running).is_empty(), "it runs: {running:?}");
+
+    bench.step(Input::DeviceDone { order: order(&effects).order, verdict: DeviceVerdict::ConfirmedOff });
+    let ended = bench.say(Reply::FenceRecorded { permit: PermitId(1) });
+    assert_eq!(answered(&ended), [1, 2, 3].map(|ticket| (ticket, NodeAnswer::Done)));
+}
+
+#[test]
+fn a_fence_of_another_kind_waits_for_the_end_of_this_one() {
+    let mut bench = standby_with_one(DeviceKind::Power);
+    let first = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    for stage in ["asked for", "at work"] {
+        let effects = type_fence(&mut bench, 2, FenceWish::Off);
+        assert!(
+            matches!(answered(&effects).as_slice(), [(2, NodeAnswer::Refused(_))])
+                && requested(&effects).is_empty(),
+            "{stage}: {effects:?}"
+        );
+        permit(&mut bench, first[0].0);
+    }
+}
+
+#[test]
+fn an_operator_need_not_wait_for_a_silence_that_the_node_asked_about() {
+    let mut bench = standby_with_one(DeviceKind::Power);
+    let own = requested(&bench.wait(ms(600)));
+    assert_eq!(own[0].1, FenceReason::Silent);
+    let typed = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    assert_eq!(
+        typed[0].1,
+        FenceReason::Operator,
+        "the witness may refuse the other for as long as it hears B"
+    );
+}
+
+#[test]
+fn who_waits_is_told_when_nobody_can_confirm_any_more() {
+    let mut bench = standby_with_one(DeviceKind::Meatware);
+    let asked = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    permit(&mut bench, asked[0].0);
+    let effects = bench.say(Reply::View(View::default()));
+    assert!(matches!(answered(&effects).as_slice(), [(1, NodeAnswer::Unfinished(_))]), "{effects:?}");
+}
+
+/// The devices that are to power on after a fence of B that an operator asked for.
+fn powered_on_after(wish: FenceWish) -> usize {
+    let mut bench = standby_with_one(DeviceKind::Power);
+    let asked = requested(&type_fence(&mut bench, 1, wish));
+    let (attempt, reason) = asked[0];
     assert_eq!(reason == FenceReason::Drill, wish == FenceWish::Drill);
+    let effects = permit(&mut bench, attempt);
     let permit = PermitId(1);
-    let answer = Permit { permit, attempt, target: B, target_boot: BootId(0xB1), keep_off: false };
-    let effects = bench.say(Reply::Permit(answer));
     bench.step(Input::DeviceDone { order: order(&effects).order, verdict: DeviceVerdict::ConfirmedOff });
     let effects = bench.say(Reply::FenceRecorded { permit });
     let is_on = |effect: &&Effect| matches!(effect, Effect::Device(order) if order.action == crate::topology::PowerAction::On);
