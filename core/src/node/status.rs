@@ -174,6 +174,18 @@ impl Node {
         }
     }
 
+    /// What a volume is doing here; none: it has no replica on this node.
+    #[must_use]
+    pub fn phase(&self, id: VolumeId) -> Option<Phase> {
+        self.volumes.get(&id).map(|volume| volume.phase)
+    }
+
+    /// The witness says that this node is under maintenance.
+    #[must_use]
+    pub fn in_maintenance(&self) -> bool {
+        self.view.maintenance.contains(self.config.me)
+    }
+
     /// What is recorded of a volume, as this node knows it.
     #[must_use]
     pub fn recorded(&self, id: VolumeId) -> Recorded {

@@ -3,11 +3,10 @@
 use super::status::prio;
 use super::{ANSWER_MAX, Desk, done, refused};
 use crate::driver::Snapshot;
-use crate::resource::room::Handle;
+use crate::resource::room::{GONE, Handle};
 use crate::resource::tree::{Halt, Line, Request, Standing, State, Verb, View};
 use picket_core::ids::VolumeId;
 use picket_proto::{PROTOCOL, SCHEMA, v1};
-use tokio::sync::oneshot;
 use tonic::Status;
 
 /// What an operator wants of a resource, or of all above a volume.
@@ -95,9 +94,8 @@ impl Desk {
             Wish::Cleanup => Request::Cleanup { tag: named.clone() },
         };
         let mut view = handle.view.clone();
-        let gone = || refused("STOPPED", "nobody looks after these resources any more");
-        let (taken, is_taken) = oneshot::channel();
-        if handle.asks.send((request, taken)).await.is_err() || is_taken.await.is_err() {
+        let gone = || refused("STOPPED", GONE);
+        if handle.ask(request).await.is_err() {
             return gone();
         }
         let ended = async {

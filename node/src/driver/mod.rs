@@ -311,16 +311,11 @@ impl Driver {
 
     /// Tells the resources where their volume stands.
     fn note_standing(&self) {
-        if self.standing.is_empty() {
-            return;
-        }
-        let status = self.node.status(now());
-        let maintenance = status.witness.maintenance.contains(status.me);
-        for volume in &status.volumes {
-            let said = Said { standing: standing(&volume.phase), maintenance };
-            if let Some(into) = self.standing.get(&volume.volume) {
-                into.send_if_modified(|known| core::mem::replace(known, said) != said);
-            }
+        let maintenance = self.node.in_maintenance();
+        for (volume, into) in &self.standing {
+            let Some(phase) = self.node.phase(*volume) else { continue };
+            let said = Said { standing: standing(phase), maintenance };
+            into.send_if_modified(|known| core::mem::replace(known, said) != said);
         }
     }
 
@@ -333,7 +328,7 @@ impl Driver {
     }
 }
 
-const fn standing(phase: &Phase) -> Standing {
+const fn standing(phase: Phase) -> Standing {
     match phase {
         Phase::Unread => Standing::Unread,
         Phase::Secondary => Standing::Away,

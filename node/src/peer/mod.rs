@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 mod client;
 mod server;
@@ -83,9 +84,7 @@ impl Peers {
     pub async fn able(&self, peer: NodeId, volume: VolumeId) -> Result<(), String> {
         let request = v1::AbleRequest { protocol: Some(PROTOCOL), volume: Some(u32::from(volume.0)) };
         let mut client = self.client(peer)?;
-        let asked = tokio::time::timeout(ABLE_WITHIN, client.able(request));
-        let answer = asked.await.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
-        let answer = answer.map_err(|status| status.message().to_owned())?.into_inner();
+        let answer = answered(client.able(request)).await?;
         if answer.able { Ok(()) } else { Err(answer.reason) }
     }
 
@@ -113,9 +112,7 @@ impl Peers {
     /// Why it was not told, or not changed.
     pub async fn policy(&self, peer: NodeId, ask: v1::PeerPolicy) -> Result<v1::PeerPolicy, String> {
         let mut client = self.client(peer)?;
-        let asked = tokio::time::timeout(ABLE_WITHIN, client.policy(ask));
-        let answer = asked.await.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
-        Ok(answer.map_err(|status| status.message().to_owned())?.into_inner())
+        answered(client.policy(ask)).await
     }
 
     fn client(&self, peer: NodeId) -> Result<PeerClient<Channel>, String> {
@@ -123,6 +120,13 @@ impl Peers {
         let channel = line.and_then(|line| line.lock().unwrap_or_else(PoisonError::into_inner).clone());
         Ok(PeerClient::new(channel.ok_or("there is no connection to it")?))
     }
+}
+
+/// What a peer answers, if it does in time.
+async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, String> {
+    let answer = tokio::time::timeout(ABLE_WITHIN, asked).await;
+    let answer = answer.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
+    Ok(answer.map_err(|status| status.message().to_owned())?.into_inner())
 }
 
 impl Shared {

@@ -113,8 +113,7 @@ impl Peer for Service {
     async fn policy(&self, request: Request<v1::PeerPolicy>) -> Result<Response<v1::PeerPolicy>, Status> {
         let from = self.who(&request).map_err(|text| self.refuse(text))?;
         let asked = request.get_ref();
-        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let volume = asked.volume.and_then(|volume| u16::try_from(volume).ok()).map(VolumeId);
+        let volume = spoken_of(asked.protocol, asked.volume)?;
         let handle = volume.zip(self.shared.trees.get()).and_then(|(volume, trees)| trees.of(volume));
         let handle = handle.ok_or_else(|| Status::not_found("there are no resources above that volume"))?;
         if asked.failover.is_some() || asked.local_recovery.is_some() {
@@ -131,8 +130,7 @@ impl Peer for Service {
     async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {
         self.who(&request).map_err(|text| self.refuse(text))?;
         let asked = request.get_ref();
-        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let volume = asked.volume.and_then(|volume| u16::try_from(volume).ok()).map(VolumeId);
+        let volume = spoken_of(asked.protocol, asked.volume)?;
         let volume = volume.filter(|id| self.shared.config.own_volumes().any(|(own, _)| own == *id));
         let reason = match (volume, self.shared.trees.get()) {
             (None, _) => Some("it has no replica of that volume".to_owned()),
@@ -144,6 +142,12 @@ impl Peer for Service {
         let able = reason.is_none();
         Ok(Response::new(v1::AbleAnswer { able, reason: reason.unwrap_or_default() }))
     }
+}
+
+/// The volume that a peer asks about; none: no volume has such an id.
+fn spoken_of(protocol: Option<u32>, volume: Option<u32>) -> Result<Option<VolumeId>, Status> {
+    check_protocol(protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(volume.and_then(|volume| u16::try_from(volume).ok()).map(VolumeId))
 }
 
 /// Reads until the peer ends the stream, or says something that it may not.

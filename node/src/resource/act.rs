@@ -15,7 +15,7 @@ mod program;
 pub(super) use program::{Run, run as run_program, with};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// What an action is told of where it runs.
 #[derive(Clone, Debug)]

@@ -71,24 +71,29 @@ impl Agent {
     }
 
     /// The agent with an action to do, as a cluster manager would call it.
-    fn program(&self, base: Program, tag: &str, node: &str, action: &str, timeout: Duration) -> Program {
-        let ms = timeout.as_millis().to_string();
-        let mut program = base
-            .arg(action)
+    /// What every action is told, `meta-data` too.
+    fn base(&self, base: Program, action: &str) -> Program {
+        base.arg(action)
             .env("OCF_ROOT", self.root.as_os_str())
             .env("OCF_RA_VERSION_MAJOR", "1")
             .env("OCF_RA_VERSION_MINOR", "1")
-            .env("OCF_RESOURCE_INSTANCE", tag)
             .env("OCF_RESOURCE_TYPE", &self.name)
             .env("OCF_RESOURCE_PROVIDER", &self.provider)
+            .env("LC_ALL", "C")
+    }
+
+    fn program(&self, base: Program, tag: &str, node: &str, action: &str, timeout: Duration) -> Program {
+        let ms = timeout.as_millis().to_string();
+        let mut program = self
+            .base(base, action)
+            .env("OCF_RESOURCE_INSTANCE", tag)
             .env("OCF_RESKEY_CRM_meta_name", action)
             .env("OCF_RESKEY_CRM_meta_on_node", node)
             .env("OCF_RESKEY_CRM_meta_timeout", ms)
             .env("OCF_RESKEY_CRM_meta_interval", "0")
             .env("OCF_RESKEY_crm_feature_set", "3.0.14")
             // Agents write their log lines to standard error then, where we read them.
-            .env("HA_LOGFACILITY", "none")
-            .env("LC_ALL", "C");
+            .env("HA_LOGFACILITY", "none");
         if self.promotable {
             for (name, value) in [
                 ("clone", "0"),

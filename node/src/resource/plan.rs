@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// Resources above one volume: that many agents may be at work at once when the tree stops, because a stop never
 /// waits for a free place.

@@ -34,6 +34,9 @@ const TELL_MAX: usize = 256;
 /// Operators that wait at one time.
 pub const ASKS_MAX: usize = 16;
 
+/// Why a tree does not answer.
+pub const GONE: &str = "nobody looks after these resources any more";
+
 /// What the core says of a volume, for its tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -72,7 +75,6 @@ impl Handle {
         failover: Option<bool>,
         local_recovery: Option<bool>,
     ) -> Result<Policy, &'static str> {
-        let gone = "nobody looks after these resources any more";
         let known = || {
             let view = self.view.borrow();
             Policy { failover: view.failover, local_recovery: view.local_recovery }
@@ -83,11 +85,19 @@ impl Handle {
                 failover: failover.unwrap_or(before.failover),
                 local_recovery: local_recovery.unwrap_or(before.local_recovery),
             };
-            let (taken, is_taken) = oneshot::channel();
-            self.asks.send((Request::Policy(policy), taken)).await.map_err(|_| gone)?;
-            is_taken.await.map_err(|_| gone)?;
+            self.ask(Request::Policy(policy)).await?;
         }
         Ok(known())
+    }
+
+    /// Asks, and waits until the tree has taken it.
+    ///
+    /// # Errors
+    /// Nobody looks after it.
+    pub async fn ask(&self, request: Request) -> Result<(), &'static str> {
+        let (taken, is_taken) = oneshot::channel();
+        self.asks.send((request, taken)).await.map_err(|_| GONE)?;
+        is_taken.await.map_err(|_| GONE)
     }
 }
 
@@ -386,7 +396,6 @@ impl Room {
             Note::Held => event::RESOURCE_HELD,
             Note::Found => event::RESOURCE_FOUND,
             Note::NotMoved => event::RESOURCE_STRANDED,
-            Note::Asked => return,
         };
         let text = format!("{} above {}", text, self.name);
         self.events.tell(Told::new(code, text).about_volume(self.name.clone()));

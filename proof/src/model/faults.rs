@@ -200,13 +200,9 @@ impl Fault {
             }
             Self::RestartWitness => world.kill_witness(SHORT),
             Self::KillWitness => world.kill_witness(LONG * 2),
-            Self::RollBackWitness => put_back(world, false),
-            Self::RestoreWitness => put_back(world, true),
-            Self::ReplaceWitness => {
-                let backup = world.backup.take();
-                put_back(world, true);
-                world.backup = backup;
-            }
+            Self::RollBackWitness => put_back(world, world.backup.clone(), false),
+            Self::RestoreWitness => put_back(world, world.backup.clone(), true),
+            Self::ReplaceWitness => put_back(world, None, true),
             Self::BackUpWitness => world.backup.clone_from(&world.record),
             Self::Agent(fault) => world.agent_faults.push_back(fault),
             Self::StopHangs(node) => {
@@ -324,8 +320,9 @@ fn ghosts(world: &mut World, node: NodeId) {
     world.break_stream(node, false);
 }
 
-fn put_back(world: &mut World, declared: bool) {
-    world.record.clone_from(&world.backup);
+/// The witness starts again with this record; `declared`: it says so with a new store.
+fn put_back(world: &mut World, record: Option<picket_core::witness::Record>, declared: bool) {
+    world.record = record;
     // Permits of the lost history are in no record: agents that run under them are not measured by it.
     world.hosts.values_mut().flat_map(|host| &mut host.agents).for_each(|agent| agent.permit = None);
     if declared {

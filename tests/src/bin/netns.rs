@@ -5,12 +5,9 @@ use core::time::Duration;
 use picket::demo::cluster::{ClusterSpec, LossAction, WITNESS};
 use picket_host::clock::boottime;
 use picket_tests::Failure;
-use picket_tests::netns::{Family, Rooms, Row, play};
+use picket_tests::netns::{Family, Rooms, Row, in_own_world, play};
 use picket_tests::rig::{Rig, program};
-use std::process::{Command, ExitCode};
-
-/// Says to this program that it runs in a network and in mounts of its own.
-const OWN_WORLD: &str = "PICKET_TEST_OWN_WORLD";
+use std::process::ExitCode;
 
 /// Rows on real networks.
 #[derive(Clone, Debug, Parser)]
@@ -23,26 +20,10 @@ struct Words {
 
 fn main() -> ExitCode {
     let words = Words::parse();
-    let done = if std::env::var_os(OWN_WORLD).is_some() { both(&words) } else { again() };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("netns: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs this program again in a network and in mounts of its own.
-fn again() -> Result<bool, Failure> {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
-    Ok(unshare.args(std::env::args().skip(1)).env(OWN_WORLD, "1").status()?.success())
+    in_own_world("netns", || both(&words))
 }
 
 fn both(words: &Words) -> Result<bool, Failure> {
-    Rooms::own_world()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut good = true;
     for family in [Family::V4, Family::V6] {

@@ -4,12 +4,9 @@ use clap::Parser;
 use picket::demo::cluster::WITNESS;
 use picket_host::clock::boottime;
 use picket_tests::Failure;
-use picket_tests::netns::{Family, Rooms};
+use picket_tests::netns::{Family, Rooms, in_own_world};
 use picket_tests::postgresql::{PgRig, PgRow, play};
-use std::process::{Command, ExitCode};
-
-/// Says to this program that it runs in a network and in mounts of its own.
-const OWN_WORLD: &str = "PICKET_TEST_OWN_WORLD";
+use std::process::ExitCode;
 
 /// PostgreSQL through faults.
 #[derive(Clone, Debug, Parser)]
@@ -28,26 +25,10 @@ struct Words {
 
 fn main() -> ExitCode {
     let words = Words::parse();
-    let done = if std::env::var_os(OWN_WORLD).is_some() { run(&words) } else { again() };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("postgresql: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs this program again in a network and in mounts of its own.
-fn again() -> Result<bool, Failure> {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
-    Ok(unshare.args(std::env::args().skip(1)).env(OWN_WORLD, "1").status()?.success())
+    in_own_world("postgresql", || run(&words))
 }
 
 fn run(words: &Words) -> Result<bool, Failure> {
-    Rooms::own_world()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(all(words))
 }

@@ -14,6 +14,8 @@
 
 mod rooms;
 mod rows;
+mod world;
 
 pub use rooms::{Family, Rooms};
 pub use rows::{Row, play};
+pub use world::in_own_world;

@@ -54,13 +54,17 @@ fn a_conflict_makes_it_read_everything_again() {
     assert_eq!(update(&effects).map(|update| update.expected), Some(IsrVersion(8)));
 }
 
-#[test]
-fn a_grow_is_intended_on_disk_then_required_then_asked_for() {
+/// A holder that went on alone, and a report of its volume with B back and not required.
+fn alone_with_b_back() -> (Bench, VolumeReport) {
     let mut bench = Bench::holder(LossAction::Osu);
     solo(&mut bench);
     bench.live(ms(300));
-    let mut back = report(Role::Primary);
-    back.required = NodeSet::EMPTY;
+    (bench, VolumeReport { required: NodeSet::EMPTY, ..report(Role::Primary) })
+}
+
+#[test]
+fn a_grow_is_intended_on_disk_then_required_then_asked_for() {
+    let (mut bench, back) = alone_with_b_back();
     let effects = bench.step(Input::Volume { volume: V, report: back });
     assert!(matches!(actions(&effects)[..], [VolumeAction::RequirePeer { peer: B }]), "{effects:?}");
     assert_eq!(bench.disk.volumes[&V].intents.len(), 1);
@@ -75,11 +79,7 @@ fn a_grow_is_intended_on_disk_then_required_then_asked_for() {
 
 #[test]
 fn a_grow_that_loses_its_replica_is_made_void_by_a_shrink() {
-    let mut bench = Bench::holder(LossAction::Osu);
-    solo(&mut bench);
-    bench.live(ms(300));
-    let mut back = report(Role::Primary);
-    back.required = NodeSet::EMPTY;
+    let (mut bench, back) = alone_with_b_back();
     bench.step(Input::Volume { volume: V, report: back });
     let effects = lose_b(&mut bench);
     assert_eq!(
@@ -95,11 +95,7 @@ fn a_grow_that_loses_its_replica_is_made_void_by_a_shrink() {
 
 #[test]
 fn an_intent_survives_a_restart_and_forbids_solo() {
-    let mut bench = Bench::holder(LossAction::Osu);
-    solo(&mut bench);
-    bench.live(ms(300));
-    let mut back = report(Role::Primary);
-    back.required = NodeSet::EMPTY;
+    let (mut bench, back) = alone_with_b_back();
     bench.step(Input::Volume { volume: V, report: back.clone() });
     bench.restart_daemon();
     bench.step(Input::Volume { volume: V, report: back });
@@ -110,11 +106,7 @@ fn an_intent_survives_a_restart_and_forbids_solo() {
 
 #[test]
 fn a_promotion_waits_for_a_peer_whose_grow_has_no_known_end() {
-    let mut bench = Bench::holder(LossAction::Osu);
-    solo(&mut bench);
-    bench.live(ms(300));
-    let mut back = report(Role::Primary);
-    back.required = NodeSet::EMPTY;
+    let (mut bench, back) = alone_with_b_back();
     bench.step(Input::Volume { volume: V, report: back });
     bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
     let effects = bench.say(Reply::Released { volume: V, epoch: Epoch(2) });
@@ -165,11 +157,7 @@ fn a_driver_that_lost_its_own_volume_strips_nobody() {
 
 #[test]
 fn a_replica_that_is_only_about_to_be_required_is_not_reported_as_in_sync() {
-    let mut bench = Bench::holder(LossAction::Osu);
-    solo(&mut bench);
-    bench.live(ms(300));
-    let mut back = report(Role::Primary);
-    back.required = NodeSet::EMPTY;
+    let (mut bench, back) = alone_with_b_back();
     bench.step(Input::Volume { volume: V, report: back });
     assert_eq!(bench.disk.volumes[&V].intents.len(), 1, "writes are acknowledged without it yet");
     let effects = bench.challenged();

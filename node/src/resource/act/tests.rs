@@ -1,6 +1,6 @@
 //! Real programs that behave in every bad way.
 
-use super::super::plan::{OnFail, Rules};
+use super::super::plan::tests::rules_within;
 use super::super::tree::{Outcome, Verb};
 use super::{Place, act};
 use crate::config::{Resource, ResourceKind, Service};
@@ -19,21 +19,12 @@ fn command(script: &str) -> Resource {
     Resource {
         id: "command".to_owned(),
         kind: ResourceKind::Command(service),
-        rules: Rules {
-            tag: "app".to_owned(),
-            needs: Vec::new(),
-            start_timeout: FAR,
-            stop_timeout: FAR,
-            monitor_timeout: FAR,
-            monitor_interval: None,
-            on_fail: OnFail::Restart,
-            threshold: 3,
-            expiry: None,
-        },
+        rules: rules_within(FAR, "app", &[]),
     }
 }
 
-fn place() -> Place {
+/// A volume of two nodes, seen from the first.
+pub(in super::super) fn place() -> Place {
     Place { node: "n1".to_owned(), volume: "v1".to_owned(), members: vec!["n1".to_owned(), "n2".to_owned()] }
 }
 

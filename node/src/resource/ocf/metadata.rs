@@ -26,15 +26,7 @@ impl Metadata {
     /// # Errors
     /// What it did instead, in a line.
     pub fn read(agent: &Agent) -> Result<Self, String> {
-        let program = Program::new(agent.path())
-            .arg("meta-data")
-            .env("PATH", SYSTEM_PATH)
-            .env("OCF_ROOT", agent.root.as_os_str())
-            .env("OCF_RA_VERSION_MAJOR", "1")
-            .env("OCF_RA_VERSION_MINOR", "1")
-            .env("OCF_RESOURCE_TYPE", &agent.name)
-            .env("OCF_RESOURCE_PROVIDER", &agent.provider)
-            .env("LC_ALL", "C");
+        let program = agent.base(Program::new(agent.path()).env("PATH", SYSTEM_PATH), "meta-data");
         // The configuration is read inside of runtimes and outside of them: it gets one of its own.
         let asked = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

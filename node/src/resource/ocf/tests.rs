@@ -1,5 +1,6 @@
-use super::super::act::{Place, act};
-use super::super::plan::{OnFail, Rules};
+use super::super::act::act;
+use super::super::act::tests::place;
+use super::super::plan::tests::rules_within;
 use super::super::tree::{Outcome, Verb};
 use super::Agent;
 use super::metadata::Metadata;
@@ -75,30 +76,11 @@ impl Bench {
 }
 
 fn resource(agent: Agent) -> Resource {
-    Resource {
-        id: agent.title(),
-        kind: ResourceKind::Ocf(agent),
-        rules: Rules {
-            tag: "app".to_owned(),
-            needs: Vec::new(),
-            start_timeout: FAR,
-            stop_timeout: FAR,
-            monitor_timeout: FAR,
-            monitor_interval: None,
-            on_fail: OnFail::Restart,
-            threshold: 3,
-            expiry: None,
-        },
-    }
+    Resource { id: agent.title(), kind: ResourceKind::Ocf(agent), rules: rules_within(FAR, "app", &[]) }
 }
 
 async fn run(agent: Agent, verb: Verb) -> Outcome {
-    let place = Place {
-        node: "n1".to_owned(),
-        volume: "v1".to_owned(),
-        members: vec!["n1".to_owned(), "n2".to_owned()],
-    };
-    act(resource(agent), place, verb, FAR, core::future::pending()).await
+    act(resource(agent), place(), verb, FAR, core::future::pending()).await
 }
 
 fn word(outcome: &Outcome) -> &'static str {

@@ -1,19 +1,23 @@
 use super::{OnFail, Plan, Rules};
 use core::time::Duration;
 
-fn rules(tag: &str, needs: &[usize], stop_s: u64) -> Rules {
-    let second = Duration::from_secs(1);
+/// Rules with this timeout for every action, and no monitor.
+pub(in super::super) fn rules_within(timeout: Duration, tag: &str, needs: &[usize]) -> Rules {
     Rules {
         tag: tag.to_owned(),
         needs: needs.to_vec(),
-        start_timeout: second,
-        stop_timeout: Duration::from_secs(stop_s),
-        monitor_timeout: second,
+        start_timeout: timeout,
+        stop_timeout: timeout,
+        monitor_timeout: timeout,
         monitor_interval: None,
         on_fail: OnFail::Restart,
         threshold: 3,
         expiry: None,
     }
+}
+
+fn rules(tag: &str, needs: &[usize], stop_s: u64) -> Rules {
+    rules_within(Duration::from_secs(stop_s), tag, needs)
 }
 
 /// `fs` below `ip` and `db`; `app` on both.

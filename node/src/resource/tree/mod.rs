@@ -222,8 +222,6 @@ pub enum Note {
     Found,
     /// Another node should take over and cannot.
     NotMoved,
-    /// An operator's wish.
-    Asked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! What people ask of a tree.
 
-use super::{Effect, Halt, Note, Out, Policy, State, Tree};
+use super::{Effect, Halt, Out, Policy, State, Tree};
 
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,6 @@ impl Tree {
             }
             Request::Policy(policy) => self.policy = *policy,
         }
-        out.push(Effect::Tell(Note::Asked, told(request)));
         out.push(Effect::Keep);
     }
 
@@ -89,20 +88,6 @@ impl Tree {
             if matches!(resource.state, State::Broken | State::Stuck) {
                 resource.state = State::Unread;
             }
-        }
-    }
-}
-
-fn told(request: &Request) -> String {
-    let named = |tag: &Option<String>| tag.clone().unwrap_or_else(|| "the whole tree".to_owned());
-    let on = |is: bool| if is { "on" } else { "off" };
-    match request {
-        Request::Restore { tag, only: false } => format!("restore {}", named(tag)),
-        Request::Restore { tag, only: true } => format!("restore {} only", named(tag)),
-        Request::Remove { tag } => format!("remove {}", named(tag)),
-        Request::Cleanup { tag } => format!("clean up {}", named(tag)),
-        Request::Policy(policy) => {
-            format!("failover {}, local recovery {}", on(policy.failover), on(policy.local_recovery))
         }
     }
 }

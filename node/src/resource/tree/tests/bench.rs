@@ -3,6 +3,7 @@
 use super::super::{
     ActionId, Effect, Input, Kept, Note, Outcome, Policy, Request, Standing, State, Tree, Verb,
 };
+use crate::resource::plan::tests::rules_within;
 use crate::resource::plan::{OnFail, Plan, Rules};
 use core::time::Duration;
 use picket_core::node::{CommandId, Role};
@@ -14,15 +15,11 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn rules(tag: &str, needs: &[usize], on_fail: OnFail) -> Rules {
     Rules {
-        tag: tag.to_owned(),
-        needs: needs.to_vec(),
         start_timeout: 2 * SECOND,
         stop_timeout: 3 * SECOND,
-        monitor_timeout: SECOND,
         monitor_interval: Some(10 * SECOND),
         on_fail,
-        threshold: 3,
-        expiry: None,
+        ..rules_within(SECOND, tag, needs)
     }
 }
 
