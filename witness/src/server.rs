@@ -12,7 +12,6 @@ use picket_core::witness::Record;
 use picket_host::cert::{Identity, Role};
 use picket_host::files::Files;
 use picket_host::logging::emit;
-use picket_host::sys::{Permitted, realtime_priority};
 use picket_host::tls::{self, Credentials, accept};
 use picket_proto::v1::witness_server::WitnessServer;
 use picket_proto::{DESCRIPTORS, MESSAGE_BYTES_MAX};
@@ -33,9 +32,6 @@ const CALLS_MAX: u32 = 16;
 
 /// How long connections may take to end once the loop has; then they are cut.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// The priority of the loop's thread, where the kernel permits it: above ordinary work, below the kernel's own.
-const PRIORITY: u8 = 10;
 
 /// Why the witness did not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +59,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// A thread or the network.
+    /// The network.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
     /// Reflection.
@@ -101,7 +97,7 @@ pub async fn start(
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr()?;
     let (driver, handle) = Driver::new(&config, clusters, records, store_id);
-    let ended = spawn(driver)?;
+    let ended = spawn(driver);
     let door = Door::new(config, credentials.trust().clone(), handle.clone());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<WitnessServer<Service>>().await;
@@ -151,19 +147,14 @@ fn load(config: &Config, records: &Records) -> Result<Vec<Loaded>, records::Erro
     config.clusters.iter().map(load).collect()
 }
 
-/// Gives the loop a thread of its own, so that a sync blocks nobody else and nobody else delays a deadline.
-fn spawn(driver: Driver<Records>) -> io::Result<oneshot::Receiver<Result<(), Fatal>>> {
+/// Starts the loop. A sync blocks the thread that it runs on: nobody could be answered meanwhile anyway.
+fn spawn(driver: Driver<Records>) -> oneshot::Receiver<Result<(), Fatal>> {
     let (sender, ended) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    std::thread::Builder::new().name("witness-loop".to_owned()).spawn(move || {
-        match realtime_priority(PRIORITY) {
-            Permitted::Yes { what } => tracing::info!("the loop has {what}"),
-            Permitted::No { reason } => tracing::info!("the loop runs with ordinary priority: {reason}"),
-        }
+    tokio::spawn(async move {
         // Whoever waits may have gone; then the process ends anyway.
-        let _ = sender.send(runtime.block_on(driver.run()));
-    })?;
-    Ok(ended)
+        let _ = sender.send(driver.run().await);
+    });
+    ended
 }
 
 impl Running {
@@ -186,7 +177,7 @@ impl Running {
     pub async fn wait(&mut self) -> Result<(), Fatal> {
         let ended = match (&mut self.ended).await {
             Ok(ended) => ended,
-            Err(_) => Err(Fatal::Timer(io::Error::other("the loop's thread is gone"))),
+            Err(_) => Err(Fatal::Timer(io::Error::other("the loop is gone"))),
         };
         // Every session ends with the loop that it speaks to; what is left is cut.
         let _ = tokio::time::timeout(FAREWELL, async {

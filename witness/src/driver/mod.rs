@@ -3,7 +3,7 @@
 //! It takes what happened outside from one bounded queue, lets the machines decide, has what they decided made
 //! durable with one sync for all of it, and only then lets it be said. What arrives during a sync waits in the
 //! queue and is served by the next one. Between two rounds it sleeps until the earliest exact deadline of any
-//! machine; nothing polls.
+//! machine, or one that was put off since; nothing polls.
 //!
 //! ```text
 //!  queue ─► step, step, step … ─► commit: persist, sync ─► messages, answers, events ─► sleep until the next
@@ -151,6 +151,9 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
         let mut commands = Vec::with_capacity(ROUND_MAX);
         loop {
             match self.due.first() {
+                // Set too early it wakes the loop for nothing, a few times in a lease. Every message puts a deadline off,
+                // and setting it anew each time costs more.
+                Some((at, _)) if alarm.at().is_some_and(|set| set <= at.elapsed()) => {}
                 Some((at, _)) => alarm.set(at.elapsed())?,
                 None => alarm.clear()?,
             }
