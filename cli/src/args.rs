@@ -356,6 +356,17 @@ pub enum ConfigVerb {
         #[arg(default_value = "/etc/picket/picketd.toml")]
         file: PathBuf,
     },
+    /// Print the lines that a DRBD resource needs; hosts, disks and addresses are yours to add.
+    Drbd {
+        /// The resource's name.
+        resource: String,
+        /// For DRBD 9; without it for 8.4.
+        #[arg(long)]
+        nine: bool,
+        /// The daemon's run-time directory.
+        #[arg(long, value_name = "DIR", default_value = "/run/picket")]
+        run_dir: PathBuf,
+    },
 }
 
 /// `picket demo`.

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::daemon::{self, Daemon};
 use crate::driver::Ended;
 use crate::event;
+use crate::volume::drbd;
 use crate::watchdog::measure;
 use clap::{Parser, Subcommand};
 use core::time::Duration;
@@ -99,7 +100,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn check(path: &Path) -> Result<(), Failure> {
     let config = Config::read(path)?;
     daemon::check(&config)?;
-    for warning in &config.warnings {
+    let drbd = drbd::check::all(&config);
+    if !drbd.problems.is_empty() {
+        return Err(drbd.problems.join("\n").into());
+    }
+    for warning in config.warnings.iter().chain(&drbd.unseen) {
         eprintln!("warning: {warning}");
     }
     Ok(say(format_args!("{}: no errors; configuration {:016x}\n", path.display(), config.digest().0))?)

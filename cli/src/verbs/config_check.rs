@@ -1,8 +1,10 @@
-//! `picket config check`: every error of a file, each with its place.
+//! `picket config check`: every error of a file, each with its place; and what in DRBD's own configuration of its volumes
+//! would undo the guarantee, where DRBD is installed.
 
 use crate::exit::{Exit, Fault};
 use crate::session::Session;
 use picket_host::config::{Diagnostics, Source};
+use picket_node::volume::drbd::check;
 use picket_proto::SCHEMA;
 use serde_json::json;
 use std::fs;
@@ -38,22 +40,28 @@ pub(super) fn run(file: &Path, session: &mut Session) -> Result<Exit, Fault> {
     let text = fs::read_to_string(file).map_err(|error| Fault::File(format!("{name}: {error}")))?;
     let kind = Kind::of(&text);
     let source = Source::from_text(&name, text);
+    let mut beyond = Vec::new();
     let checked = match kind {
-        Kind::Node => picket_node::config::Config::parse(&source).map(|config| config.warnings),
+        Kind::Node => picket_node::config::Config::parse(&source).map(|config| {
+            let drbd = check::all(&config);
+            beyond = drbd.problems;
+            [config.warnings, drbd.unseen].concat()
+        }),
         Kind::Witness => picket_witness::config::Config::parse(&source).map(|_| Vec::new()),
     };
     if session.json {
-        show_json(kind, &checked, session)?;
+        show_json(kind, &checked, &beyond, session)?;
     } else {
-        show(kind, &name, &checked, session)?;
+        show(kind, &name, &checked, &beyond, session)?;
     }
-    Ok(if checked.is_ok() { Exit::Done } else { Exit::Failed })
+    Ok(if checked.is_ok() && beyond.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn show(
     kind: Kind,
     name: &str,
     checked: &Result<Vec<String>, Diagnostics>,
+    beyond: &[String],
     session: &mut Session,
 ) -> Result<(), Fault> {
     match checked {
@@ -61,7 +69,15 @@ fn show(
             for warning in warnings {
                 writeln!(session.out, "{name}: warning: {warning}")?;
             }
-            writeln!(session.out, "{name}: no errors ({})", kind.program())?;
+            for problem in beyond {
+                writeln!(session.out, "{problem}")?;
+            }
+            let errors = match beyond.len() {
+                0 => "no errors".to_owned(),
+                1 => "1 error".to_owned(),
+                many => format!("{many} errors"),
+            };
+            writeln!(session.out, "{name}: {errors} ({})", kind.program())?;
         }
         Err(diagnostics) => {
             writeln!(session.out, "{diagnostics}")?;
@@ -76,6 +92,7 @@ fn show(
 fn show_json(
     kind: Kind,
     checked: &Result<Vec<String>, Diagnostics>,
+    beyond: &[String],
     session: &mut Session,
 ) -> Result<(), Fault> {
     let problems =
@@ -91,8 +108,8 @@ fn show_json(
         .collect();
     let warnings = checked.as_deref().unwrap_or_default();
     let line = json!({
-        "schema": SCHEMA, "program": kind.program(), "ok": checked.is_ok(), "problems": problems,
-        "warnings": warnings,
+        "schema": SCHEMA, "program": kind.program(), "ok": checked.is_ok() && beyond.is_empty(), "problems": problems,
+        "warnings": warnings, "drbd": beyond,
     });
     Ok(writeln!(session.out, "{line}")?)
 }

@@ -5,6 +5,7 @@ mod cert;
 mod cleanup;
 mod clear;
 mod config_check;
+mod config_drbd;
 mod config_show;
 mod confirm;
 mod demo;
@@ -61,6 +62,9 @@ pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
         Verb::Watchdog(WatchdogVerb::Measure { config }) => watchdog::run(&config, session),
         Verb::Config(ConfigVerb::Check { file }) => config_check::run(&file, session),
         Verb::Config(ConfigVerb::Show { file }) => config_show::run(&file, session),
+        Verb::Config(ConfigVerb::Drbd { resource, nine, run_dir }) => {
+            config_drbd::run(&resource, nine, &run_dir, session)
+        }
         Verb::Version => version::run(session).await,
     }
 }

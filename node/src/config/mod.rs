@@ -51,7 +51,7 @@
 //! name = "pg"
 //! id = 1
 //! members = ["n1", "n2"]
-//! driver = "ledger"                               # or command
+//! driver = "ledger"                               # or command, drbd (drbd.resource = "r0")
 //! ledger.socket = "/run/ledger.sock"
 //! loss_action = "fastboot"                        # or freeze, osu, fastkill
 //!
@@ -79,6 +79,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 mod device;
+mod drbd;
 mod fencing;
 mod machine;
 mod members;
@@ -92,6 +93,7 @@ mod timing;
 mod volumes;
 
 pub use device::{ActionMap, FenceDevice, TestDepth};
+pub use drbd::DrbdConfig;
 pub use postgresql::{PostgreSql, Rejoin};
 pub use resources::{Resource, ResourceKind, Service};
 
@@ -311,6 +313,8 @@ pub enum VolumeDriver {
     },
     /// Programs of the user.
     Command(Box<Commands>),
+    /// A DRBD resource.
+    Drbd(Box<DrbdConfig>),
     /// A PostgreSQL server.
     PostgreSql(Box<PostgreSql>),
 }

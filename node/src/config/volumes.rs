@@ -1,12 +1,13 @@
 //! `[[volume]]`: what is replicated, what drives it, and what happens when authority over it is lost.
 
 use super::timing::length;
-use super::{Commands, Member, Volume, VolumeDriver, postgresql};
+use super::{Commands, Member, Volume, VolumeDriver, drbd, postgresql};
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{Barrier, LossAction};
 use picket_host::config::{Table, Unique, integer, list_of, name, one_of, path, string};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Promote and demote, unless the file says else.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +45,9 @@ fn volume(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>, names: &mut
     let replicas = replicas(table, members);
     let driver = driver(table, members, replicas.as_deref());
     let own = match &driver {
-        Some(VolumeDriver::Ledger { .. } | VolumeDriver::PostgreSql(_)) => Barrier::Replication,
+        Some(VolumeDriver::Ledger { .. } | VolumeDriver::Drbd(_) | VolumeDriver::PostgreSql(_)) => {
+            Barrier::Replication
+        }
         Some(VolumeDriver::Command(_)) | None => Barrier::None,
     };
     let barriers = [("replication", Barrier::Replication), ("none", Barrier::None)];
@@ -94,7 +97,9 @@ fn volume(table: &Table<'_, '_>, members: &BTreeMap<NodeId, Member>, names: &mut
 fn can_freeze(driver: Option<&VolumeDriver>) -> bool {
     match driver {
         Some(VolumeDriver::Command(commands)) => commands.freeze.is_some() && commands.thaw.is_some(),
-        Some(VolumeDriver::Ledger { .. } | VolumeDriver::PostgreSql(_)) | None => true,
+        Some(VolumeDriver::Ledger { .. } | VolumeDriver::Drbd(_) | VolumeDriver::PostgreSql(_)) | None => {
+            true
+        }
     }
 }
 
@@ -145,9 +150,15 @@ fn driver(
     enum Kind {
         Ledger,
         Command,
+        Drbd,
         PostgreSql,
     }
-    let kinds = [("ledger", Kind::Ledger), ("command", Kind::Command), ("postgresql", Kind::PostgreSql)];
+    let kinds = [
+        ("ledger", Kind::Ledger),
+        ("command", Kind::Command),
+        ("drbd", Kind::Drbd),
+        ("postgresql", Kind::PostgreSql),
+    ];
     let kind = table.required("driver", one_of(kinds))?;
     for (other, _) in kinds.iter().filter(|(word, other)| *other != kind && table.has(word)) {
         table.wrong(other, "it belongs to another driver", "only the table of the driver that is named");
@@ -158,6 +169,7 @@ fn driver(
             Some(VolumeDriver::Ledger { socket: ledger.required("socket", path())? })
         }
         Kind::Command => commands(&table.table_required("command")?),
+        Kind::Drbd => drbd::read(&table.table_required("drbd")?),
         Kind::PostgreSql => postgresql::read(&table.table_required("postgresql")?, members, replicas),
     }
 }

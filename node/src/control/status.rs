@@ -417,6 +417,7 @@ const fn driver(volume: &Volume) -> &'static str {
     match volume.driver {
         VolumeDriver::Ledger { .. } => "ledger",
         VolumeDriver::Command(_) => "command",
+        VolumeDriver::Drbd(_) => "drbd",
         VolumeDriver::PostgreSql(_) => "postgresql",
     }
 }

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 pub mod command;
+pub mod drbd;
 pub mod ledger;
 pub mod postgresql;
 
@@ -154,5 +155,6 @@ pub fn driver(configured: &Configured, about: About) -> Box<dyn VolumeDriver> {
         Configured::Ledger { socket } => Box::new(ledger::Ledger::new(socket.clone(), about)),
         Configured::PostgreSql(conf) => Box::new(postgresql::Postgres::new((**conf).clone(), about)),
         Configured::Command(commands) => Box::new(command::Command::new((**commands).clone(), about)),
+        Configured::Drbd(drbd) => Box::new(drbd::Drbd::new((**drbd).clone(), about)),
     }
 }

@@ -1,0 +1,4 @@
+mod conf;
+mod driver;
+mod handlers;
+mod reading;

@@ -1,0 +1,169 @@
+use crate::volume::drbd::events::{Line, Object, Verb, parse};
+use crate::volume::drbd::generation;
+use crate::volume::drbd::view::View;
+use picket_core::evidence::Generation;
+use picket_core::ids::GenerationId;
+use picket_core::node::Role;
+
+/// By the documentation of DRBD 9's `drbdsetup events2`; not recorded.
+const NINE: &str = "\
+2026-03-01T10:00:00.000000+00:00 exists resource name:r0 role:Secondary suspended:no write-ordering:flush
+2026-03-01T10:00:00.000001+00:00 exists connection name:r0 peer-node-id:2 conn-name:n2 connection:Connecting role:Unknown congested:no
+2026-03-01T10:00:00.000002+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate size:131072 read:0 written:0 quorum:yes
+2026-03-01T10:00:00.000003+00:00 exists path name:r0 peer-node-id:2 conn-name:n2 local:ipv4:10.0.0.1:7789 peer:ipv4:10.0.0.2:7789 established:no
+2026-03-01T10:00:00.000004+00:00 exists peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Off peer-disk:DUnknown peer-client:no
+2026-03-01T10:00:00.000005+00:00 exists -
+2026-03-01T10:00:01.000000+00:00 change connection name:r0 peer-node-id:2 conn-name:n2 connection:Connected role:Secondary
+2026-03-01T10:00:01.000001+00:00 change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:SyncSource peer-disk:Inconsistent done:12.50
+2026-03-01T10:00:02.000000+00:00 change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Established peer-disk:UpToDate
+2026-03-01T10:00:03.000000+00:00 change resource name:r0 role:Primary
+2026-03-01T10:00:04.000000+00:00 call helper name:r0 peer-node-id:2 conn-name:n2 helper:fence-peer
+2026-03-01T10:00:04.000001+00:00 change resource name:r0 suspended:fencing
+2026-03-01T10:00:04.000002+00:00 change connection name:r0 peer-node-id:2 conn-name:n2 connection:NetworkFailure role:Unknown
+";
+
+pub(super) fn view_of(text: &str) -> View {
+    let mut view = View::default();
+    for line in text.lines() {
+        if let Some(line) = parse(line).unwrap() {
+            view.take("r0", &line);
+        }
+    }
+    view
+}
+
+fn until(text: &str, lines: usize) -> View {
+    view_of(&text.lines().take(lines).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn nothing_is_believed_before_the_full_state_was_told() {
+    assert_eq!(until(NINE, 5).role(), Role::Unknown);
+    assert_eq!(until(NINE, 6).role(), Role::Secondary);
+}
+
+#[test]
+fn a_resource_that_the_kernel_does_not_have_cannot_be_written() {
+    let view = view_of("exists -");
+    assert_eq!((view.role(), view.exists, view.is_complete()), (Role::Secondary, false, false));
+}
+
+#[test]
+fn changes_are_taken() {
+    let peer = |view: &View| view.peers.values().next().cloned().unwrap();
+    let syncing = until(NINE, 8);
+    assert!(peer(&syncing).is_connected() && !peer(&syncing).is_up_to_date());
+    assert_eq!(peer(&syncing).disks[&0].done.as_deref(), Some("12.50"));
+    assert!(peer(&until(NINE, 9)).is_up_to_date());
+    assert_eq!(until(NINE, 10).role(), Role::Primary);
+    let lost = view_of(NINE);
+    assert!(lost.suspended_by_fencing() && !lost.suspended_by_user() && lost.suspended());
+    assert!(!peer(&lost).is_connected() && !peer(&lost).is_up_to_date());
+    assert_eq!(peer(&lost).name.as_deref(), Some("n2"));
+    assert_eq!(lost.minor(), Some(0));
+}
+
+#[test]
+fn what_is_destroyed_is_gone() {
+    let gone = format!("{NINE}destroy resource name:r0\n");
+    let view = view_of(&gone);
+    assert_eq!((view.exists, view.peers.len(), view.disks.len()), (false, 0, 0));
+    let gone = format!("{NINE}destroy device name:r0 volume:0 minor:0\n");
+    assert!(!view_of(&gone).is_complete());
+    let gone = format!("{NINE}destroy connection name:r0 peer-node-id:2 conn-name:n2\n");
+    assert!(view_of(&gone).peers.is_empty());
+}
+
+#[test]
+fn another_resource_means_nothing_here() {
+    let mut view = view_of(NINE);
+    let before = view.clone();
+    let line = parse("change resource name:r1 role:Secondary suspended:no").unwrap().unwrap();
+    assert!(!view.take("r0", &line));
+    assert_eq!(view, before);
+}
+
+#[test]
+fn disks_are_complete_by_their_word() {
+    let complete = |word: &str| {
+        let mut view = until(NINE, 6);
+        let line = format!("change device name:r0 volume:0 minor:0 disk:{word}");
+        view.take("r0", &parse(&line).unwrap().unwrap());
+        view.is_complete()
+    };
+    for word in ["UpToDate", "Consistent"] {
+        assert!(complete(word), "{word}");
+    }
+    for word in [
+        "Outdated",
+        "Inconsistent",
+        "Diskless",
+        "Failed",
+        "Detaching",
+        "Attaching",
+        "Negotiating",
+        "DUnknown",
+        "New",
+    ] {
+        assert!(!complete(word), "{word}");
+    }
+}
+
+#[test]
+fn lines_that_could_be_a_change_are_not_skipped() {
+    assert_eq!(parse("").unwrap(), None);
+    let line = parse("change device name:r0 volume:0 disk:Failed later:word plain").unwrap().unwrap();
+    assert_eq!(
+        line,
+        Line {
+            verb: Verb::Change,
+            object: Object::Device,
+            words: [("name", "r0"), ("volume", "0"), ("disk", "Failed"), ("later", "word")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        }
+    );
+    assert!(parse("transmute resource name:r0").is_err());
+    assert!(parse("change quorum-device name:r0").is_err());
+    assert!(parse("change").is_err());
+}
+
+#[test]
+fn a_generation_is_the_current_uuid_without_its_role_bit() {
+    let secondary = generation::parse(
+        "F2D2F1A0C6DC7F30:0000000000000000:7C1C2B6E1A2C6A52:0000000000000004:1:1:0:1:0:0:0\n",
+    );
+    let primary = generation::parse(
+        "F2D2F1A0C6DC7F31:0000000000000000:7C1C2B6E1A2C6A53:0000000000000004:1:1:1:1:0:0:0\n",
+    );
+    let expected = Generation {
+        current: GenerationId(0xF2D2_F1A0_C6DC_7F30),
+        history: vec![GenerationId(0x7C1C_2B6E_1A2C_6A52)],
+    };
+    assert_eq!(secondary.unwrap(), expected);
+    assert_eq!(primary.unwrap(), expected);
+    // After going on without its peer: the former current one is what the bitmap counts from.
+    let alone = generation::parse(
+        "1111111111111111:F2D2F1A0C6DC7F31:7C1C2B6E1A2C6A52:0000000000000000:1:1:1:0:0:1:0",
+    )
+    .unwrap();
+    assert!(alone.descends_from(expected.current));
+    assert!(!expected.descends_from(alone.current));
+}
+
+#[test]
+fn a_generation_that_is_not_understood_is_none() {
+    for wrong in [
+        "",
+        "\n",
+        "0000000000000000:0000000000000000",
+        "0000000000000004:0000000000000000:0:0",
+        "no UUID",
+        "XYZ2F1A0C6DC7F30:0",
+    ] {
+        assert!(generation::parse(wrong).is_err(), "{wrong:?}");
+    }
+    // Two peers of DRBD 9 cannot have told of two replicas here.
+    let two = "F2D2F1A0C6DC7F30:0000000000000000:0000000000000000:0000000000000000\n1111111111111110:0000000000000000:0000000000000000:0000000000000000\n";
+    assert!(generation::parse(two).is_err());
+}

@@ -1,0 +1,221 @@
+//! What the kernel has told of one resource so far, and what that means.
+//!
+//! ```text
+//! exists … exists -      the full state; nothing is believed before its end
+//! create, change         more of it, or other values
+//! destroy                what it names is gone
+//! ```
+//! The stream ends with its program. A new one begins with a new, empty view: what was known may be over.
+
+use super::events::{Line, Object, Verb};
+use picket_core::node::Role;
+use std::collections::BTreeMap;
+
+/// One resource, as the kernel tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The full state has been told.
+    pub whole: bool,
+    /// The resource is configured in the kernel.
+    pub exists: bool,
+    role: String,
+    suspended: String,
+    /// Its volumes by number.
+    pub disks: BTreeMap<u32, Disk>,
+    /// Its connections by the peer.
+    pub peers: BTreeMap<Key, Peer>,
+}
+
+/// What names a connection: the peer's node number and name with DRBD 9, nothing with 8.4, which has one at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(pub String);
+
+/// A local disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// The device's number.
+    pub minor: Option<u32>,
+    /// DRBD's word: `UpToDate`, `Consistent`, `Inconsistent`, `Outdated`, `Diskless`, …
+    pub state: String,
+}
+
+/// A connection and what is at its other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The peer's name in the configuration; DRBD 8.4 does not tell it.
+    pub name: Option<String>,
+    /// DRBD's word: `Connected`, `Connecting`, `StandAlone`, …
+    pub connection: String,
+    /// The peer's role.
+    pub role: String,
+    /// The peer's disks by volume: state, replication, and how much of a resync is done.
+    pub disks: BTreeMap<u32, PeerDisk>,
+}
+
+/// A peer's disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerDisk {
+    /// DRBD's word, as for a local disk.
+    pub state: String,
+    /// `Established`, `SyncSource`, `SyncTarget`, `Off`, …
+    pub replication: String,
+    /// Per cent of a resync, as it is printed.
+    pub done: Option<String>,
+}
+
+impl View {
+    /// Takes a line about `resource`; whether something changed.
+    pub fn take(&mut self, resource: &str, line: &Line) -> bool {
+        if line.object == Object::End {
+            return !core::mem::replace(&mut self.whole, true);
+        }
+        if line.word("name") != Some(resource) || line.verb == Verb::Helper {
+            return false;
+        }
+        let before = self.clone();
+        match line.object {
+            Object::Resource => self.take_resource(line),
+            Object::Connection => self.take_connection(line),
+            Object::Device => self.take_device(line),
+            Object::PeerDevice => self.take_peer_device(line),
+            Object::Path | Object::Helper | Object::End => {}
+        }
+        before != *self
+    }
+
+    fn take_resource(&mut self, line: &Line) {
+        if line.verb == Verb::Destroy {
+            *self = Self { whole: self.whole, ..Self::default() };
+            return;
+        }
+        self.exists = true;
+        set(&mut self.role, line.word("role"));
+        set(&mut self.suspended, line.word("suspended"));
+    }
+
+    fn take_connection(&mut self, line: &Line) {
+        let key = key(line);
+        if line.verb == Verb::Destroy {
+            self.peers.remove(&key);
+            return;
+        }
+        let peer = self.peers.entry(key).or_default();
+        if let Some(name) = line.word("conn-name").filter(|name| !name.is_empty()) {
+            peer.name = Some(name.to_owned());
+        }
+        set(&mut peer.connection, line.word("connection"));
+        set(&mut peer.role, line.word("role"));
+    }
+
+    fn take_device(&mut self, line: &Line) {
+        let Some(volume) = number(line, "volume") else { return };
+        if line.verb == Verb::Destroy {
+            self.disks.remove(&volume);
+            return;
+        }
+        let disk = self.disks.entry(volume).or_default();
+        disk.minor = number(line, "minor").or(disk.minor);
+        set(&mut disk.state, line.word("disk"));
+    }
+
+    fn take_peer_device(&mut self, line: &Line) {
+        let Some(volume) = number(line, "volume") else { return };
+        let peer = self.peers.entry(key(line)).or_default();
+        if line.verb == Verb::Destroy {
+            peer.disks.remove(&volume);
+            return;
+        }
+        let disk = peer.disks.entry(volume).or_default();
+        set(&mut disk.state, line.word("peer-disk"));
+        set(&mut disk.replication, line.word("replication"));
+        if let Some(done) = line.word("done") {
+            disk.done = Some(done.to_owned());
+        }
+    }
+
+    /// The role; Unknown until the full state was told. A resource that is not configured cannot be written.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (self.whole, self.exists, self.role.as_str()) {
+            (true, true, "Primary") => Role::Primary,
+            (true, true, "Secondary") | (true, false, _) => Role::Secondary,
+            _ => Role::Unknown,
+        }
+    }
+
+    /// Whether I/O is suspended by an administrator's word.
+    #[must_use]
+    pub fn suspended_by_user(&self) -> bool {
+        self.suspended.split(',').any(|why| why == "user")
+    }
+
+    /// Whether I/O is suspended until a handler or a connection settles what became of a peer.
+    #[must_use]
+    pub fn suspended_by_fencing(&self) -> bool {
+        self.suspended.split(',').any(|why| why == "fencing")
+    }
+
+    /// Whether I/O is suspended for any reason.
+    #[must_use]
+    pub fn suspended(&self) -> bool {
+        !matches!(self.suspended.as_str(), "" | "no")
+    }
+
+    /// The minor of the resource's one volume; none: not configured, or several.
+    #[must_use]
+    pub fn minor(&self) -> Option<u32> {
+        let mut disks = self.disks.values();
+        let only = disks.next()?;
+        if disks.next().is_some() { None } else { only.minor }
+    }
+
+    /// Whether the local disk may have all of its data. `Consistent` is what a disk is that was up to date and has
+    /// met no peer since: whether others went on without it is the witness's to know.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.disks.is_empty()
+            && self.disks.values().all(|disk| matches!(disk.state.as_str(), "UpToDate" | "Consistent"))
+    }
+
+    /// Whether the local disk has all of its data and can be read.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        !self.disks.is_empty() && self.disks.values().all(|disk| disk.state == "UpToDate")
+    }
+}
+
+impl Peer {
+    /// The connection carries writes.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connection == "Connected"
+    }
+
+    /// Every write reaches its disk, which has all those before.
+    #[must_use]
+    pub fn is_up_to_date(&self) -> bool {
+        let good = |disk: &PeerDisk| disk.state == "UpToDate" && disk.replication == "Established";
+        self.is_connected() && !self.disks.is_empty() && self.disks.values().all(good)
+    }
+
+    /// It has no disk that could follow, although it is connected.
+    #[must_use]
+    pub fn has_lost_its_disk(&self) -> bool {
+        self.disks.values().any(|disk| matches!(disk.state.as_str(), "Diskless" | "Detaching" | "Failed"))
+    }
+}
+
+fn key(line: &Line) -> Key {
+    let of = |name| line.word(name).unwrap_or_default();
+    Key(format!("{}/{}", of("peer-node-id"), of("conn-name")))
+}
+
+fn number(line: &Line, word: &str) -> Option<u32> {
+    line.word(word).and_then(|value| value.parse().ok())
+}
+
+fn set(field: &mut String, value: Option<&str>) {
+    if let Some(value) = value {
+        value.clone_into(field);
+    }
+}
