@@ -18,6 +18,7 @@ use picket_core::node::{CommandId, CommandOutcome, Role, VolumeReport};
 use picket_core::time::Instant;
 use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 mod handlers;
 mod orders;
@@ -71,6 +72,8 @@ struct Driver {
     dropping: Option<Dropping>,
     /// Connections that were cut here and are to come back.
     cut: bool,
+    /// What is done without an order.
+    tidying: JoinSet<()>,
     /// The resource has been seen in the kernel in this run.
     met: bool,
 }
@@ -79,7 +82,7 @@ struct Driver {
 pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receiver<Order>, teller: Teller) {
     let tool = Tool::new(config.clone());
     let (into, asked) = mpsc::channel(ASKED_MAX);
-    let mut rooms = tokio::task::JoinSet::new();
+    let mut rooms = JoinSet::new();
     match door::open(&config.run_dir, &config.resource) {
         Ok(listener) => drop(rooms.spawn(door::serve(listener, into))),
         Err(error) => {
@@ -104,6 +107,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
         promote: None,
         dropping: None,
         cut: false,
+        tidying: JoinSet::new(),
         met: false,
     };
     driver.drive(config.resource, orders, news, asked).await;
@@ -191,15 +195,18 @@ impl Driver {
         self.view.exists && (self.view.peers.is_empty() || peers.any(|peer| peer.connection == "StandAlone"))
     }
 
-    /// DRBD's own configuration is looked at once in a run: before anything is granted to this replica.
+    /// DRBD's own configuration is looked at until it was read once in a run: before anything is granted to this replica.
     fn read_dump(&mut self, dumped: Option<Result<String, CommandOutcome>>) {
         let Some(dumped) = dumped else { return };
         let members: Vec<_> = self.about.members.iter().filter_map(|id| self.about.names.get(&id)).collect();
         let members: Vec<&str> = members.into_iter().map(String::as_str).collect();
         let problems = match dumped {
             Ok(text) => conf::problems(&text, &self.resource, &members, &self.run_dir),
-            Err(CommandOutcome::Failed(text) | CommandOutcome::Unknown(text)) => Err(text),
-            Err(CommandOutcome::Done) => return,
+            Err(error) => {
+                // Asked again with the next look; nothing is reported before it is known.
+                tracing::warn!(volume = %self.about.name, ?error, "DRBD's configuration could not be read");
+                return;
+            }
         };
         let problems = problems.unwrap_or_else(|error| vec![error]);
         for problem in &problems {
@@ -380,7 +387,9 @@ impl Driver {
         };
         let tool = self.tool.clone();
         let name = self.about.name.clone();
-        tokio::spawn(async move {
+        // Ends: those that have ended are few.
+        while self.tidying.try_join_next().is_some() {}
+        self.tidying.spawn(async move {
             if let Err(error) = tool.adm(&[verb], now() + jobs::SHORT).await {
                 tracing::warn!(volume = %name, ?error, "drbdadm {verb}");
             }

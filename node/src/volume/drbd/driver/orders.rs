@@ -26,11 +26,11 @@ impl Driver {
                 self.jobs.push(jobs::promote(tool, command, promotion, cut));
             }
             VolumeAction::Demote { deadline } => {
-                self.give_up_promotion();
+                self.supersede();
                 self.jobs.push(jobs::demote(tool, command, deadline));
             }
             VolumeAction::Freeze => {
-                self.give_up_promotion();
+                self.supersede();
                 let by_cut = !self.book.required.is_empty();
                 self.book.freeze = if by_cut { Freeze::ByCut } else { Freeze::ByUser };
                 self.cut |= by_cut;
@@ -42,12 +42,15 @@ impl Driver {
         }
     }
 
-    /// A promotion that is overtaken by its opposite must not go on beside it: dropping its program kills it, and a
-    /// handler that it waits for is told that there is no result.
-    fn give_up_promotion(&mut self) {
+    /// What is overtaken by a freeze or a demote must not go on beside it: dropping its program kills it, its goal is not
+    /// waited for, and a handler that a promotion waits for is told that there is no result.
+    fn supersede(&mut self) {
+        self.jobs = FuturesUnordered::new();
+        self.waiting.clear();
+        self.dropping = None;
+        self.tidying.abort_all();
         self.promote = None;
         if self.book.promoting.take().is_some() {
-            self.jobs = FuturesUnordered::new();
             self.held.clear();
         }
     }
