@@ -43,6 +43,8 @@ struct Waiting {
 /// A handler that waits for the removal of a peer.
 struct Held {
     peer: NodeId,
+    /// The peer's loss has been seen since. A question can overtake the events that led to it.
+    lost: bool,
     answer: oneshot::Sender<u8>,
 }
 

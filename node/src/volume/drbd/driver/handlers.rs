@@ -13,7 +13,7 @@ impl Driver {
         let code = match question {
             Question::FencePeer => match named(&self.about, peer.as_deref()) {
                 Some(peer) if active && self.book.required.contains(peer) => {
-                    self.held.push(Held { peer, answer });
+                    self.held.push(Held { peer, lost: false, answer });
                     self.hold_promotion().await;
                     return;
                 }
@@ -43,17 +43,17 @@ impl Driver {
     /// Handlers whose peer is not required any more let the kernel go on; those whose peer is back have no result.
     pub(super) fn release_handlers(&mut self) {
         let held = core::mem::take(&mut self.held);
-        for Held { peer, answer } in held {
-            let back = self.book.node_is_connected(&self.about, &self.view, peer) && !self.view.suspended();
+        for Held { peer, lost, answer } in held {
+            let there = self.book.node_is_connected(&self.about, &self.view, peer) && !self.view.suspended();
             if answer.is_closed() {
                 continue;
             }
             if !self.book.required.contains(peer) {
                 let _ = answer.send(OUTDATED);
-            } else if back {
+            } else if there && lost {
                 let _ = answer.send(STAY);
             } else {
-                self.held.push(Held { peer, answer });
+                self.held.push(Held { peer, lost: lost || !there, answer });
             }
         }
     }
