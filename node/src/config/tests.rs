@@ -74,7 +74,7 @@ fn every_node_and_the_witness_come_to_the_same_fingerprint() {
 fn all_errors_are_told_at_once() {
     let text = changed("id = 2", "id = 1")
         .replace("profile", "prof")
-        .replace("driver = \"ledger\"", "driver = \"drbd\"");
+        .replace("driver = \"ledger\"", "driver = \"tape\"");
     let text = text.replace("name = \"n3\"", "name = \"n 3\"");
     let told = parse(&text).unwrap_err();
     let keys: Vec<_> = told.lines().filter_map(|line| line.split(": ").nth(1)).collect();

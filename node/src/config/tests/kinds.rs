@@ -88,7 +88,7 @@ fn volumes() -> Vec<(&'static str, String)> {
     vec![
         (LEDGER, format!("{LEDGER}\nmembers = []")),
         (LEDGER, format!("{LEDGER}\nmembers = [\"n1\", \"n1\"]")),
-        (LEDGER, "driver = \"drbd\"".into()),
+        (LEDGER, "driver = \"tape\"".into()),
         (LEDGER, "driver = \"ledger\"".into()),
         (LEDGER, format!("{LEDGER}\n[volume.command]\npromote = [\"/p\"]\n")),
         (LEDGER, format!("{COMMAND}freeze = [\"/f\"]\n")),
