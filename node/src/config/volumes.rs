@@ -7,7 +7,6 @@ use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{Barrier, LossAction};
 use picket_host::config::{Table, Unique, integer, list_of, name, one_of, path, string};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Promote and demote, unless the file says else.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);

@@ -58,13 +58,14 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let history = History::open(&config.state_dir);
     let fencer = Fencer::new(config.clone(), history, rooms.handle().clone(), into.downgrade());
     let (heard, hears) = watch::channel(NodeSet::EMPTY);
+    let (fenced, fences) = watch::channel(NodeSet::EMPTY);
     let tests = Tests::new(config.clone(), events.clone(), hears.clone(), fencer.busy());
     let (changed, changes) = watch::channel(0);
     let (end, end_asked) = mpsc::channel(1);
     let answers = Answers::default();
     let gaps = Gaps::default();
     let desk = desk((&shared, &peers), (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
-    let above = Above { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
+    let above = Above { shared: &shared, peers: &peers, hears: &hears, fences: &fences, gaps: &gaps };
     let Started { orders: volumes, recorded, standing } = above.start_volumes(rooms);
     rooms.spawn(writer.run());
     let carried = Rooms {
@@ -81,8 +82,19 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let core = config.core(watched.status.counts);
     let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
-    let driver =
-        Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, recorded, standing };
+    let driver = Driver {
+        node,
+        store,
+        rooms: carried,
+        bounds,
+        queue,
+        beats,
+        changed,
+        heard,
+        fenced,
+        recorded,
+        standing,
+    };
     announce(&config, &events);
     let beating = Beating { receivers, into: beats_into, events: events.clone() };
     let ended = match spawn_loop(driver, beating) {
@@ -182,6 +194,7 @@ struct Above<'a> {
     shared: &'a peer::Shared,
     peers: &'a Peers,
     hears: &'a watch::Receiver<NodeSet>,
+    fences: &'a watch::Receiver<NodeSet>,
     gaps: &'a Gaps,
 }
 
@@ -193,7 +206,8 @@ impl Above<'_> {
         for (id, volume) in config.own_volumes() {
             let (orders, queue) = mpsc::channel(ORDERS_MAX);
             let (tells, recorded) = watch::channel(Recorded::default());
-            let about = About::new(config, id, volume, self.hears.clone(), recorded, self.gaps.clone());
+            let (heard, fenced) = (self.hears.clone(), self.fences.clone());
+            let about = About::new(config, id, volume, heard, fenced, recorded, self.gaps.clone());
             let driver = volume::driver(&volume.driver, about);
             started.recorded.insert(id, tells);
             if config.resources.get(&id).is_none_or(Vec::is_empty) {

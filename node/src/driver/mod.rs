@@ -12,6 +12,7 @@
 
 use crate::time::now;
 use core::time::Duration;
+use picket_core::evidence::FenceOutcome;
 use picket_core::ids::{NodeSet, PathId, VolumeId};
 use picket_core::message::Beat;
 use picket_core::node::{Effect, Input, Node, NodeAnswer, NodeReady, NodeRequest, Phase, Recorded, Status};
@@ -122,6 +123,8 @@ pub struct Driver {
     pub changed: watch::Sender<u64>,
     /// The peers that are heard.
     pub heard: watch::Sender<NodeSet>,
+    /// The nodes that a fence has confirmed off, and that were not heard since.
+    pub fenced: watch::Sender<NodeSet>,
     /// What is recorded of each volume.
     pub recorded: BTreeMap<VolumeId, watch::Sender<Recorded>>,
     /// Where each volume stands that has resources above it.
@@ -296,9 +299,13 @@ impl Driver {
         use picket_core::node::Event;
         if let Event::PeerHeard { peer } = event {
             self.heard.send_modify(|heard| *heard = heard.with(*peer));
+            self.fenced.send_modify(|fenced| *fenced = fenced.without(*peer));
         }
         if let Event::PeerSilent { peer } = event {
             self.heard.send_modify(|heard| *heard = heard.without(*peer));
+        }
+        if let Event::FenceEnded { target, outcome: FenceOutcome::ConfirmedOff, .. } = event {
+            self.fenced.send_modify(|fenced| *fenced = fenced.with(*target));
         }
     }
 

@@ -86,6 +86,8 @@ pub struct About {
     pub names: BTreeMap<NodeId, String>,
     /// The peers that are heard, for a driver that cannot see its replicas itself.
     pub heard: watch::Receiver<NodeSet>,
+    /// The nodes that a fence has confirmed off, and that were not heard since.
+    pub fenced: watch::Receiver<NodeSet>,
     /// What is recorded of the volume: whom a replica may follow.
     pub recorded: watch::Receiver<Recorded>,
     /// Where a driver says what it cannot protect.
@@ -124,6 +126,7 @@ impl About {
         id: VolumeId,
         volume: &Volume,
         heard: watch::Receiver<NodeSet>,
+        fenced: watch::Receiver<NodeSet>,
         recorded: watch::Receiver<Recorded>,
         gaps: Gaps,
     ) -> Self {
@@ -134,6 +137,7 @@ impl About {
             members: volume.members.iter().copied().collect(),
             names: config.members.iter().map(|(id, member)| (*id, member.name.clone())).collect(),
             heard,
+            fenced,
             recorded,
             gaps,
             has_barrier: volume.barrier == picket_core::node::Barrier::Replication,

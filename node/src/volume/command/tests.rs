@@ -39,6 +39,7 @@ fn about(has_barrier: bool, heard: watch::Receiver<NodeSet>) -> About {
         members: NodeSet::only(NodeId(1)).with(NodeId(2)),
         names: names.into_iter().map(|(id, name)| (id, name.to_owned())).collect::<BTreeMap<_, _>>(),
         heard,
+        fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(picket_core::node::Recorded::default()).1,
         gaps: crate::volume::Gaps::default(),
         has_barrier,

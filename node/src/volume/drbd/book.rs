@@ -3,13 +3,14 @@
 //! DRBD has no list of peers that a write must wait for: it waits for whom it is connected to, and suspends when one of
 //! them is lost, until the `fence-peer` handler settles it. The list is here. It may hold too many, never too few:
 //! - a promotion brings it; RequirePeer adds to it, before the witness is asked;
+//! - of a Secondary it is everybody: who makes it Primary but this driver has settled nothing about anybody;
 //! - DropPeer, which follows an accepted removal, is the only way out of it;
 //! - a daemon that finds a Primary takes every peer to be on it.
 
 use super::view::{Peer, View};
 use crate::volume::About;
 use picket_core::evidence::Generation;
-use picket_core::ids::{NodeId, NodeSet};
+use picket_core::ids::{Epoch, NodeId, NodeSet};
 use picket_core::node::{CommandId, Role, VolumeReport};
 
 /// How a freeze was made, which decides how it may be lifted.
@@ -41,6 +42,8 @@ pub(super) struct Promoting {
 pub(super) struct Book {
     /// Peers that each write waits for.
     pub required: NodeSet,
+    /// The grant that the last promotion here was for; none: not promoted in this run.
+    pub epoch: Option<Epoch>,
     /// The freeze that was ordered.
     pub freeze: Freeze,
     /// A promotion on its way.
@@ -70,6 +73,13 @@ impl Book {
             (Role::Primary, _) if !view.is_up_to_date() => Role::Unknown,
             (role, _) => role,
         }
+    }
+
+    /// Whether the witness is known to have granted the volume to another node since it was granted to this one.
+    pub(super) fn is_superseded(&self, about: &About) -> bool {
+        let recorded = *about.recorded.borrow();
+        let elsewhere = recorded.holder.is_some_and(|holder| holder != about.me);
+        recorded.current && elsewhere && self.epoch.is_some_and(|mine| recorded.epoch > mine)
     }
 
     /// Whether the peer is connected.

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+mod gap;
 mod handlers;
 mod orders;
 
@@ -78,6 +79,8 @@ struct Driver {
     tidying: JoinSet<()>,
     /// The resource has been seen in the kernel in this run.
     met: bool,
+    /// Regular looks in a row that found the same or another trouble.
+    troubled_looks: u8,
 }
 
 /// Drives until the orders end.
@@ -111,6 +114,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
         cut: false,
         tidying: JoinSet::new(),
         met: false,
+        troubled_looks: 0,
     };
     driver.drive(config.resource, orders, news, asked).await;
 }
@@ -163,8 +167,10 @@ impl Driver {
                 },
                 _ = clock.tick() => {
                     look_again = true;
+                    self.count_looks();
                     self.tidy();
                 },
+                Ok(()) = self.about.recorded.changed() => {},
                 () = until(due) => {},
             }
             self.settle().await;
@@ -179,7 +185,7 @@ impl Driver {
         if self.view.whole && self.view.exists && !self.met {
             self.met = true;
             if self.view.role() == Role::Primary {
-                self.book.required = self.about.members.without(self.about.me);
+                self.book.required = self.others();
                 self.book.freeze = match (self.view.suspended_by_user(), self.view.suspended_by_fencing()) {
                     (true, _) => Freeze::ByUser,
                     (false, true) if self.stands_alone() => Freeze::ByCut,
@@ -189,6 +195,10 @@ impl Driver {
             self.cut = self.stands_alone();
         }
         true
+    }
+
+    fn others(&self) -> NodeSet {
+        self.about.members.without(self.about.me)
     }
 
     /// DRBD 8.4 takes a connection that stands alone out of what it tells.
@@ -242,6 +252,10 @@ impl Driver {
         {
             promoting.held = false;
         }
+        if self.view.role() == Role::Secondary && self.book.promoting.is_none() {
+            self.book.required = self.others();
+        }
+        self.say_gap();
         self.tell().await;
         let (seen, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
             .into_iter()
@@ -334,7 +348,6 @@ impl Driver {
             }
             Goal::Secondary => {
                 self.book.freeze = Freeze::No;
-                self.book.required = NodeSet::EMPTY;
                 self.held.clear();
                 self.tidy();
             }

@@ -165,12 +165,12 @@ impl Call {
 
     fn ask(&self) -> io::Result<u8> {
         let until = boottime() + self.wait;
-        let mut stream = UnixStream::connect(socket(&self.run_dir, &self.resource))?;
+        let mut stream = connect(&socket(&self.run_dir, &self.resource), until)?;
         stream.set_write_timeout(Some(self.wait.max(Duration::from_millis(1))))?;
         let peer = self.peer.as_deref().unwrap_or("-");
         stream.write_all(format!("{} {peer}\n", self.question.word()).as_bytes())?;
         let mut line = Vec::new();
-        // Ends: each turn reads a byte or more, and the line has a bound.
+        // Ends: the line has a bound, and each turn reads a byte of it or looks at the clock.
         while line.len() < ANSWER_BYTES_MAX && line.last() != Some(&b'\n') {
             let left = until.saturating_sub(boottime());
             if left.is_zero() {
@@ -178,13 +178,27 @@ impl Call {
             }
             stream.set_read_timeout(Some(left))?;
             let mut byte = [0_u8; 1];
-            if stream.read(&mut byte)? == 0 {
-                break;
+            match stream.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => line.extend_from_slice(&byte),
+                // A signal is no answer, and the kernel does not restart a read that has a timeout.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            line.extend_from_slice(&byte);
         }
         let text = core::str::from_utf8(&line).ok();
         text.and_then(|text| text.strip_prefix("exit ")?.strip_suffix('\n')?.parse().ok())
             .ok_or_else(|| io::Error::other("the daemon's answer is not understood"))
+    }
+}
+
+/// Connects; a signal that comes in between is no answer.
+fn connect(socket: &Path, until: Duration) -> io::Result<UnixStream> {
+    // Ends when the handler's time is over.
+    loop {
+        match UnixStream::connect(socket) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && boottime() < until => {}
+            connected => return connected,
+        }
     }
 }

@@ -51,6 +51,7 @@ fn drive(dir: &Path) -> Driven {
         members: NodeSet::only(NodeId(1)).with(NodeId(2)),
         names: BTreeMap::new(),
         heard,
+        fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(picket_core::node::Recorded::default()).1,
         gaps: crate::volume::Gaps::default(),
         has_barrier: true,

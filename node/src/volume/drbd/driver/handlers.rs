@@ -3,7 +3,8 @@
 use super::{Driver, Held};
 use crate::volume::drbd::book::named;
 use crate::volume::drbd::door::Asked;
-use crate::volume::drbd::handler::{OUTDATED, Question, STAY};
+use crate::volume::drbd::handler::{FENCED, OUTDATED, Question, STAY, SUPERSEDED};
+use picket_core::ids::NodeId;
 use picket_core::node::{CommandOutcome, Role};
 
 impl Driver {
@@ -12,13 +13,14 @@ impl Driver {
         let active = self.view.role() == Role::Primary || self.book.promoting.is_some();
         let code = match question {
             Question::FencePeer => match named(&self.about, peer.as_deref()) {
+                Some(_) if active && self.book.is_superseded(&self.about) => SUPERSEDED,
                 Some(peer) if active && self.book.required.contains(peer) => {
                     self.held.push(Held { peer, lost: false, answer });
                     self.hold_promotion().await;
                     return;
                 }
-                Some(_) if active => OUTDATED,
-                // Promoted by hand, or about nobody that we know: no result.
+                Some(peer) if active => self.removed(peer),
+                // About to be promoted by hand, or about nobody that we know: no result.
                 Some(_) | None => STAY,
             },
             Question::BeforeResyncTarget => u8::from(active),
@@ -40,7 +42,13 @@ impl Driver {
         }
     }
 
-    /// Handlers whose peer is not required any more let the kernel go on; those whose peer is back have no result.
+    /// The removal of this peer is recorded. To the kernel both words mean the same, its log has the difference.
+    fn removed(&self, peer: NodeId) -> u8 {
+        if self.about.fenced.borrow().contains(peer) { FENCED } else { OUTDATED }
+    }
+
+    /// Handlers whose peer is not required any more let the kernel go on; those whose peer is back have no result. Where
+    /// another node holds the volume by now, this replica is not to be taken for complete again.
     pub(super) fn release_handlers(&mut self) {
         let held = core::mem::take(&mut self.held);
         for Held { peer, lost, answer } in held {
@@ -48,8 +56,10 @@ impl Driver {
             if answer.is_closed() {
                 continue;
             }
-            if !self.book.required.contains(peer) {
-                let _ = answer.send(OUTDATED);
+            if self.book.is_superseded(&self.about) {
+                let _ = answer.send(SUPERSEDED);
+            } else if !self.book.required.contains(peer) {
+                let _ = answer.send(self.removed(peer));
             } else if there && lost {
                 let _ = answer.send(STAY);
             } else {

@@ -16,6 +16,7 @@ impl Driver {
         match action {
             VolumeAction::Promote(promotion) => {
                 self.book.required = promotion.required().intersection(self.about.members);
+                self.book.epoch = Some(promotion.epoch());
                 self.book.freeze = Freeze::No;
                 self.book.promoting = Some(Promoting { command, held: false });
                 self.promote = Some(command);

@@ -7,11 +7,11 @@ use crate::testing::until;
 use crate::time::now;
 use crate::volume::drbd::Drbd;
 use crate::volume::drbd::conf;
-use crate::volume::drbd::handler::{Call, OUTDATED, Question, STAY};
-use crate::volume::{About, Order, Teller, VolumeDriver};
+use crate::volume::drbd::handler::{Call, FENCED, OUTDATED, Question, STAY, SUPERSEDED};
+use crate::volume::{About, Gaps, Order, Teller, VolumeDriver};
 use core::time::Duration;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
-use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeAction, VolumeReport};
+use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, Role, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +50,8 @@ struct Driven {
     dir: tempfile::TempDir,
     orders: mpsc::Sender<Order>,
     told: mpsc::Receiver<Wake>,
+    record: watch::Sender<Recorded>,
+    fence: watch::Sender<NodeSet>,
     newest: Option<VolumeReport>,
     outcomes: BTreeMap<CommandId, CommandOutcome>,
     commands: u64,
@@ -69,7 +71,8 @@ impl Driven {
             &dir,
             "drbdadm",
             &format!(
-                "echo \"$*\" >>{at}/asked\ncase $1 in get-gi) cat {at}/uuids ;; dump) cat {at}/dump ;; esac\n"
+                "echo \"$*\" >>{at}/asked\ncase $1 in get-gi) cat {at}/uuids ;; dump) cat {at}/dump ;; \
+                 secondary) if [ -e {at}/refused ]; then cat {at}/refused >&2; exit 11; fi ;; esac\n"
             ),
         );
         program(&dir, "drbdsetup", &format!("exec tail -n +1 -F {at}/events\n"));
@@ -83,6 +86,8 @@ impl Driven {
             drbdsetup: dir.path().join("drbdsetup"),
         };
         let (_, heard) = watch::channel(NodeSet::EMPTY);
+        let (record, recorded) = watch::channel(Recorded::default());
+        let (fence, fenced) = watch::channel(NodeSet::EMPTY);
         let about = About {
             id: VolumeId(1),
             name: "data".to_owned(),
@@ -90,12 +95,15 @@ impl Driven {
             members: NodeSet::only(NodeId(1)).with(N2),
             names: [(NodeId(1), "n1".to_owned()), (N2, "n2".to_owned())].into(),
             heard,
+            fenced,
+            recorded,
+            gaps: Gaps::default(),
             has_barrier: true,
         };
         let (orders, queue) = mpsc::channel(8);
         let (into, told) = mpsc::channel(64);
         tokio::spawn(Box::new(Drbd::new(config, about)).live(queue, Teller::new(VolumeId(1), into)));
-        Self { dir, orders, told, newest: None, outcomes: BTreeMap::new(), commands: 0 }
+        Self { dir, orders, told, record, fence, newest: None, outcomes: BTreeMap::new(), commands: 0 }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -328,14 +336,89 @@ async fn a_demote_is_done_when_it_is_seen() {
 async fn a_demote_that_is_refused_has_failed() {
     let mut driven = Driven::new(PRIMARY);
     driven.sees("the first state", |report| report.role == Role::Primary).await;
-    program(
-        &driven.dir,
-        "drbdadm",
-        "echo 'State change failed: (-12) Device is held open by someone' >&2; exit 11\n",
-    );
-    let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_millis(500) }).await;
+    fs::write(driven.file("refused"), "State change failed: (-2) Need access to UpToDate data\n").unwrap();
+    let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
     let outcome = driven.outcome(demote).await;
-    assert!(matches!(&outcome, CommandOutcome::Failed(text) if text.contains("held open")), "{outcome:?}");
+    assert!(matches!(&outcome, CommandOutcome::Failed(text) if text.contains("(-2)")), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demote_waits_for_whoever_has_the_device_open() {
+    let mut driven = Driven::new(PRIMARY);
+    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    fs::write(driven.file("refused"), "State change failed: (-12) Device is held open by someone\n").unwrap();
+    let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
+    let tries =
+        async || (driven.asked().iter().filter(|line| *line == "secondary r0").count() > 1).then_some(());
+    until("a second try", tries).await;
+    assert!(driven.outcomes.is_empty());
+    fs::remove_file(driven.file("refused")).unwrap();
+    driven.kernel("change resource name:r0 role:Secondary\n");
+    assert_eq!(driven.outcome(demote).await, CommandOutcome::Done);
+}
+
+/// What a program of the user, or a person, promotes: nobody has settled anything about its peer.
+const BY_HAND: &str = "change resource name:r0 role:Primary\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_nobody_promoted_here_requires_everybody() {
+    let mut driven = Driven::new(&PRIMARY.replacen("role:Primary", "role:Secondary", 1));
+    driven.sees("the first state", |report| report.role == Role::Secondary).await;
+    driven.kernel(BY_HAND);
+    let report = driven.sees("the promotion", |report| report.role == Role::Primary).await;
+    assert_eq!(report.required, both());
+    // Also one that was alone before: what was recorded then is over with its demote.
+    let drop_peer = driven.order(VolumeAction::DropPeer { peer: N2 }).await;
+    driven.until_asked("resume-io r0").await;
+    driven.kernel(LOST);
+    driven.kernel("change resource name:r0 suspended:no\n");
+    assert_eq!(driven.outcome(drop_peer).await, CommandOutcome::Done);
+    driven.kernel("change resource name:r0 role:Secondary\n");
+    driven.sees("the demote", |report| report.role == Role::Secondary).await;
+    driven.kernel(BACK);
+    driven.kernel(BY_HAND);
+    let report = driven.sees("the second promotion", |report| report.role == Role::Primary).await;
+    assert_eq!(report.required, both());
+    driven.kernel(LOST);
+    let handler = driven.handler();
+    driven.sees("the loss", |report| report.lost == both()).await;
+    assert!(!handler.is_finished(), "nothing is recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_peer_is_told_as_fenced() {
+    let mut driven = Driven::new(PRIMARY);
+    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    driven.kernel(LOST);
+    let handler = driven.handler();
+    driven.sees("the loss", |report| report.lost == both()).await;
+    driven.fence.send(both()).unwrap();
+    assert!(!handler.is_finished(), "a fence alone is no record");
+    let drop_peer = driven.order(VolumeAction::DropPeer { peer: N2 }).await;
+    driven.until_asked("resume-io r0").await;
+    driven.kernel("change resource name:r0 suspended:no\n");
+    assert_eq!(driven.outcome(drop_peer).await, CommandOutcome::Done);
+    assert_eq!(handler.await.unwrap(), FENCED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_taken_over_outdates_itself() {
+    let mut driven = Driven::new(&PRIMARY.replacen("role:Primary", "role:Secondary", 1));
+    driven.sees("the first state", |report| report.role == Role::Secondary).await;
+    let epoch = Epoch(7);
+    let recorded = |holder, epoch| Recorded { epoch, holder: Some(holder), isr: both(), current: true };
+    driven.record.send(recorded(N2, Epoch(6))).unwrap();
+    let promotion = promotion(VolumeId(1), epoch, both());
+    let promote = driven.order(VolumeAction::Promote(promotion)).await;
+    driven.until_asked("primary r0").await;
+    driven.kernel(BY_HAND);
+    assert_eq!(driven.outcome(promote).await, CommandOutcome::Done);
+    driven.kernel(LOST);
+    let handler = driven.handler();
+    driven.sees("the loss", |report| report.lost == both()).await;
+    assert!(!handler.is_finished(), "the former holder is of an epoch before");
+    driven.record.send(recorded(N2, Epoch(8))).unwrap();
+    assert_eq!(handler.await.unwrap(), SUPERSEDED);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,7 @@ fn drive(server: &Arc<Server>) -> Driven {
         members: set(&[A, B]),
         names: super::members(),
         heard,
+        fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: of,
         gaps: gaps.clone(),
         has_barrier: true,
