@@ -6,7 +6,7 @@ use super::watched::Watched;
 use super::{Daemon, Runtimes, StartError, io};
 use crate::config::Config;
 use crate::control::{self, Desk};
-use crate::driver::{BEATS_MAX, Driver, QUEUE_MAX, Rooms};
+use crate::driver::{Above, BEATS_MAX, Driver, QUEUE_MAX, Rooms};
 use crate::event::{self, Told};
 use crate::events::{self, Events};
 use crate::fencer::Fencer;
@@ -58,15 +58,14 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let history = History::open(&config.state_dir);
     let fencer = Fencer::new(config.clone(), history, rooms.handle().clone(), into.downgrade());
     let (heard, hears) = watch::channel(NodeSet::EMPTY);
-    let (fenced, fences) = watch::channel(NodeSet::EMPTY);
     let tests = Tests::new(config.clone(), events.clone(), hears.clone(), fencer.busy());
     let (changed, changes) = watch::channel(0);
     let (end, end_asked) = mpsc::channel(1);
     let answers = Answers::default();
     let gaps = Gaps::default();
     let desk = desk((&shared, &peers), (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
-    let above = Above { shared: &shared, peers: &peers, hears: &hears, fences: &fences, gaps: &gaps };
-    let Started { orders: volumes, recorded, standing } = above.start_volumes(rooms);
+    let places = Places { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
+    let (volumes, above) = places.start_volumes(rooms);
     rooms.spawn(writer.run());
     let carried = Rooms {
         config: config.clone(),
@@ -82,19 +81,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let core = config.core(watched.status.counts);
     let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
-    let driver = Driver {
-        node,
-        store,
-        rooms: carried,
-        bounds,
-        queue,
-        beats,
-        changed,
-        heard,
-        fenced,
-        recorded,
-        standing,
-    };
+    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, above };
     announce(&config, &events);
     let beating = Beating { receivers, into: beats_into, events: events.clone() };
     let ended = match spawn_loop(driver, beating) {
@@ -181,35 +168,29 @@ fn random() -> io::Result<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-/// The loop's ends of all volumes.
-#[derive(Default)]
-struct Started {
-    orders: BTreeMap<VolumeId, mpsc::Sender<Order>>,
-    recorded: BTreeMap<VolumeId, watch::Sender<Recorded>>,
-    standing: BTreeMap<VolumeId, watch::Sender<Said>>,
-}
-
 /// What volumes and the resources above them need.
-struct Above<'a> {
+struct Places<'a> {
     shared: &'a peer::Shared,
     peers: &'a Peers,
     hears: &'a watch::Receiver<NodeSet>,
-    fences: &'a watch::Receiver<NodeSet>,
     gaps: &'a Gaps,
 }
 
-impl Above<'_> {
-    fn start_volumes(&self, rooms: &Runtime) -> Started {
+impl Places<'_> {
+    /// The loop's ends of all volumes.
+    fn start_volumes(&self, rooms: &Runtime) -> (BTreeMap<VolumeId, mpsc::Sender<Order>>, Above) {
         let config = &self.shared.config;
-        let mut started = Started::default();
+        let mut all = BTreeMap::new();
+        let (fenced, fences) = watch::channel(NodeSet::EMPTY);
+        let mut above = Above { fenced, recorded: BTreeMap::new(), standing: BTreeMap::new() };
         let mut trees = BTreeMap::new();
         for (id, volume) in config.own_volumes() {
             let (orders, queue) = mpsc::channel(ORDERS_MAX);
             let (tells, recorded) = watch::channel(Recorded::default());
-            let (heard, fenced) = (self.hears.clone(), self.fences.clone());
+            let (heard, fenced) = (self.hears.clone(), fences.clone());
             let about = About::new(config, id, volume, heard, fenced, recorded, self.gaps.clone());
             let driver = volume::driver(&volume.driver, about);
-            started.recorded.insert(id, tells);
+            above.recorded.insert(id, tells);
             if config.resources.get(&id).is_none_or(Vec::is_empty) {
                 rooms.spawn(driver.live(queue, Teller::new(id, self.shared.into.clone())));
             } else {
@@ -237,14 +218,14 @@ impl Above<'_> {
                 rooms.spawn(room.run());
                 rooms.spawn(keeper.run());
                 rooms.spawn(policies.run());
-                started.standing.insert(id, standing);
+                above.standing.insert(id, standing);
                 trees.insert(id, Handle { asks, view });
             }
-            started.orders.insert(id, orders);
+            all.insert(id, orders);
         }
         // Set once, here.
         let _ = self.shared.trees.set(Trees::new(trees));
-        started
+        (all, above)
     }
 }
 

@@ -123,6 +123,13 @@ pub struct Driver {
     pub changed: watch::Sender<u64>,
     /// The peers that are heard.
     pub heard: watch::Sender<NodeSet>,
+    /// What volumes and resources follow.
+    pub above: Above,
+}
+
+/// What volumes, and the resources above them, are told of the core without asking.
+#[derive(Debug)]
+pub struct Above {
     /// The nodes that a fence has confirmed off, and that were not heard since.
     pub fenced: watch::Sender<NodeSet>,
     /// What is recorded of each volume.
@@ -299,18 +306,18 @@ impl Driver {
         use picket_core::node::Event;
         if let Event::PeerHeard { peer } = event {
             self.heard.send_modify(|heard| *heard = heard.with(*peer));
-            self.fenced.send_modify(|fenced| *fenced = fenced.without(*peer));
+            self.above.fenced.send_modify(|fenced| *fenced = fenced.without(*peer));
         }
         if let Event::PeerSilent { peer } = event {
             self.heard.send_modify(|heard| *heard = heard.without(*peer));
         }
         if let Event::FenceEnded { target, outcome: FenceOutcome::ConfirmedOff, .. } = event {
-            self.fenced.send_modify(|fenced| *fenced = fenced.with(*target));
+            self.above.fenced.send_modify(|fenced| *fenced = fenced.with(*target));
         }
     }
 
     fn note_recorded(&self) {
-        for (volume, into) in &self.recorded {
+        for (volume, into) in &self.above.recorded {
             let recorded = self.node.recorded(*volume);
             into.send_if_modified(|known| core::mem::replace(known, recorded) != recorded);
         }
@@ -319,7 +326,7 @@ impl Driver {
     /// Tells the resources where their volume stands.
     fn note_standing(&self) {
         let maintenance = self.node.in_maintenance();
-        for (volume, into) in &self.standing {
+        for (volume, into) in &self.above.standing {
             let Some(phase) = self.node.phase(*volume) else { continue };
             let said = Said { standing: standing(phase), maintenance };
             into.send_if_modified(|known| core::mem::replace(known, said) != said);

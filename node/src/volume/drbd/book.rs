@@ -42,7 +42,7 @@ pub(super) struct Promoting {
 pub(super) struct Book {
     /// Peers that each write waits for.
     pub required: NodeSet,
-    /// The grant that the last promotion here was for; none: not promoted in this run.
+    /// The newest grant to this node that is known; none: none in this run.
     pub epoch: Option<Epoch>,
     /// The freeze that was ordered.
     pub freeze: Freeze,
@@ -72,6 +72,14 @@ impl Book {
             // A Primary whose own disk is gone serves from its peer's. It is not to judge who has all the data.
             (Role::Primary, _) if !view.is_up_to_date() => Role::Unknown,
             (role, _) => role,
+        }
+    }
+
+    /// Takes what is recorded: also a holder that was found Primary comes to know its epoch.
+    pub(super) fn note_recorded(&mut self, about: &About) {
+        let recorded = *about.recorded.borrow();
+        if recorded.current && recorded.holder == Some(about.me) {
+            self.epoch = self.epoch.max(Some(recorded.epoch));
         }
     }
 

@@ -170,7 +170,7 @@ impl Driver {
                     self.count_looks();
                     self.tidy();
                 },
-                Ok(()) = self.about.recorded.changed() => {},
+                Ok(()) = self.about.recorded.changed() => self.book.note_recorded(&self.about),
                 () = until(due) => {},
             }
             self.settle().await;

@@ -1,3 +1,4 @@
+mod book;
 mod conf;
 mod driver;
 mod handlers;

@@ -10,7 +10,7 @@ use crate::volume::drbd::conf;
 use crate::volume::drbd::handler::{Call, FENCED, OUTDATED, Question, STAY, SUPERSEDED};
 use crate::volume::{About, Gaps, Order, Teller, VolumeDriver};
 use core::time::Duration;
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, Role, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
 use std::collections::BTreeMap;
@@ -403,21 +403,18 @@ async fn a_fenced_peer_is_told_as_fenced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_was_taken_over_outdates_itself() {
-    let mut driven = Driven::new(&PRIMARY.replacen("role:Primary", "role:Secondary", 1));
-    driven.sees("the first state", |report| report.role == Role::Secondary).await;
-    let epoch = Epoch(7);
-    let recorded = |holder, epoch| Recorded { epoch, holder: Some(holder), isr: both(), current: true };
-    driven.record.send(recorded(N2, Epoch(6))).unwrap();
-    let promotion = promotion(VolumeId(1), epoch, both());
-    let promote = driven.order(VolumeAction::Promote(promotion)).await;
-    driven.until_asked("primary r0").await;
-    driven.kernel(BY_HAND);
-    assert_eq!(driven.outcome(promote).await, CommandOutcome::Done);
+    let mut driven = Driven::new(PRIMARY);
+    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let recorded =
+        |holder, epoch, current| Recorded { epoch: Epoch(epoch), holder: Some(holder), isr: both(), current };
+    driven.record.send(recorded(NodeId(1), 9, true)).unwrap();
     driven.kernel(LOST);
     let handler = driven.handler();
     driven.sees("the loss", |report| report.lost == both()).await;
-    assert!(!handler.is_finished(), "the former holder is of an epoch before");
-    driven.record.send(recorded(N2, Epoch(8))).unwrap();
+    driven.record.send(recorded(N2, 8, true)).unwrap();
+    driven.record.send(recorded(N2, 10, false)).unwrap();
+    assert!(!handler.is_finished(), "of before, or not from the witness of now");
+    driven.record.send(recorded(N2, 10, true)).unwrap();
     assert_eq!(handler.await.unwrap(), SUPERSEDED);
 }
 
