@@ -72,7 +72,7 @@ impl Driven {
             "drbdadm",
             &format!(
                 "echo \"$*\" >>{at}/asked\ncase $1 in get-gi) cat {at}/uuids ;; dump) cat {at}/dump ;; \
-                 secondary) if [ -e {at}/refused ]; then cat {at}/refused >&2; exit 11; fi ;; esac\n"
+                 secondary) if said=$(cat {at}/refused 2>/dev/null); then echo \"$said\" >&2; exit 11; fi ;; esac\n"
             ),
         );
         program(&dir, "drbdsetup", &format!("exec tail -n +1 -F {at}/events\n"));
