@@ -119,11 +119,14 @@ fn all(words: &Words) -> Result<(), Failure> {
     }
     println!("\n{table}");
     if is_asked("cost") {
-        let (witness, node) = runtime.block_on(cost::idle(Duration::from_secs(words.idle)))?;
-        for (what, cost) in [("witness, one cluster of two nodes", witness), ("node daemon, holding", node)] {
-            let (percent, mib) = (cost.cpu_percent, cost.resident_kib / 1024);
-            println!("idle {what}: {percent:.2} % of a core, {mib} MiB resident, over {} s", words.idle);
+        let idle = runtime.block_on(cost::idle(Duration::from_secs(words.idle)))?;
+        for (what, busy, kib) in [
+            ("witness, one cluster of two nodes", idle.witness, idle.witness_kib),
+            ("node daemon, holding", idle.node, idle.node_kib),
+        ] {
+            println!("idle {what}: {busy}, {} MiB resident, over {} s", kib / 1024, words.idle);
         }
+        println!("threads that answer as many messages on bare TCP: {}", idle.echo);
     }
     if is_asked("memory") {
         let memory = runtime.block_on(sessions::memory(&dir, CLUSTERS))?;
