@@ -131,14 +131,17 @@ pub(super) fn node(about: &About, peer: &Peer) -> Option<NodeId> {
     named(about, peer.name.as_deref())
 }
 
+/// The word that drbdsetup for DRBD 8.4 prints for the name that it does not know.
+const NO_NAME: &str = "peer";
+
 /// The member with this name; without a name the only other one.
 pub(super) fn named(about: &About, name: Option<&str>) -> Option<NodeId> {
-    let mut others = about.members.without(about.me).iter();
-    match name {
-        Some(name) => others.find(|id| about.names.get(id).is_some_and(|known| known == name)),
-        None => {
-            let only = others.next();
-            only.filter(|_| others.next().is_none())
-        }
-    }
+    let others = about.members.without(about.me);
+    let found = others
+        .iter()
+        .find(|id| name.is_some_and(|name| about.names.get(id).is_some_and(|known| known == name)));
+    let is_told = name.is_some_and(|name| name != NO_NAME);
+    let mut all = others.iter();
+    let only = all.next().filter(|_| all.next().is_none());
+    found.or(only.filter(|_| !is_told))
 }

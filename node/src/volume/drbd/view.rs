@@ -26,7 +26,7 @@ pub struct View {
     pub peers: BTreeMap<Key, Peer>,
 }
 
-/// What names a connection: the peer's node number and name with DRBD 9, nothing with 8.4, which has one at most.
+/// What names a connection: the peer's node number and name with DRBD 9; with 8.4, which has one at most, always the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(pub String);
 
@@ -42,7 +42,7 @@ pub struct Disk {
 /// A connection and what is at its other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// The peer's name in the configuration; DRBD 8.4 does not tell it.
+    /// The peer's name in the configuration; DRBD 8.4 does not know it and tells none, or "peer".
     pub name: Option<String>,
     /// DRBD's word: `Connected`, `Connecting`, `StandAlone`, …
     pub connection: String,

@@ -1,4 +1,4 @@
-use crate::volume::drbd::book::Book;
+use crate::volume::drbd::book::{Book, named};
 use crate::volume::{About, Gaps};
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::node::Recorded;
@@ -59,4 +59,20 @@ fn a_holder_that_was_found_learns_its_epoch_from_the_record() {
     assert_eq!(note(&mut book, PEER, 9, true), None);
     assert_eq!(note(&mut book, ME, 9, true), Some(Epoch(9)));
     assert_eq!(note(&mut book, ME, 8, true), Some(Epoch(9)));
+}
+
+#[test]
+fn a_peer_without_a_name_is_the_only_other_member() {
+    let mut about = about(Recorded::default());
+    // As drbdsetup 9.22 prints it for DRBD 8.4.
+    assert_eq!(named(&about, Some("peer")), Some(PEER));
+    assert_eq!(named(&about, None), Some(PEER));
+    assert_eq!(named(&about, Some("n2")), Some(PEER));
+    assert_eq!(named(&about, Some("n1")), None, "itself");
+    assert_eq!(named(&about, Some("elsewhere")), None, "a host that is no member");
+    about.members = about.members.with(NodeId(3));
+    about.names.insert(NodeId(3), "n3".to_owned());
+    assert_eq!((named(&about, Some("peer")), named(&about, None)), (None, None), "one of two");
+    about.names.insert(NodeId(3), "peer".to_owned());
+    assert_eq!(named(&about, Some("peer")), Some(NodeId(3)), "a member of that name");
 }
