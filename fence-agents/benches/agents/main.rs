@@ -5,8 +5,10 @@
 //! `cargo bench -p picket-fence --bench agents [-- --rounds N]`, or `./tests/run bench agents`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a measurement: what fails here ends it
 
-#[path = "../../tests/agent/mod.rs"]
-mod agent;
+/// Of the Redfish service: one that `fence_redfish` can send, which knows Latin-1 only.
+mod agent {
+    pub(crate) const PASSWORD: &str = "s3cr3t";
+}
 mod ipmi;
 mod libvirt;
 mod redfish;
@@ -43,7 +45,7 @@ impl Subject {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(&self.words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         if let Some(path) = &self.path {
             command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
         }
@@ -64,9 +66,10 @@ impl Subject {
         let from = boottime();
         let mut child = self.command().spawn().unwrap();
         child.stdin.take().unwrap().write_all(self.input.as_bytes()).unwrap();
-        let status = child.wait().unwrap();
+        let ended = child.wait_with_output().unwrap();
         let took = boottime() - from;
-        assert!(status.success(), "{} ended with {status}", self.name);
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{} ended with {}: {said}", self.name, ended.status);
         took
     }
 }

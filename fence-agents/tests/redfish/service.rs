@@ -200,6 +200,7 @@ impl Service {
                     (stream.unwrap(), tls.clone(), Arc::clone(&shared), Arc::clone(&quirk));
                 thread::spawn(move || {
                     // A client that goes away in the middle is what many of the tests are about.
+                    let _ = stream.set_nodelay(true);
                     let _ = match tls {
                         None => converse(stream, &model, &quirk, address),
                         Some(config) => {

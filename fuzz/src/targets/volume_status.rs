@@ -55,6 +55,7 @@ fn about(has_barrier: bool) -> About {
         members: [NodeId(1), NodeId(2)].into_iter().collect(),
         names: (1..=3).map(|id| (NodeId(id), format!("n{id}"))).collect(),
         heard,
+        fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(Recorded::default()).1,
         gaps: Gaps::default(),
         has_barrier,

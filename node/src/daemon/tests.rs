@@ -160,8 +160,12 @@ fn watchdog(dir: &Path) -> tokio::sync::watch::Receiver<String> {
             while let Ok(Some(line)) = lines.next_line().await {
                 let word = if line.starts_with("measure") { "effective" } else { "ok" };
                 let value = line.split_whitespace().nth(1).unwrap_or("0");
-                write.write_all(format!("{word} {value}\n").as_bytes()).await.unwrap();
+                let answer = format!("{word} {value}\n");
                 tell.send_replace(line);
+                // A daemon that ends waits for no answer.
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
             }
         }
     });

@@ -112,6 +112,8 @@ pub struct World {
     ghosts: NodeSet,
     /// Nodes that a careless person confirms off whenever somebody asks.
     careless: NodeSet,
+    /// Nodes that were confirmed off and speak: so says the witness's alarm, until a person has booted them.
+    speak_though_off: NodeSet,
 }
 
 impl World {
@@ -156,6 +158,7 @@ impl World {
             person: false,
             ghosts: NodeSet::EMPTY,
             careless: NodeSet::EMPTY,
+            speak_though_off: NodeSet::EMPTY,
             setup,
         };
         world.begin_life();

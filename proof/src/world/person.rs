@@ -1,4 +1,5 @@
-//! What a careful person does: switches machines on again, confirms those off that are off, clears those held off.
+//! What a careful person does: switches machines on again, confirms those off that are off, clears those held off, boots
+//! those that the witness took for off and that speak.
 
 use super::World;
 use super::clock::SECOND;
@@ -37,7 +38,10 @@ impl World {
                 self.ask_witness(OperatorRequest::DenyMeatware { node });
             } else if off {
                 self.power_on(node);
+            } else if self.speak_though_off.contains(node) {
+                self.reboot(node, "it was confirmed off and speaks");
             }
+            self.speak_though_off = self.speak_though_off.without(node);
         }
     }
 }

@@ -175,7 +175,8 @@ pub(super) fn alarm(cluster: &Cluster, alarm: &Alarm) -> String {
         Alarm::OffButSpeaks { node: id, boot, permit } => {
             let who = cluster.node(*id);
             format!(
-                "{who} was confirmed off under permit {permit}, and boot {boot} still speaks; it stays refused"
+                "{who} was confirmed off under permit {permit}, and boot {boot} still speaks; it stays refused until \
+                 the machine boots again: switch it off, then on, and find out who or what confirmed it"
             )
         }
         Alarm::Contradiction { volume: id, claims } => {

@@ -168,7 +168,10 @@ impl World {
             witness::Alarm::Broken { invariant, volume } => {
                 self.violated("alarm", format!("witness, volume {volume}: {invariant}"));
             }
-            witness::Alarm::OffButSpeaks { .. } | witness::Alarm::Contradiction { .. } => {}
+            witness::Alarm::OffButSpeaks { node, .. } => {
+                self.speak_though_off = self.speak_though_off.with(*node);
+            }
+            witness::Alarm::Contradiction { .. } => {}
         }
     }
 }
