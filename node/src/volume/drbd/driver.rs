@@ -57,6 +57,17 @@ struct Dropping {
     way: Way,
 }
 
+/// Bringing the resource up takes several steps; a program that ended among them leaves one that has no disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Raising {
+    /// Not begun here, or done.
+    Not,
+    /// Its program runs.
+    Underway,
+    /// Its program ended, and not well.
+    Unfinished,
+}
+
 struct Driver {
     about: About,
     resource: String,
@@ -75,8 +86,10 @@ struct Driver {
     dropping: Option<Dropping>,
     /// Connections that were cut here and are to come back.
     cut: bool,
-    /// What is done without an order.
-    tidying: JoinSet<()>,
+    /// What is done without an order; says whether it was done.
+    tidying: JoinSet<bool>,
+    /// How far the resource is brought up.
+    raising: Raising,
     /// The resource has been seen in the kernel in this run.
     met: bool,
     /// Regular looks in a row that found the same or another trouble.
@@ -113,6 +126,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
         dropping: None,
         cut: false,
         tidying: JoinSet::new(),
+        raising: Raising::Not,
         met: false,
         troubled_looks: 0,
     };
@@ -383,10 +397,22 @@ impl Driver {
     /// What is to be so without an order: the resource is up, connections that were cut here come back, and
     /// nothing waits for a removal that is recorded.
     fn tidy(&mut self) {
+        // Ends: those that have ended are few.
+        while let Some(ended) = self.tidying.try_join_next() {
+            if self.raising == Raising::Underway {
+                self.raising = if matches!(ended, Ok(true)) { Raising::Not } else { Raising::Unfinished };
+            }
+        }
+        // One at a time, each until it ends: in the kernel they wait for each other.
+        if !self.tidying.is_empty() {
+            return;
+        }
         let whole = self.view.whole;
         let is_down = (whole && !self.view.exists) || !Path::new(MODULE).exists();
         let verb = if is_down && !self.met {
             "up"
+        } else if whole && self.raising == Raising::Unfinished && self.view.role() == Role::Secondary {
+            "adjust"
         } else if whole
             && self.cut
             && self.book.freeze != Freeze::ByCut
@@ -402,12 +428,15 @@ impl Driver {
         };
         let tool = self.tool.clone();
         let name = self.about.name.clone();
-        // Ends: those that have ended are few.
-        while self.tidying.try_join_next().is_some() {}
+        if matches!(verb, "up" | "adjust") {
+            self.raising = Raising::Underway;
+        }
         self.tidying.spawn(async move {
-            if let Err(error) = tool.adm(&[verb], now() + jobs::SHORT).await {
+            let ran = tool.adm(&[verb], now() + jobs::UNHURRIED).await;
+            if let Err(error) = &ran {
                 tracing::warn!(volume = %name, ?error, "drbdadm {verb}");
             }
+            ran.is_ok()
         });
     }
 }

@@ -12,6 +12,10 @@ use picket_core::time::Instant;
 /// How long a program may take that the core gives five seconds: what follows it must be seen within these too.
 pub(super) const SHORT: Duration = Duration::from_secs(4);
 
+/// How long what nobody waits for may take: a large disk's metadata are read, and the kernel of 8.4 does not bear that the
+/// program is killed while its threads are started (it refuses the resource until the machine boots).
+pub(super) const UNHURRIED: Duration = Duration::from_secs(120);
+
 /// How long a promotion's program may run. The core gives up earlier, and then demotes.
 const PROMOTE_MAX: Duration = Duration::from_secs(3600);
 

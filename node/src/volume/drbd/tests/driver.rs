@@ -72,6 +72,7 @@ impl Driven {
             "drbdadm",
             &format!(
                 "echo \"$*\" >>{at}/asked\ncase $1 in get-gi) cat {at}/uuids ;; dump) cat {at}/dump ;; \
+                 up) ! [ -e {at}/half ] ;; \
                  secondary) if said=$(cat {at}/refused 2>/dev/null); then echo \"$said\" >&2; exit 11; fi ;; esac\n"
             ),
         );
@@ -440,6 +441,17 @@ async fn a_resource_that_is_not_up_is_brought_up_and_never_promoted() {
     let driven = Driven::new("exists -\n");
     driven.until_asked("up r0").await;
     assert!(driven.asked().is_empty(), "{:?}", driven.asked());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_was_brought_up_halfway_is_brought_up_to_the_end() {
+    let driven = Driven::new("");
+    fs::write(driven.file("half"), "").unwrap();
+    driven.kernel("exists -\n");
+    driven.until_asked("up r0").await;
+    driven.kernel("create resource name:r0 role:Secondary suspended:no\n");
+    driven.kernel("create device name:r0 volume:0 minor:0 disk:Diskless\n");
+    driven.until_asked("adjust r0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
