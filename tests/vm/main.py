@@ -4,14 +4,18 @@ import sys
 import time
 import traceback
 
+import cluster
 import rig
+import scenarios
 import spike
 
-SCENARIOS = {**spike.SCENARIOS}
+SCENARIOS = {**scenarios.SCENARIOS, **spike.SCENARIOS}
 
 
 def play(names):
     failed = []
+    if set(names) & set(scenarios.SCENARIOS):
+        cluster.pack()
     # The spike looks at one kernel's order of events; all else at two machines' time.
     machines = rig.Rig(own_time=set(names) <= set(spike.SCENARIOS))
     machines.up()
