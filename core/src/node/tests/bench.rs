@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 pub(super) const A: NodeId = NodeId(1);
 pub(super) const B: NodeId = NodeId(2);
 pub(super) const V: VolumeId = VolumeId(1);
+pub(super) const W: VolumeId = VolumeId(2);
 const BOOT: BootId = BootId(0xA1);
 const GENERATION: GenerationId = GenerationId(7);
 
@@ -261,7 +262,11 @@ impl Bench {
 
     /// Active with epoch 2 after a grant, both in sync.
     pub(super) fn holder(loss_action: LossAction) -> Self {
-        let mut bench = Self::standby(loss_action);
+        Self::holder_with(config(loss_action))
+    }
+
+    pub(super) fn holder_with(config: Config) -> Self {
+        let mut bench = Self::standby_with(config);
         let effects = bench.say_free(2);
         bench.grant(&effects, 2);
         bench.promoted();

@@ -64,6 +64,32 @@ fn no_run_of_an_agent_outlasts_the_permit() {
     assert!(reported, "an agent had run: {effects:?}");
 }
 
+/// The outcomes that are reported to the witness.
+fn reported(effects: &[Effect]) -> Vec<crate::evidence::FenceOutcome> {
+    let reports = requests(effects).into_iter().filter_map(|request| match request {
+        Request::ReportFence(report) => Some(report.outcome),
+        _ => None,
+    });
+    reports.collect()
+}
+
+#[test]
+fn a_permit_that_comes_twice_is_not_given_back_while_it_is_used() {
+    let (mut bench, effects) = permitted();
+    let permit = Permit {
+        permit: PermitId(1),
+        attempt: AttemptId(0),
+        target: B,
+        target_boot: BootId(0xB1),
+        keep_off: false,
+    };
+    assert!(reported(&bench.say(Reply::Permit(permit))).is_empty(), "an agent is at work under it");
+    let other = Permit { permit: PermitId(2), ..permit };
+    let back = bench.say(Reply::Permit(other));
+    assert_eq!(reported(&back), [crate::evidence::FenceOutcome::NotStarted], "nobody asked for this one");
+    assert_eq!(order(&effects).target, B);
+}
+
 #[test]
 fn a_retry_in_time_may_run() {
     let (mut bench, effects) = permitted();

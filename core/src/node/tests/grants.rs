@@ -108,3 +108,11 @@ fn the_refusal_of_an_older_release_does_not_end_a_newer_one() {
     effects.extend(bench.say_free(3));
     assert!(asked(&effects).is_some());
 }
+
+#[test]
+fn every_path_to_a_peer_is_shown() {
+    let bench = Bench::standby(LossAction::Osu);
+    let status = bench.node.status(bench.now);
+    let alive: vec::Vec<bool> = status.peers[0].paths.iter().map(|path| path.alive).collect();
+    assert_eq!(alive, [true, false], "B beats on the first of two");
+}

@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, params, report, requests, resets};
+use super::bench::{W, actions, params, report, requests, resets};
 use super::*;
 use crate::error::Refusal;
 use crate::ids::{Epoch, NodeSet, PermitId};
@@ -59,6 +59,84 @@ fn the_default_loss_action_resets_the_machine_once_frozen() {
     let left = lease_left(&bench);
     bench.wait(left - params().freeze_before + ms(1));
     assert!(resets(&freeze_seen(&mut bench)));
+}
+
+/// What follows at the end of V's lease, whose loss action is to boot, with a second volume that is held beside it or not.
+fn lost_beside_another(is_held: bool) -> vec::Vec<Effect> {
+    let mut config = bench::config(LossAction::Fastboot);
+    config.volumes.insert(W, bench::volume_config(LossAction::Fastboot));
+    let mut bench = Bench::holder_with(config);
+    let left = lease_left(&bench);
+    if is_held {
+        let held = Held { epoch: Epoch(1), lease_until: bench.now + left + ms(60_000) };
+        bench.node.volumes.get_mut(&W).expect("configured").phase = Phase::Active(held);
+    }
+    bench.wait(left - params().freeze_before + ms(1));
+    freeze_seen(&mut bench)
+}
+
+#[test]
+fn a_volume_that_is_live_beside_it_keeps_the_machine_up() {
+    let effects = lost_beside_another(true);
+    assert!(!resets(&effects), "{effects:?}");
+    assert!(
+        matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]),
+        "the lost one stops: {effects:?}"
+    );
+    assert!(resets(&lost_beside_another(false)));
+}
+
+#[test]
+fn every_order_has_a_number_of_its_own() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let left = lease_left(&bench);
+    let mut effects = bench.wait(left - params().freeze_before + ms(1));
+    effects.extend(freeze_seen(&mut bench));
+    let commands = effects.iter().filter_map(|effect| match effect {
+        Effect::Volume { command, .. } => Some(*command),
+        _ => None,
+    });
+    let commands: vec::Vec<_> = commands.collect();
+    assert!(matches!(commands[..], [freeze, demote] if freeze != demote), "{commands:?}");
+}
+
+#[test]
+fn a_promotion_says_what_was_granted_and_is_used_in_time() {
+    for late in [false, true] {
+        let mut bench = Bench::standby(LossAction::Osu);
+        let effects = bench.say_free(2);
+        let effects = bench.grant(&effects, 2);
+        let promotion = effects.into_iter().find_map(|effect| match effect {
+            Effect::Volume { action: VolumeAction::Promote(promotion), .. } => Some(promotion),
+            _ => None,
+        });
+        let promotion = promotion.expect("granted");
+        let until = promotion.valid_until();
+        assert!(until > bench.now && until <= bench.now + params().lease);
+        let redeemed = promotion.redeem(if late { until } else { until - ms(1) });
+        assert_eq!(redeemed.ok(), (!late).then_some((V, Epoch(2), NodeSet::only(B))));
+    }
+}
+
+#[test]
+fn a_witness_whose_connection_ends_is_lost_when_it_has_been_silent_for_long() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.live(ms(500));
+    bench.step(Input::WitnessGone);
+    let is_lost = |bench: &Bench| bench.node.status(bench.now).witness.lost;
+    assert!(!is_lost(&bench), "it answered a moment ago");
+    bench.wait(params().suspect_after());
+    assert!(is_lost(&bench));
+}
+
+#[test]
+fn a_majority_waits_for_the_votes_that_are_not_known_yet() {
+    let mut bench = Bench::new(bench::config(LossAction::Osu));
+    assert_eq!(bench.node.quorum(bench.now), crate::quorum::Vote::Pending, "B may be heard any moment");
+    bench.wait(params().suspect_after() + ms(1));
+    assert_eq!(bench.node.quorum(bench.now), crate::quorum::Vote::Lost, "B is silent, and so is the witness");
+    let bench = Bench::standby(LossAction::Osu);
+    assert_eq!(bench.node.quorum(bench.now), crate::quorum::Vote::Won);
 }
 
 #[test]

@@ -33,6 +33,16 @@ fn who_asked_at_the_target_is_told_why_it_cannot_take_the_volume() {
     assert!(matches!(answer(&effects), Some(NodeAnswer::Refused(Refusal::Incomplete))), "{effects:?}");
 }
 
+#[test]
+fn a_holder_that_is_silent_is_asked_for_nothing() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.wait(ms(600));
+    let effects = ask_for_it(&mut bench);
+    let refused =
+        matches!(answer(&effects), Some(NodeAnswer::Refused(Refusal::NotHolder { holder: Some(B) })));
+    assert!(refused, "{effects:?}");
+}
+
 fn told_refused(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| {
         matches!(effect, Effect::Peer { to: B, message } if matches!(message.body, PeerBody::MoveRefused { .. }))

@@ -88,7 +88,11 @@ fn a_grow_that_loses_its_replica_is_made_void_by_a_shrink() {
         "the same set, a new version"
     );
     let register = bench.register_view(Some(A), 2, NodeSet::only(A), 5);
-    bench.say(Reply::InSync { register });
+    let effects = bench.say(Reply::InSync { register });
+    assert!(
+        matches!(actions(&effects)[..], [VolumeAction::DropPeer { peer: B }]),
+        "writes do not wait for a replica that was to be required: {effects:?}"
+    );
     assert!(bench.disk.volumes[&V].intents.is_empty());
     assert!(bench.node.is_solo(V));
 }

@@ -30,6 +30,17 @@ fn a_view_is_pushed_to_everybody_when_something_changed_and_only_then() {
 }
 
 #[test]
+fn whom_a_node_hears_is_known_while_it_says_so() {
+    let mut bench = Bench::held(&[A, B, C], &[V]);
+    bench.beat(A, set(&[B, C]));
+    assert_eq!(bench.witness.hears_of(A, bench.now), set(&[B, C]));
+    bench.beat(A, set(&[B]));
+    assert_eq!(bench.witness.hears_of(A, bench.now), set(&[B]));
+    let late = bench.now + params().lease_and_guard();
+    assert_eq!(bench.witness.hears_of(A, late), set(&[]), "it said so long ago");
+}
+
+#[test]
 fn who_registers_is_shown_everything() {
     let mut bench = Bench::held(&[A, B], &[V]);
     let permit = bench.permit(B, A);
