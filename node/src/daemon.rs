@@ -10,6 +10,7 @@ use crate::event;
 use crate::reset::Way;
 use crate::store::StoreError;
 use crate::watchdog::Petting;
+use core::time::Duration;
 use picket_core::node::{NodeAnswer, NodeRequest};
 use picket_host::cert::Identity;
 use picket_host::logging::emit;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 mod looping;
 mod prepare;
@@ -85,13 +87,34 @@ pub struct Daemon {
     end_asked: mpsc::Receiver<()>,
     petting: Option<Petting>,
     /// Held for what runs on them.
-    _runtimes: Runtimes,
+    runtimes: Runtimes,
+}
+
+/// How long answers that are on their way may take to be read once the loop has ended: far longer than a socket needs.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The server of the control socket.
+#[derive(Debug)]
+struct Answering {
+    /// To be dropped when nobody else is to be served.
+    over: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Answering {
+    /// Lets the answers out that are on their way: that of the request which ended the daemon is one of them.
+    async fn end(self) {
+        drop(self.over);
+        // Who does not read what he asked for is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, self.served).await;
+    }
 }
 
 #[derive(Debug)]
 struct Runtimes {
     net: Option<Runtime>,
     rooms: Option<Runtime>,
+    answering: Option<Answering>,
 }
 
 impl Drop for Runtimes {
@@ -154,6 +177,9 @@ impl Daemon {
             } else {
                 emit(&event::WATCHDOG_FAILED, "something is still held: the watchdog stays armed");
             }
+        }
+        if let Some(answering) = self.runtimes.answering.take() {
+            answering.end().await;
         }
         // What a later daemon would find is put aside by it.
         let _ = std::fs::remove_file(&self.config.control.socket);

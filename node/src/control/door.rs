@@ -63,11 +63,11 @@ fn group_id(name: &str) -> io::Result<u32> {
 }
 
 impl Listening {
-    /// Serves until the daemon ends.
+    /// Serves until it is over, then answers what was asked before.
     ///
     /// # Errors
     /// The transport failed.
-    pub async fn serve(self, desk: Desk) -> Result<(), String> {
+    pub async fn serve(self, desk: Desk, over: impl Future<Output = ()>) -> Result<(), String> {
         let service = ControlServer::new(Service { desk })
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -75,7 +75,7 @@ impl Listening {
         Server::builder()
             .layer(InterceptorLayer::new(move |request: Request<()>| let_in(request, group)))
             .add_service(service)
-            .serve_with_incoming(UnixListenerStream::new(self.listener))
+            .serve_with_incoming_shutdown(UnixListenerStream::new(self.listener), over)
             .await
             .map_err(|error| error.to_string())
     }

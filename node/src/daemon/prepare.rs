@@ -53,6 +53,7 @@ pub(super) fn prepare(config: Config) -> Result<Prepared, StartError> {
     let runtimes = Runtimes {
         net: Some(net_runtime().map_err(io("threads"))?),
         rooms: Some(room_runtime().map_err(io("threads"))?),
+        answering: None,
     };
     let heartbeats = Heartbeats::bind(&config, key).map_err(io("heartbeats"))?;
     let control = {

@@ -3,7 +3,7 @@
 use super::looping::{Beating, run_loop};
 use super::prepare::Prepared;
 use super::watched::Watched;
-use super::{Daemon, Runtimes, StartError, io};
+use super::{Answering, Daemon, Runtimes, StartError, io};
 use crate::config::Config;
 use crate::control::{self, Desk};
 use crate::driver::{Above, BEATS_MAX, Driver, QUEUE_MAX, Rooms};
@@ -30,10 +30,11 @@ use std::sync::Arc;
 use std::thread;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 /// Starts everything that [`super::prepare`] has bound.
 pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, StartError> {
-    let Prepared { config, credentials, heartbeats, control, store, found, boot, runtimes } = prepared;
+    let Prepared { config, credentials, heartbeats, control, store, found, boot, mut runtimes } = prepared;
     let (Some(net), Some(rooms)) = (&runtimes.net, &runtimes.rooms) else {
         return Err(io("threads")(io::ErrorKind::NotConnected.into()));
     };
@@ -94,12 +95,12 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     net.spawn(keeper.run());
     rooms.spawn(tests.run());
     clients.into_iter().for_each(|client| drop(net.spawn(client.run())));
-    serve(&runtimes, listening, control, desk, &events);
+    runtimes.answering = serve(&runtimes, listening, control, desk, &events);
     if !config.quorum.asked.is_empty() {
         rooms.spawn(crate::quorum::run(config.clone(), answers, into.clone()));
     }
     let petting = watched.petting;
-    Ok(Daemon { config, queue: into, ended, outcome: None, end_asked, petting, _runtimes: runtimes })
+    Ok(Daemon { config, queue: into, ended, outcome: None, end_asked, petting, runtimes })
 }
 
 fn listen(net: &Runtime, config: &Config, shared: &peer::Shared) -> Result<peer::Listening, StartError> {
@@ -120,13 +121,14 @@ fn serve(
     control: control::Listening,
     desk: Desk,
     events: &Events,
-) {
+) -> Option<Answering> {
     if let Some(net) = &runtimes.net {
         spawn_server(net, "peers", peers.serve(), events);
     }
-    if let Some(rooms) = &runtimes.rooms {
-        spawn_server(rooms, "control", control.serve(desk), events);
-    }
+    let (over, is_over) = oneshot::channel();
+    let serving = control.serve(desk, async { drop(is_over.await) });
+    let rooms = runtimes.rooms.as_ref()?;
+    Some(Answering { over, served: spawn_server(rooms, "control", serving, events) })
 }
 
 fn resetter(config: &Config, way: Option<Way>, bounds: &Arc<Bounds>, watched: &Watched) -> Resetter {
@@ -234,13 +236,13 @@ fn spawn_server(
     what: &'static str,
     serve: impl Future<Output = Result<(), String>> + Send + 'static,
     events: &Events,
-) {
+) -> JoinHandle<()> {
     let events = events.clone();
     runtime.spawn(async move {
         if let Err(error) = serve.await {
             events.tell(Told::new(event::DEGRADED, format!("the server for {what} ended: {error}")));
         }
-    });
+    })
 }
 
 fn announce(config: &Config, events: &Events) {
