@@ -219,7 +219,9 @@ impl Refusal {
             Self::OutOfSequence { expected, came } => {
                 format!("request {came} came where {expected} was next")
             }
-            Self::StaleBoot { boot } => format!("boot {boot} is over: a later one came, or it was confirmed off; boot the machine again"),
+            Self::StaleBoot { boot } => {
+                format!("boot {boot} is over: a later one came, or it was confirmed off; boot the machine again")
+            }
             Self::StaleConfig { ours, theirs } => {
                 format!("the witness has {:016x}, the node {:016x}", ours.0, theirs.0)
             }

@@ -12,25 +12,10 @@ import shutil
 import subprocess
 import tarfile
 
-from rig import OUT, certificates, check, run, until
+from rig import OUT, TIMING, certificates, check, program, run, until
 
-TARGET = pathlib.Path(os.environ.get("PICKET_VM_TARGET", OUT.parent.parent.parent / "target" / "release"))
 LONG_S = 600  # a failover takes seconds, on a machine that is not busy
 WITNESS = "10.77.3.254"
-
-# Emulation stalls for seconds: all is wide enough that no stall looks like a death.
-TIMING = """
-timing.heartbeat = "1000ms"
-timing.misses = 5
-timing.watchdog = "10s"
-timing.pet = "500ms"
-timing.lease = "40s"
-timing.freeze_before = "15s"
-timing.freeze_time = "3s"
-timing.guard = "2s"
-timing.lateness = "1s"
-timing.start_within = "10s"
-"""
 
 NODE = """
 [node]
@@ -126,12 +111,6 @@ node = [{{ name = "n1", id = 1 }}, {{ name = "n2", id = 2 }}]
 volume = [{{ name = "data", id = 1, members = ["n1", "n2"] }}]
 {timing}
 """
-
-
-def program(name):
-    path = TARGET / name
-    check(path.exists(), f"{path} was not built")
-    return path
 
 
 def pack():

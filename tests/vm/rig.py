@@ -19,6 +19,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent / "out" / "vm"
+TARGET = pathlib.Path(os.environ.get("PICKET_VM_TARGET", OUT.parent.parent.parent / "target" / "release"))
 LINKS = {"repl": 1, "beat": 2, "serve": 3}
 NODES = (1, 2)
 MEMORY_MIB = 400  # with the emulator's own buffer well below half a gigabyte a guest
@@ -32,6 +33,20 @@ KERNEL = (
 )
 URI = "qemu:///system"
 DISKS = {"vda": 64, "vdb": 24}  # MiB: DRBD's, the machine's own state
+
+# Wide enough that a stall of the emulation looks like nobody's death.
+TIMING = """
+timing.heartbeat = "1000ms"
+timing.misses = 5
+timing.watchdog = "10s"
+timing.pet = "500ms"
+timing.lease = "40s"
+timing.freeze_before = "15s"
+timing.freeze_time = "3s"
+timing.guard = "2s"
+timing.lateness = "1s"
+timing.start_within = "10s"
+"""
 
 
 class Failure(Exception):
@@ -48,6 +63,13 @@ def run(*words, expect=0, limit_s=240):
     if expect is not None and done.returncode != expect:
         raise Failure(f"{' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def program(name):
+    """One of ours, as it was built."""
+    path = TARGET / name
+    check(path.exists(), f"{path} was not built")
+    return path
 
 
 def until(holds, what, limit_s=ASK_S, pause_s=0.1):

@@ -6,8 +6,6 @@ One emulated machine with Debian's kernel, an emulated Intel 6300ESB and the ker
 part ends with the machine dead or alive, as it must: a boot has an identity of its own, which is read before and after.
 """
 
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -15,25 +13,10 @@ import tarfile
 import time
 
 import rig
-from rig import OUT, Failure, check, run
+from rig import OUT, TIMING, Failure, check, program, run
 
-TARGET = pathlib.Path(os.environ.get("PICKET_VM_TARGET", OUT.parent.parent.parent / "target" / "release"))
 WHERE = OUT / "watchdog"
 TIMEOUT_S = 3
-
-# Wide enough that a stall of the emulation looks like nobody's death.
-TIMING = """
-timing.heartbeat = "1000ms"
-timing.misses = 5
-timing.watchdog = "10s"
-timing.pet = "500ms"
-timing.lease = "40s"
-timing.freeze_before = "15s"
-timing.freeze_time = "3s"
-timing.guard = "2s"
-timing.lateness = "1s"
-timing.start_within = "10s"
-"""
 
 NODE = """
 [node]
@@ -116,11 +99,6 @@ esac
 
 DEVICE = f'kind = "device"\ndevice = "/dev/watchdog0"\neffective = "{TIMEOUT_S + 2}s"\ntimeout = "{TIMEOUT_S}s"'
 OWN_HAND = 'kind = "self-reset"'
-
-
-def program(name):
-    check((TARGET / name).exists(), f"{TARGET / name} was not built")
-    return TARGET / name
 
 
 def pack():

@@ -2,11 +2,9 @@
 //! configuration, which the driver reads and checks when it starts.
 
 use super::VolumeDriver;
+use crate::volume::drbd::handler::RUN_DIR;
 use picket_host::config::{Table, name, path};
 use std::path::PathBuf;
-
-/// Where DRBD's handlers look for the daemon, unless their arguments say else.
-const RUN_DIR: &str = "/run/picket";
 
 /// A DRBD resource and DRBD's own programs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! Reports come from the notices alone, which only go forward. An answer's own status may be older than what was
 //! reported already; on an idle volume nothing would ever put that right.
 
-use super::{About, Life, Order, Teller, VolumeDriver};
+use super::{About, Life, Order, Teller, VolumeDriver, unseen};
 use crate::time::now;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use picket_core::evidence::Generation;
@@ -141,13 +141,7 @@ fn report_of(about: &About, notice: &Notice, last: Option<&VolumeReport>) -> Opt
             (last != Some(&report)).then_some(report)
         }
         // What the server last said may be over; its data is what it was.
-        Notice::Lost => last.map(|last| VolumeReport {
-            role: Role::Unknown,
-            frozen: false,
-            connected: NodeSet::EMPTY,
-            complete_peers: NodeSet::EMPTY,
-            ..last.clone()
-        }),
+        Notice::Lost => last.map(unseen),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::{Config, Volume, VolumeDriver as Configured};
 use core::future::Future;
 use core::pin::Pin;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
-use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, VolumeAction, VolumeReport};
+use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, Role, VolumeAction, VolumeReport};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
@@ -115,6 +115,17 @@ impl Gaps {
     #[must_use]
     pub fn all(&self) -> BTreeMap<VolumeId, String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What is told of a replica that cannot be seen any more: what was last said may be over, its data is what it was.
+fn unseen(last: &VolumeReport) -> VolumeReport {
+    VolumeReport {
+        role: Role::Unknown,
+        frozen: false,
+        connected: NodeSet::EMPTY,
+        complete_peers: NodeSet::EMPTY,
+        ..last.clone()
     }
 }
 

@@ -10,7 +10,7 @@ use super::tool::Tool;
 use super::view::View;
 use crate::config::DrbdConfig;
 use crate::time::now;
-use crate::volume::{About, Order, Teller};
+use crate::volume::{About, Order, Teller, unseen};
 use core::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use picket_core::ids::{NodeId, NodeSet};
@@ -309,13 +309,7 @@ impl Driver {
     /// While the kernel is not heard nothing is known but the data.
     async fn unseen(&mut self) {
         let Some(last) = self.last.clone() else { return };
-        let report = VolumeReport {
-            role: Role::Unknown,
-            frozen: false,
-            connected: NodeSet::EMPTY,
-            complete_peers: NodeSet::EMPTY,
-            ..last.clone()
-        };
+        let report = unseen(&last);
         if report != last {
             self.last = Some(report.clone());
             self.teller.report(report).await;

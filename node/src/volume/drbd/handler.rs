@@ -40,7 +40,7 @@ const ANSWER_BYTES_MAX: usize = 16;
 const WAIT: Duration = Duration::from_secs(120);
 
 /// Where the daemon's run-time files are, unless the arguments say else.
-const RUN_DIR: &str = "/run/picket";
+pub const RUN_DIR: &str = "/run/picket";
 
 /// What a handler asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,7 @@ use crate::time::now;
 use core::time::Duration;
 use picket_core::node::CommandOutcome;
 use picket_core::time::Instant;
-use picket_host::process::{Finished, Leftovers, Outcome, Program, run};
-
-/// Where DRBD's programs find each other.
-const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin";
+use picket_host::process::{Finished, Leftovers, Outcome, Program, SYSTEM_PATH, run};
 
 /// The longest that a question without a deadline of its own may take: reading a generation needs milliseconds.
 const QUESTION_MAX: Duration = Duration::from_secs(3);
@@ -29,7 +26,7 @@ impl Tool {
         let program = Program::new(&self.config.drbdadm)
             .args(words.iter().copied())
             .arg(&self.config.resource)
-            .env("PATH", PATH)
+            .env("PATH", SYSTEM_PATH)
             .env("LC_ALL", "C")
             .leftovers(Leftovers::Kill);
         answer(words, run(program, deadline.elapsed()).await)
@@ -46,7 +43,7 @@ impl Tool {
         command
             .args(["events2", "--timestamps", "--statistics", "all"])
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", SYSTEM_PATH)
             .env("LC_ALL", "C");
         command
     }

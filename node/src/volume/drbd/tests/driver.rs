@@ -58,6 +58,13 @@ struct Driven {
 }
 
 impl Driven {
+    /// A Primary with its peer, whose first state was told.
+    async fn primary() -> Self {
+        let mut driven = Self::new(PRIMARY);
+        driven.sees("the first state", |report| report.role == Role::Primary).await;
+        driven
+    }
+
     /// A driver that finds this state.
     fn new(state: &str) -> Self {
         Self::with(state, |dump| dump)
@@ -231,8 +238,7 @@ async fn a_primary_that_is_found_requires_everybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_waits_for_the_removal_and_for_nothing_else() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     driven.kernel(LOST);
     let handler = driven.handler();
     let report = driven.sees("the loss", |report| report.lost == both()).await;
@@ -262,8 +268,7 @@ async fn a_handler_waits_for_the_removal_and_for_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_handler_the_suspension_is_lifted_after_the_record() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     driven.kernel(LOST);
     driven.sees("the loss", |report| report.lost == both()).await;
     assert!(driven.asked().is_empty(), "{:?}", driven.asked());
@@ -275,8 +280,7 @@ async fn without_a_handler_the_suspension_is_lifted_after_the_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_with_a_peer_cuts_it_off_and_is_never_lifted_by_resume_io() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     let freeze = driven.order(VolumeAction::Freeze).await;
     driven.until_asked("disconnect --force r0").await;
     driven.kernel(LOST);
@@ -299,8 +303,7 @@ async fn a_freeze_with_a_peer_cuts_it_off_and_is_never_lifted_by_resume_io() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_dropped_during_a_freeze_leaves_it_frozen() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     let freeze = driven.order(VolumeAction::Freeze).await;
     driven.until_asked("disconnect --force r0").await;
     driven.kernel(LOST);
@@ -323,8 +326,7 @@ async fn a_peer_dropped_during_a_freeze_leaves_it_frozen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demote_is_done_when_it_is_seen() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_secs(30) }).await;
     driven.until_asked("secondary r0").await;
     assert!(driven.outcomes.is_empty());
@@ -335,8 +337,7 @@ async fn a_demote_is_done_when_it_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demote_that_is_refused_has_failed() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     fs::write(driven.file("refused"), "State change failed: (-2) Need access to UpToDate data\n").unwrap();
     let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
     let outcome = driven.outcome(demote).await;
@@ -345,8 +346,7 @@ async fn a_demote_that_is_refused_has_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demote_waits_for_whoever_has_the_device_open() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     fs::write(driven.file("refused"), "State change failed: (-12) Device is held open by someone\n").unwrap();
     let demote = driven.order(VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
     let tries =
@@ -388,8 +388,7 @@ async fn a_primary_that_nobody_promoted_here_requires_everybody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fenced_peer_is_told_as_fenced() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     driven.kernel(LOST);
     let handler = driven.handler();
     driven.sees("the loss", |report| report.lost == both()).await;
@@ -404,8 +403,7 @@ async fn a_fenced_peer_is_told_as_fenced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_was_taken_over_outdates_itself() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     let recorded =
         |holder, epoch, current| Recorded { epoch: Epoch(epoch), holder: Some(holder), isr: both(), current };
     driven.record.send(recorded(NodeId(1), 9, true)).unwrap();
@@ -421,8 +419,7 @@ async fn a_holder_that_was_taken_over_outdates_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_without_its_disk_judges_nobody() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     driven.kernel("change device name:r0 volume:0 minor:0 disk:Diskless\n");
     let report = driven.sees("the disk's end", |report| !report.complete).await;
     assert_eq!(report.role, Role::Unknown);
@@ -430,8 +427,7 @@ async fn a_primary_without_its_disk_judges_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_whose_disk_is_gone_is_lost_although_it_is_connected() {
-    let mut driven = Driven::new(PRIMARY);
-    driven.sees("the first state", |report| report.role == Role::Primary).await;
+    let mut driven = Driven::primary().await;
     driven.kernel("change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 peer-disk:Diskless\n");
     driven.sees("the loss", |report| report.lost == both()).await;
 }
