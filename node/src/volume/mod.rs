@@ -6,7 +6,7 @@
 //!
 //! Contract of a driver:
 //! - `Done` is said only when the effect was seen; what is not known is `Unknown`, never `Done` or `Failed`.
-//! - A role that cannot be seen is [`Role::Unknown`](picket_core::node::Role::Unknown), never Secondary.
+//! - A role that cannot be seen is [`Role::Unknown`], never Secondary.
 //! - A [`Promotion`](picket_core::node::Promotion) is redeemed with the clock read right before acting.
 
 use crate::config::{Config, Volume, VolumeDriver as Configured};
