@@ -95,7 +95,8 @@ pub enum Fault {
     FenceByHand(NodeId, NodeId),
     /// An operator attests that the node is off, rightly or not.
     Attest(NodeId),
-    /// An operator activates the first volume on the node without a witness; all others are off.
+    /// An operator activates the first volume on the node without a witness; all others are off, and stay off
+    /// until a witness has heard of it.
     Override(NodeId),
 }
 
@@ -168,6 +169,11 @@ impl Fault {
             Self::Override(node) => world.hosts.values().all(|host| host.id == node || !host.powered),
             Self::RollBackWitness | Self::RestoreWitness => world.backup.is_some(),
             Self::Attest(node) => world.challenge(node).is_some(),
+            // Who overrides keeps them off until a witness has heard of it.
+            Self::Reboot(node) | Self::PowerOn(node) => !world.watch.unrecorded || is_powered(world, node),
+            Self::PowerFailure => {
+                !world.watch.unrecorded || world.members().iter().all(|node| is_powered(world, node))
+            }
             _ => true,
         }
     }
@@ -238,7 +244,7 @@ impl Fault {
             }
             Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target, wish: FenceWish::Reboot }),
             Self::Override(node) => {
-                world.watch.overridden = true;
+                (world.watch.overridden, world.watch.unrecorded) = (true, true);
                 let dead = world.members().without(node);
                 (node, NodeRequest::Override { volume, dead, length: Duration::from_secs(10) })
             }
@@ -293,6 +299,10 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+fn is_powered(world: &World, node: NodeId) -> bool {
+    world.hosts.get(&node).is_some_and(|host| host.powered)
 }
 
 fn one(world: &mut World, from: NodeId, to: NodeId, kinds: &[Kind]) {

@@ -133,12 +133,7 @@ pub fn isr(record: Option<&Record>, volume: VolumeId) -> NodeSet {
 /// daemon saw, the present one has not: until it has looked at every volume, none counts as verified.
 pub fn check_reset(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
-    let unread = host.daemon.as_ref().is_some_and(|daemon| {
-        let clock = host.clock(world.now);
-        let phases = host.volumes.keys().filter_map(|volume| daemon.volume_status(clock, *volume));
-        phases.into_iter().any(|status| status.phase == Phase::Unread)
-    });
-    if unread {
+    if host.volumes.keys().any(|volume| is_unread(world, id, *volume)) {
         return;
     }
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
@@ -150,12 +145,22 @@ pub fn check_reset(world: &mut World, id: NodeId) {
 }
 
 /// A volume that lost its authority does not take a machine down on which another one is alone in its in-sync set.
+/// A daemon that has not looked at that one yet does not count: none knows after a start that a volume is alone
+/// until a witness says so, and without one its lease ends with the other's.
 pub fn check_loss(world: &mut World, id: NodeId, reason: &ResetReason) {
     let ResetReason::AuthorityLost { volume: lost } = reason else { return };
-    let solo = solo_volume(world, id).filter(|volume| volume != lost);
+    let is_read = |volume: &VolumeId| !is_unread(world, id, *volume);
+    let solo = solo_volume(world, id).filter(|volume| volume != lost).filter(is_read);
     if let Some(volume) = solo {
         world.violations.push(format!("n{id} resets itself, although volume {volume} is nowhere else"));
     }
+}
+
+/// The node's daemon runs and has not looked at the volume since it started.
+fn is_unread(world: &World, id: NodeId, volume: VolumeId) -> bool {
+    let Some(host) = world.hosts.get(&id) else { return false };
+    let status = host.daemon.as_ref().and_then(|it| it.volume_status(host.clock(world.now), volume));
+    status.is_some_and(|status| status.phase == Phase::Unread)
 }
 
 /// A volume that is active on the node and that nobody else could take.
@@ -256,6 +261,8 @@ fn node_epochs_grow(world: &World) -> Option<String> {
 /// Checks one change of the witness's record.
 pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
     let Some(after) = &world.record else { return };
+    let knows = after.recovery || after.volumes.values().any(|register| register.overridden);
+    world.watch.unrecorded &= !knows;
     let found: Vec<String> = [
         epochs_grow(before, after),
         one_grant_for_an_attempt(before, after),

@@ -17,6 +17,8 @@ pub struct Watch {
     pub refused: BTreeMap<(NodeId, VolumeId), (Epoch, Instant)>,
     /// An operator took it on himself that acknowledged writes may be lost.
     pub overridden: bool,
+    /// And no witness has heard of it yet.
+    pub unrecorded: bool,
     /// When a node was told last that it may go on with a volume.
     pub authority: BTreeMap<(NodeId, VolumeId), Instant>,
     /// The newest permit of any target that was looked at.

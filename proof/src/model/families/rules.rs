@@ -347,8 +347,8 @@ fn boots() -> Vec<Family> {
             .within(&[Fault::KillWitness], 0, 2, 8)
             .within(&[Fault::Crash(N1)], 0, 2, 8)
             .within(&[Fault::Override(N2)], 40, 60, 8)
-            .within(&[Fault::PowerOn(N1)], 20, 60, 8)
-            .within(&[Fault::Isolate(N2)], 150, 260, 1)
+            .within(&[Fault::PowerOn(N1)], 200, 500, 10)
+            .within(&[Fault::Isolate(N2)], 0, 200, 2)
             .end(End::Open),
         Family::new("a greeting of a former session", base())
             .finds(&[51])
