@@ -85,3 +85,14 @@ fn a_path_dies_alone_and_the_peer_with_its_last_path() {
 fn what_comes_on_a_path_that_is_not_configured_is_refused() {
     assert_eq!(heard().beat(at(1), PathId(2), &beat(7, 11, None), SENT), Err(NotFresh::NoSuchPath));
 }
+
+#[test]
+fn it_wants_to_be_asked_when_the_oldest_living_path_falls_silent() {
+    let mut watch = heard();
+    watch.beat(at(50), PathId(1), &beat(7, 11, Some(99)), SENT).expect("fresh");
+    assert_eq!(watch.deadline(H, 3), Some(at(400)), "path 0, heard at 0");
+    watch.tick(at(400), H, 3);
+    assert_eq!(watch.deadline(H, 3), Some(at(450)), "path 1");
+    watch.tick(at(450), H, 3);
+    assert_eq!(watch.deadline(H, 3), None, "nothing is left to fall silent");
+}

@@ -34,5 +34,6 @@ fn remote_hosts() {
     assert_eq!(tcp_remote(2, 1, 0), Vote::Won);
     assert_eq!(tcp_remote(1, 1, 0), Vote::Lost);
     assert_eq!(tcp_remote(1, 0, 1), Vote::Pending);
+    assert_eq!(tcp_remote(3, 2, 3), Vote::Pending, "three of eight");
     assert_eq!(tcp_remote(0, 0, 0), Vote::Lost, "no hosts are no quorum");
 }

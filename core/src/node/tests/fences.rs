@@ -254,3 +254,13 @@ fn the_end_of_a_wait_for_a_person_is_told_once() {
     assert_eq!(done(&effects), [false], "its permit is gone: {effects:?}");
     assert!(done(&bench.say(Reply::View(View::default()))).is_empty());
 }
+
+#[test]
+fn a_permit_for_another_attempt_is_given_back_unused() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.wait(ms(600));
+    let (attempt, _) = *requested(&effects).first().expect("B is silent");
+    let effects = permit(&mut bench, AttemptId(attempt.0 + 7));
+    assert_eq!(reported(&effects), [crate::evidence::FenceOutcome::NotStarted]);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Device(_))), "{effects:?}");
+}

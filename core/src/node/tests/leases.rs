@@ -282,3 +282,35 @@ fn a_grant_of_a_former_daemon_is_released_when_its_promotion_is_void() {
         requests(&effects).iter().any(|request| matches!(request, Request::Release { epoch: Epoch(2), .. }));
     assert!(released && !resets(&effects), "{effects:?}");
 }
+
+#[test]
+fn who_is_alone_by_another_boots_grant_is_not_solo() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let mut register = bench.register_view(Some(A), 2, NodeSet::only(A), 9);
+    register.holder = register.holder.map(|holder| Holder { boot: crate::ids::BootId(0xB1), ..holder });
+    bench.say(Reply::InSync { register });
+    assert!(!bench.node.is_solo(V));
+}
+
+#[test]
+fn it_wakes_at_the_freeze_and_at_the_end_of_the_lease() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let end = bench.now + lease_left(&bench);
+    for at in [end - params().freeze_before, end] {
+        let before = at - ms(1);
+        bench.wait(before.since(bench.now));
+        let beats = bench.node.beat_at;
+        assert_eq!(bench.node.deadline(before), at.min(beats), "{beats:?}");
+        assert!(beats > before);
+    }
+}
+
+#[test]
+fn petting_goes_on_during_a_stop_only_as_long_as_the_lease_lets_it() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let until = bench.now + lease_left(&bench);
+    let refusal = Refusal::TargetOfPermit { permit: PermitId(4) };
+    bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: NodeSet::EMPTY });
+    assert!(matches!(bench.phase(), Phase::Stopping(_)));
+    assert_eq!(bench.node.pet_until(bench.now), until - params().petting_margin());
+}

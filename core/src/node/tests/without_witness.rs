@@ -232,3 +232,60 @@ fn an_override_ends_with_the_lease_that_follows_its_record() {
     assert_eq!(bench.run.held[&V].lease_until, bench.now + lease, "the next daemon knows it too");
     assert_eq!(holds(&bench.wait(ms(200))), Some(vec![(V, held.epoch)]));
 }
+
+#[test]
+fn an_override_is_refused_for_each_thing_that_it_cannot_know() {
+    let refused = |prepare: &dyn Fn(&mut Bench), dead: NodeSet| {
+        let mut bench = Bench::standby(LossAction::Osu);
+        prepare(&mut bench);
+        let request = NodeRequest::Override { volume: V, dead, length: ms(600_000) };
+        let effects = bench.step(Input::Operator { ticket: 7, request });
+        let refusal = effects.iter().find_map(|effect| match effect {
+            Effect::Answer { ticket: 7, answer: NodeAnswer::Refused(refusal) } => Some(refusal.clone()),
+            _ => None,
+        });
+        (refusal, actions(&effects).iter().any(|action| matches!(action, VolumeAction::Promote(_))))
+    };
+    let gone = |bench: &mut Bench| {
+        bench.step(Input::WitnessGone);
+        bench.wait(ms(3000));
+    };
+    let only = NodeSet::only(B);
+    assert_eq!(refused(&gone, only), (None, true), "nothing is against it");
+    let (refusal, promotes) = refused(&gone, NodeSet::EMPTY);
+    assert!(matches!(refusal, Some(Refusal::WrongState { .. })) && !promotes, "B may be active: {refusal:?}");
+    let (refusal, promotes) = refused(&|_| (), only);
+    assert!(
+        matches!(refusal, Some(Refusal::WrongState { .. })) && !promotes,
+        "a witness decides: {refusal:?}"
+    );
+    let heard = |bench: &mut Bench| {
+        bench.step(Input::WitnessGone);
+        bench.beat_with_epoch(1);
+    };
+    assert_eq!(refused(&heard, only), (Some(Refusal::SeenAlive { by: only }), false));
+    let incomplete = |bench: &mut Bench| {
+        gone(bench);
+        let report = VolumeReport { complete: false, ..super::bench::report(Role::Secondary) };
+        bench.step(Input::Volume { volume: V, report });
+    };
+    assert_eq!(refused(&incomplete, only), (Some(Refusal::Incomplete), false));
+    let promised = |bench: &mut Bench| {
+        gone(bench);
+        assert_eq!(ask(bench, 1), Ok(()));
+    };
+    assert_eq!(refused(&promised, only), (Some(Refusal::Promised { to: B }), false));
+}
+
+#[test]
+fn a_promise_is_over_when_the_holder_that_it_protects_has_released() {
+    let asked_after = |epoch: u64| {
+        let mut bench = Bench::standby(LossAction::Osu);
+        assert_eq!(ask(&mut bench, 1), Ok(()));
+        let register = bench.register_view(None, epoch, Bench::both(), 3);
+        let view = View { registers: vec![register], hears: Bench::both(), ..View::default() };
+        asked(&bench.say(Reply::View(view))).is_some()
+    };
+    assert!(asked_after(1), "released with the epoch of the promise");
+    assert!(!asked_after(2), "another's release says nothing of the holder");
+}

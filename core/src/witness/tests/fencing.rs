@@ -412,3 +412,27 @@ fn fences_leave_the_window_of_the_loop_limit() {
     bench.tick_until(bench.now + ms(2_000));
     assert_eq!(bench.witness.record().nodes[&A].fences, 0);
 }
+
+#[test]
+fn what_nobody_confirmed_is_not_confirmed_by_a_restart() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    asked(&mut bench);
+    bench.restart();
+    bench.register(B);
+    bench.pass(ms(60_000), &[B]);
+    assert!(!bench.witness.record().nodes[&A].is_fenced(boot(A, 1)), "no person has said anything");
+    assert_eq!(bench.holder(V), Some(A));
+}
+
+#[test]
+fn a_withdrawn_attempt_gets_no_permit_and_another_does() {
+    for (withdrawn, permitted) in [(5, false), (6, true)] {
+        let mut bench = Bench::held(&[A, B], &[V]);
+        bench.ask_fence(B, A, 5);
+        assert_eq!(bench.waits(B), "SEEN_ALIVE");
+        bench.say(B, Request::Withdraw { attempt: AttemptId(withdrawn) });
+        bench.pass(ms(600), &[]);
+        bench.beat(B, NodeSet::EMPTY);
+        assert_eq!(bench.permitted(B).is_some(), permitted, "attempt {withdrawn} was withdrawn");
+    }
+}

@@ -280,3 +280,16 @@ fn what_a_request_waits_for_is_told_once_for_each_reason() {
     bench.pass(ms(500), &[B]);
     assert!(bench.witness.pending().iter().any(|(node, _, why)| *node == B && why.is_some()));
 }
+
+#[test]
+fn after_a_restart_the_successor_is_waited_for_anew() {
+    let mut bench = Bench::held(&[A, B, C], &[V]);
+    bench.release(A, V, Some(C));
+    bench.restart();
+    bench.register(A);
+    bench.register(B);
+    bench.acquire(B, V, 1);
+    assert_eq!(bench.holder(V), None, "C may be about to register");
+    bench.pass(ms(500), &[A, B]);
+    assert_eq!(bench.holder(V), Some(B));
+}
