@@ -96,3 +96,30 @@ fn it_wants_to_be_asked_when_the_oldest_living_path_falls_silent() {
     watch.tick(at(450), H, 3);
     assert_eq!(watch.deadline(H, 3), None, "nothing is left to fall silent");
 }
+
+#[test]
+fn a_beat_that_is_late_by_the_window_still_counts_for_its_path() {
+    let mut watch = heard();
+    let newest = 11 + LAG_WINDOW;
+    watch.beat(at(50), PathId(0), &beat(7, newest, Some(99)), SENT).expect("fresh");
+    assert!(watch.beat(at(51), PathId(1), &beat(7, 11, Some(99)), SENT).is_ok());
+    let mut watch = heard();
+    watch.beat(at(50), PathId(0), &beat(7, newest + 1, Some(99)), SENT).expect("fresh");
+    assert_eq!(watch.beat(at(51), PathId(1), &beat(7, 11, Some(99)), SENT), Err(NotFresh::Replayed));
+}
+
+#[test]
+fn a_copy_that_comes_later_on_another_path_does_not_make_the_peer_younger() {
+    let mut watch = heard();
+    watch.beat(at(100), PathId(0), &beat(7, 11, Some(99)), SENT).expect("fresh");
+    watch.beat(at(150), PathId(1), &beat(7, 11, Some(99)), SENT).expect("for its path");
+    assert_eq!(watch.heard_at, Some(at(100)));
+}
+
+#[test]
+fn what_echoes_counts_although_a_later_beat_did_not_yet() {
+    let mut watch = PeerWatch::new(2);
+    assert_eq!(watch.beat(at(0), PathId(0), &beat(7, 10, None), SENT), Err(NotFresh::NoEcho));
+    watch.beat(at(1), PathId(1), &beat(7, 9, Some(100)), SENT).expect("it echoes");
+    assert_eq!(watch.heard_at, Some(at(1)));
+}
