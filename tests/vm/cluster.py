@@ -5,9 +5,9 @@ before it is told to the outside. What was told is acknowledged: it must be on e
 """
 
 import hashlib
+import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import tarfile
@@ -68,6 +68,7 @@ drbd.drbdadm = "/sbin/drbdadm"
 drbd.drbdsetup = "/sbin/drbdsetup"
 loss_action = "fastboot"
 demote_timeout = "20s"
+promote_timeout = "60s"
 
 [[resource]]
 tag = "fs"
@@ -219,9 +220,21 @@ class Cluster:
 
     def isr(self, number):
         """The in-sync set, as that node knows it; empty while its daemon does not answer."""
+        return set(self.volume(number).get("isr", []))
+
+    def volume(self, number):
+        """What that node's status says of the volume; nothing while its daemon does not answer."""
         _, said = self.machines[number].ask("picket status --json", LONG_S, expect=None)
-        found = re.search(r'"(?:isr|in_sync)":\s*\[([^\]]*)\]', said)
-        return set(re.findall(r"n\d", found.group(1))) if found else set()
+        try:
+            return json.loads(said[said.index("{"):])["volumes"][0]
+        except (ValueError, KeyError, IndexError):
+            return {}
+
+    def goes_on(self):
+        """Waits for a new acknowledged write anywhere; the node."""
+        before = {number: len(self.acks(number)) for number in (1, 2)}
+        return until(lambda: next((number for number in (1, 2) if len(self.acks(number)) > before[number]), None),
+                     "a write is acknowledged", LONG_S)
 
     def nothing_is_lost(self, number):
         """Every acknowledged line of either node is in the file, whole, and in its node's order."""

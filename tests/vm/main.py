@@ -29,7 +29,18 @@ def play(names):
             failed.append(name)
             told = str(failure) if isinstance(failure, rig.Failure) else traceback.format_exc()
             print(f"FAILED  {name}: {told}", flush=True)
+            show(machines)
     return 1 if failed else 0
+
+
+def show(machines):
+    """What each machine says of itself after a failure."""
+    for number in rig.NODES:
+        try:
+            script = "cat /proc/drbd; drbdsetup events2 --now r0; picket status -1; dmesg | grep drbd | tail -n 25; true"
+            print(f"-- n{number}, {machines[number].state()}\n{machines[number].ask(script, 60)}", flush=True)
+        except Exception as failure:  # it may be off, or what failed may be this
+            print(f"-- n{number}: {failure}", flush=True)
 
 
 def main(words):

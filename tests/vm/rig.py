@@ -127,6 +127,14 @@ class Guest:
         run("virsh", "-q", "-c", URI, "destroy", self.name, expect=None)
         until(lambda: self.state() == "shut off", f"{self.name} is off")
 
+    def on(self):
+        """On, with its ports open: a machine that was fenced has new ones."""
+        # A fence agent may be about to switch it on as well.
+        run("virsh", "-q", "-c", URI, "start", self.name, expect=None)
+        until(lambda: self.state() == "running", f"{self.name} is on")
+        self.attach()
+        self.booted()
+
     def suspend(self):
         run("virsh", "-q", "-c", URI, "suspend", self.name)
 

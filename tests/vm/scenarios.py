@@ -35,11 +35,8 @@ def taken_over(cluster, harm):
 
 def back(cluster, one, two):
     """The former holder, on again, follows."""
-    machine = cluster.machines[one]
-    if machine.state() == "shut off":
-        machine.start()
-    machine.attach()
-    machine.booted()
+    cluster.machines.heal()
+    cluster.machines[one].on()
     cluster.in_sync()
     check(cluster.role(one) == "Secondary", "the former holder is back as a standby")
     calm(cluster, two, 1)
@@ -52,6 +49,30 @@ def destroyed(cluster):
 
 def panicked(cluster):
     taken_over(cluster, lambda guest: guest.begin("echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger", 5))
+
+
+def isolated(cluster):
+    """Row 4: the hypervisor ends the machine that is cut off from everything."""
+    one, two = taken_over(cluster, lambda guest: cluster.machines.isolate(guest.number))
+    back(cluster, one, two)
+
+
+def daemon_stopped(cluster):
+    """Row 13: the watchdog or a fence ends the machine."""
+    one, two = taken_over(cluster, lambda guest: guest.ask("kill -STOP $(pidof picketd)"))
+    back(cluster, one, two)
+
+
+def stop_timeout(cluster):
+    """Row 19: what stands on the volume cannot be stopped; the node declares itself failed and ends itself."""
+
+    def harm(guest):
+        guest.ask("touch /run/stuck")
+        # No answer is waited for: the machine ends meanwhile.
+        guest.begin(f"picket move data n{other(guest.number)}", LONG_S)
+
+    one, two = taken_over(cluster, harm)
+    back(cluster, one, two)
 
 
 def replication_cut(cluster):
@@ -77,11 +98,26 @@ def witness_killed(cluster):
     calm(cluster, one, 0)
 
 
+def power_cycled(cluster):
+    """Row 21: both at once."""
+    cluster.fresh()
+    for number in (1, 2):
+        cluster.machines[number].destroy()
+    cluster.machines.boot()
+    active = cluster.goes_on()
+    cluster.in_sync()
+    calm(cluster, active, 1)
+
+
 STORIES = {
     "destroyed": destroyed,
     "panicked": panicked,
+    "isolated": isolated,
+    "daemon-stopped": daemon_stopped,
+    "stop-timeout": stop_timeout,
     "replication-cut": replication_cut,
     "witness-killed": witness_killed,
+    "power-cycled": power_cycled,
 }
 
 

@@ -96,7 +96,7 @@ impl Desk {
             why,
             why_word: why_word.to_owned(),
             failover: true,
-            sync_percent: None,
+            sync_percent: self.gaps.resync(volume.volume),
             replicas: self.replicas(configured, volume),
         })
     }

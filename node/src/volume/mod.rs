@@ -96,14 +96,17 @@ pub struct About {
     pub has_barrier: bool,
 }
 
-/// What drivers cannot protect, in a line each, for the status.
+/// What drivers say for the status beside their reports: what they cannot protect, in a line each, and how far a resync is.
 #[derive(Clone, Debug, Default)]
-pub struct Gaps(Arc<Mutex<BTreeMap<VolumeId, String>>>);
+pub struct Gaps {
+    gaps: Arc<Mutex<BTreeMap<VolumeId, String>>>,
+    resyncs: Arc<Mutex<BTreeMap<VolumeId, u32>>>,
+}
 
 impl Gaps {
     /// Takes the place of what was said of the volume before; says whether it is news.
     pub fn say(&self, volume: VolumeId, text: Option<String>) -> bool {
-        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match &text {
             Some(text) => gaps.insert(volume, text.clone()),
             None => gaps.remove(&volume),
@@ -114,7 +117,22 @@ impl Gaps {
     /// All of it.
     #[must_use]
     pub fn all(&self) -> BTreeMap<VolumeId, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many per cent of a resync are done; none: there is none, or it is not known.
+    pub fn say_resync(&self, volume: VolumeId, percent: Option<u32>) {
+        let mut resyncs = self.resyncs.lock().unwrap_or_else(PoisonError::into_inner);
+        match percent {
+            Some(percent) => drop(resyncs.insert(volume, percent)),
+            None => drop(resyncs.remove(&volume)),
+        }
+    }
+
+    /// The same, as it was last said.
+    #[must_use]
+    pub fn resync(&self, volume: VolumeId) -> Option<u32> {
+        self.resyncs.lock().unwrap_or_else(PoisonError::into_inner).get(&volume).copied()
     }
 }
 

@@ -7,7 +7,7 @@ use super::generation;
 use super::jobs::{self, Goal, Job, Ran, Way};
 use super::stream::{self, NEWS_MAX, News};
 use super::tool::Tool;
-use super::view::View;
+use super::view::{View, done};
 use crate::config::DrbdConfig;
 use crate::time::now;
 use crate::volume::{About, Order, Teller, unseen};
@@ -94,6 +94,8 @@ struct Driver {
     met: bool,
     /// Regular looks in a row that found the same or another trouble.
     troubled_looks: u8,
+    /// How far a resync was at the last look, where events do not tell.
+    polled: Option<u32>,
 }
 
 /// Drives until the orders end.
@@ -129,6 +131,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
         raising: Raising::Not,
         met: false,
         troubled_looks: 0,
+        polled: None,
     };
     driver.drive(config.resource, orders, news, asked).await;
 }
@@ -150,9 +153,12 @@ impl Driver {
             if looking.is_none() && core::mem::take(&mut look_again) && self.view.exists {
                 let tool = self.tool.clone();
                 let dump = self.book.problems.is_none();
+                let progress = self.view.is_resyncing() && self.view.resynced().is_none();
                 looking = Some(Box::pin(async move {
                     let dumped = if dump { Some(tool.ask(&["dump"]).await) } else { None };
-                    (dumped, tool.ask(&["get-gi"]).await)
+                    let read = tool.ask(&["get-gi"]).await;
+                    let status = if progress { tool.ask(&["status"]).await.ok() } else { None };
+                    (dumped, read, status)
                 }));
             }
             let due = self.waiting.iter().map(|waiting| waiting.deadline).min();
@@ -174,10 +180,11 @@ impl Driver {
                     self.asked(question).await;
                 },
                 Some(ran) = self.jobs.next(), if !self.jobs.is_empty() => self.ran(ran).await,
-                (dumped, read) = async { match looking.as_mut() { Some(look) => look.await, None => core::future::pending().await } } => {
+                (dumped, read, status) = async { match looking.as_mut() { Some(look) => look.await, None => core::future::pending().await } } => {
                     looking = None;
                     self.read_dump(dumped);
                     self.read(read);
+                    self.polled = status.as_deref().and_then(done);
                 },
                 _ = clock.tick() => {
                     look_again = true;
@@ -257,6 +264,7 @@ impl Driver {
 
     /// Tells what is seen, then what it means for orders.
     async fn settle(&mut self) {
+        self.say_resync();
         if !self.view.whole || !self.met {
             self.unseen().await;
             return;
@@ -426,7 +434,11 @@ impl Driver {
             self.raising = Raising::Underway;
         }
         self.tidying.spawn(async move {
-            let ran = tool.adm(&[verb], now() + jobs::UNHURRIED).await;
+            let ran = if verb == "resume-io" {
+                tool.adm(&[verb], now() + jobs::UNHURRIED).await
+            } else {
+                tool.start(verb, Instant::NEVER).await
+            };
             if let Err(error) = &ran {
                 tracing::warn!(volume = %name, ?error, "drbdadm {verb}");
             }

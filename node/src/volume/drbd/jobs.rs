@@ -12,15 +12,14 @@ use picket_core::time::Instant;
 /// How long a program may take that the core gives five seconds: what follows it must be seen within these too.
 pub(super) const SHORT: Duration = Duration::from_secs(4);
 
-/// How long what nobody waits for may take: a large disk's metadata are read, and the kernel of 8.4 does not bear that the
-/// program is killed while its threads are started (it refuses the resource until the machine boots).
+/// How long what nobody waits for may take.
 pub(super) const UNHURRIED: Duration = Duration::from_secs(120);
 
-/// How long a promotion's program may run. The core gives up earlier, and then demotes.
+/// How long a promotion may take. The core gives up earlier, by the volume's own configuration, and then demotes.
 const PROMOTE_MAX: Duration = Duration::from_secs(3600);
 
-/// How often a demote is tried again while something has the device open: closing it tells nobody.
-const OPEN_RETRY: Duration = Duration::from_millis(200);
+/// How often a demote is tried again while something has the device open, or a promotion ends: nothing tells of either.
+const DEMOTE_RETRY: Duration = Duration::from_millis(200);
 
 /// What must be seen before an order is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +70,7 @@ pub(super) fn promote(tool: Tool, command: CommandId, promotion: Promotion, cut:
     Box::pin(async move {
         let deadline = now() + PROMOTE_MAX;
         let goal = Goal::Primary;
-        if cut && let Err(outcome) = disconnect(&tool, now() + SHORT).await {
+        if cut && let Err(outcome) = cut_for_promotion(&tool, promotion.valid_until()).await {
             return Ran { command, goal, deadline, ran: Err(outcome) };
         }
         let ran = match promotion.redeem(now()) {
@@ -81,8 +80,14 @@ pub(super) fn promote(tool: Tool, command: CommandId, promotion: Promotion, cut:
                 late.valid_until, late.now
             ))),
         };
-        Ran { command, goal, deadline: now() + SHORT, ran }
+        Ran { command, goal, deadline, ran }
     })
+}
+
+/// Cuts off whom writes need not reach, for as long as the promotion may be begun at all: on a busy machine a program takes
+/// seconds.
+pub(super) async fn cut_for_promotion(tool: &Tool, valid_until: Instant) -> Result<String, CommandOutcome> {
+    disconnect(tool, valid_until.min(now() + PROMOTE_MAX)).await
 }
 
 /// Cuts the replication at once. Without `--force` a Primary would have its peer outdate itself first, and go on alone
@@ -91,16 +96,30 @@ pub(super) async fn disconnect(tool: &Tool, deadline: Instant) -> Result<String,
     tool.adm(&["disconnect", "--force"], deadline).await
 }
 
-pub(super) fn demote(tool: Tool, command: CommandId, deadline: Instant) -> Job {
+/// The same, and it stays cut: a connection that is being started just now is cut when it has been.
+async fn cut(tool: &Tool, deadline: Instant) -> Result<String, CommandOutcome> {
+    if let Some(_still) = tool.try_still() {
+        return disconnect(tool, deadline).await;
+    }
+    disconnect(tool, deadline).await?;
+    let _still = tool.still(deadline).await?;
+    disconnect(tool, deadline).await
+}
+
+/// Demotes; where that overtakes a promotion, what is left of it in the kernel may refuse for a while.
+pub(super) fn demote(tool: Tool, command: CommandId, deadline: Instant, overtakes: bool) -> Job {
     Box::pin(async move {
-        // Ends at the deadline, or with another answer than that the device is in use.
+        // Ends at the deadline, or with an answer that will not change.
         let ran = loop {
             let ran = tool.adm(&["secondary"], deadline).await;
-            let open = matches!(&ran, Err(CommandOutcome::Failed(text)) if text.contains("held open"));
-            if !open || now() + OPEN_RETRY >= deadline {
+            let passes = match &ran {
+                Err(CommandOutcome::Failed(text)) => overtakes || text.contains("held open"),
+                Ok(_) | Err(_) => false,
+            };
+            if !passes || now() + DEMOTE_RETRY >= deadline {
                 break ran;
             }
-            tokio::time::sleep(OPEN_RETRY).await;
+            tokio::time::sleep(DEMOTE_RETRY).await;
         };
         Ran { command, goal: Goal::Secondary, deadline, ran }
     })
@@ -109,11 +128,7 @@ pub(super) fn demote(tool: Tool, command: CommandId, deadline: Instant) -> Job {
 pub(super) fn freeze(tool: Tool, command: CommandId, by_cut: bool) -> Job {
     Box::pin(async move {
         let deadline = now() + SHORT;
-        let ran = if by_cut {
-            disconnect(&tool, deadline).await
-        } else {
-            tool.adm(&["suspend-io"], deadline).await
-        };
+        let ran = if by_cut { cut(&tool, deadline).await } else { tool.adm(&["suspend-io"], deadline).await };
         Ran { command, goal: Goal::Suspended, deadline, ran }
     })
 }
@@ -123,9 +138,10 @@ pub(super) fn thaw(tool: Tool, command: CommandId, by_cut: bool, valid_until: In
     Box::pin(async move {
         let deadline = now() + SHORT;
         let goal = if by_cut { Goal::NotFenced } else { Goal::Flowing };
-        let verb = if by_cut { "connect" } else { "resume-io" };
-        let ran = if now() < valid_until {
-            tool.adm(&[verb], deadline).await
+        let ran = if by_cut {
+            tool.start("connect", valid_until).await
+        } else if now() < valid_until {
+            tool.adm(&["resume-io"], deadline).await
         } else {
             Err(CommandOutcome::Failed(format!("the thaw was valid until {valid_until:?}, it is later")))
         };

@@ -3,3 +3,4 @@ mod conf;
 mod driver;
 mod handlers;
 mod reading;
+mod starts;

@@ -6,19 +6,27 @@ use core::time::Duration;
 use picket_core::node::CommandOutcome;
 use picket_core::time::Instant;
 use picket_host::process::{Finished, Leftovers, Outcome, Program, SYSTEM_PATH, run};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 
-/// The longest that a question without a deadline of its own may take: reading a generation needs milliseconds.
-const QUESTION_MAX: Duration = Duration::from_secs(3);
+/// The longest that a question without a deadline of its own may take. It needs milliseconds, on a starved machine seconds;
+/// what is told meanwhile is what was read before.
+const QUESTION_MAX: Duration = Duration::from_secs(20);
+
+/// How long the end of a start is waited for: a large disk's metadata are read, and a peer's threads end first.
+const START_MAX: Duration = Duration::from_secs(120);
 
 /// Asks DRBD about one resource.
 #[derive(Clone, Debug)]
 pub(super) struct Tool {
     config: DrbdConfig,
+    starting: Arc<Mutex<()>>,
 }
 
 impl Tool {
-    pub(super) const fn new(config: DrbdConfig) -> Self {
-        Self { config }
+    pub(super) fn new(config: DrbdConfig) -> Self {
+        Self { config, starting: Arc::default() }
     }
 
     /// `drbdadm VERB… RESOURCE`, until the deadline.
@@ -30,6 +38,74 @@ impl Tool {
             .env("LC_ALL", "C")
             .leftovers(Leftovers::Kill);
         answer(words, run(program, deadline.elapsed()).await)
+    }
+
+    /// `drbdadm VERB RESOURCE` for what starts threads in the kernel (`up`, `adjust`, `connect`): one at a time, each to
+    /// its end. The kernel of 8.4 does not bear that the program is killed meanwhile: it refuses the resource until the
+    /// machine boots. So not even this daemon's end kills it. Not begun when it is later than `valid_until`, or if nobody
+    /// waits for it any more.
+    pub(super) async fn start(
+        &self,
+        verb: &'static str,
+        valid_until: Instant,
+    ) -> Result<String, CommandOutcome> {
+        let (tell, told) = oneshot::channel();
+        let tool = self.clone();
+        tokio::spawn(async move {
+            let _alone = tool.starting.lock().await;
+            if tell.is_closed() {
+                return;
+            }
+            let late = format!("drbdadm {verb} was valid until {valid_until:?}, it is later");
+            let ran = if now() < valid_until {
+                tool.run_to_its_end(verb).await
+            } else {
+                Err(CommandOutcome::Failed(late))
+            };
+            // Whoever asked may have been overtaken meanwhile.
+            let _ = tell.send(ran);
+        });
+        told.await
+            .unwrap_or_else(|_| Err(CommandOutcome::Unknown(format!("drbdadm {verb}: nobody saw its end"))))
+    }
+
+    async fn run_to_its_end(&self, verb: &str) -> Result<String, CommandOutcome> {
+        let mut command = tokio::process::Command::new(&self.config.drbdadm);
+        command
+            .args([verb, self.config.resource.as_str()])
+            .env_clear()
+            .env("PATH", SYSTEM_PATH)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .kill_on_drop(false);
+        let text = |what: String| format!("drbdadm {verb}: {what}");
+        match tokio::time::timeout(START_MAX, command.output()).await {
+            Ok(Ok(output)) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+                match output.status.code() {
+                    Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+                    Some(code) => Err(CommandOutcome::Failed(text(format!("exited with {code}: {said}")))),
+                    None => Err(CommandOutcome::Unknown(text(format!("{}: {said}", output.status)))),
+                }
+            }
+            Ok(Err(error)) => Err(CommandOutcome::Failed(text(format!("not started: {error}")))),
+            Err(_) => Err(CommandOutcome::Unknown(text(format!(
+                "has not ended within {START_MAX:?}; it is left alone"
+            )))),
+        }
+    }
+
+    /// Whether nothing is being started just now; while the answer is held, nothing will be.
+    pub(super) fn try_still(&self) -> Option<MutexGuard<'_, ()>> {
+        self.starting.try_lock().ok()
+    }
+
+    /// Waits until nothing is being started, not longer than until the deadline.
+    pub(super) async fn still(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>, CommandOutcome> {
+        let left = deadline.since(now());
+        tokio::time::timeout(left, self.starting.lock()).await.map_err(|_| {
+            CommandOutcome::Unknown("DRBD is being started and has not come to an end".to_owned())
+        })
     }
 
     /// A short question.

@@ -17,6 +17,12 @@ impl Driver {
         }
     }
 
+    /// Says how far a resync is.
+    pub(super) fn say_resync(&self) {
+        let percent = if self.view.is_resyncing() { self.view.resynced().or(self.polled) } else { None };
+        self.about.gaps.say_resync(self.about.id, percent);
+    }
+
     /// At each regular look.
     pub(super) fn count_looks(&mut self) {
         let troubled = self.view.whole && self.met && self.trouble().is_some();

@@ -27,8 +27,9 @@ impl Driver {
                 self.jobs.push(jobs::promote(tool, command, promotion, cut));
             }
             VolumeAction::Demote { deadline } => {
+                let overtakes = self.book.promoting.is_some();
                 self.supersede();
-                self.jobs.push(jobs::demote(tool, command, deadline));
+                self.jobs.push(jobs::demote(tool, command, deadline, overtakes));
             }
             VolumeAction::Freeze => {
                 self.supersede();
@@ -43,8 +44,9 @@ impl Driver {
         }
     }
 
-    /// What is overtaken by a freeze or a demote must not go on beside it: dropping its program kills it, its goal is not
-    /// waited for, and a handler that a promotion waits for is told that there is no result.
+    /// What is overtaken by a freeze or a demote must not go on beside it: dropping its program kills it, but for one that
+    /// starts DRBD's threads ([`Tool::start`](super::Tool::start)); its goal is not waited for, and a handler that a
+    /// promotion waits for is told that there is no result.
     fn supersede(&mut self) {
         self.jobs = FuturesUnordered::new();
         self.waiting.clear();

@@ -34,7 +34,7 @@ exists peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Esta
 exists -
 ";
 
-const LOST: &str = "\
+pub(super) const LOST: &str = "\
 change resource name:r0 suspended:fencing
 change connection name:r0 peer-node-id:2 conn-name:n2 connection:Unconnected role:Unknown
 change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Off peer-disk:DUnknown
@@ -46,12 +46,13 @@ change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Esta
 change resource name:r0 suspended:no
 ";
 
-struct Driven {
-    dir: tempfile::TempDir,
+pub(super) struct Driven {
+    pub dir: tempfile::TempDir,
     orders: mpsc::Sender<Order>,
     told: mpsc::Receiver<Wake>,
     record: watch::Sender<Recorded>,
     fence: watch::Sender<NodeSet>,
+    gaps: Gaps,
     newest: Option<VolumeReport>,
     outcomes: BTreeMap<CommandId, CommandOutcome>,
     commands: u64,
@@ -59,7 +60,7 @@ struct Driven {
 
 impl Driven {
     /// A Primary with its peer, whose first state was told.
-    async fn primary() -> Self {
+    pub(super) async fn primary() -> Self {
         let mut driven = Self::new(PRIMARY);
         driven.sees("the first state", |report| report.role == Role::Primary).await;
         driven
@@ -79,7 +80,8 @@ impl Driven {
             "drbdadm",
             &format!(
                 "echo \"$*\" >>{at}/asked\ncase $1 in get-gi) cat {at}/uuids ;; dump) cat {at}/dump ;; \
-                 up) ! [ -e {at}/half ] ;; \
+                 status) cat {at}/status ;; up) ! [ -e {at}/half ] ;; \
+                 connect) while [ -e {at}/slow ]; do sleep 0.05; done; echo started >>{at}/asked ;; \
                  secondary) if said=$(cat {at}/refused 2>/dev/null); then echo \"$said\" >&2; exit 11; fi ;; esac\n"
             ),
         );
@@ -93,6 +95,7 @@ impl Driven {
             drbdadm: dir.path().join("drbdadm"),
             drbdsetup: dir.path().join("drbdsetup"),
         };
+        let gaps = Gaps::default();
         let (_, heard) = watch::channel(NodeSet::EMPTY);
         let (record, recorded) = watch::channel(Recorded::default());
         let (fence, fenced) = watch::channel(NodeSet::EMPTY);
@@ -105,27 +108,27 @@ impl Driven {
             heard,
             fenced,
             recorded,
-            gaps: Gaps::default(),
+            gaps: gaps.clone(),
             has_barrier: true,
         };
         let (orders, queue) = mpsc::channel(8);
         let (into, told) = mpsc::channel(64);
         tokio::spawn(Box::new(Drbd::new(config, about)).live(queue, Teller::new(VolumeId(1), into)));
-        Self { dir, orders, told, record, fence, newest: None, outcomes: BTreeMap::new(), commands: 0 }
+        Self { dir, orders, told, record, fence, gaps, newest: None, outcomes: BTreeMap::new(), commands: 0 }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The kernel tells.
-    fn kernel(&self, lines: &str) {
+    pub(super) fn kernel(&self, lines: &str) {
         let mut file = fs::OpenOptions::new().append(true).open(self.file("events")).unwrap();
         file.write_all(lines.as_bytes()).unwrap();
     }
 
     /// What `drbdadm` was asked.
-    fn all_asked(&self) -> Vec<String> {
+    pub(super) fn all_asked(&self) -> Vec<String> {
         let text = fs::read_to_string(self.file("asked")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
@@ -140,7 +143,7 @@ impl Driven {
         self.all_asked().iter().any(|line| line == what)
     }
 
-    async fn order(&mut self, action: VolumeAction) -> CommandId {
+    pub(super) async fn order(&mut self, action: VolumeAction) -> CommandId {
         self.commands += 1;
         let command = CommandId(self.commands);
         self.orders.send(Order { command, action }).await.unwrap();
@@ -173,7 +176,7 @@ impl Driven {
             .unwrap_or_else(|_| panic!("{what}: not reported"))
     }
 
-    async fn outcome(&mut self, command: CommandId) -> CommandOutcome {
+    pub(super) async fn outcome(&mut self, command: CommandId) -> CommandOutcome {
         // Ends: each order has an outcome.
         loop {
             if let Some(outcome) = self.outcomes.remove(&command) {
@@ -197,12 +200,12 @@ impl Driven {
         tokio::task::spawn_blocking(move || call.fence_peer())
     }
 
-    async fn until_asked(&self, what: &str) {
+    pub(super) async fn until_asked(&self, what: &str) {
         until(what, async || self.has_asked(what).then_some(())).await;
     }
 }
 
-fn program(dir: &tempfile::TempDir, name: &str, script: &str) {
+pub(super) fn program(dir: &tempfile::TempDir, name: &str, script: &str) {
     let path = dir.path().join(name);
     fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -212,6 +215,24 @@ fn program(dir: &tempfile::TempDir, name: &str, script: &str) {
 fn dump(dir: &tempfile::TempDir) -> String {
     let text = conf::lines("r0", dir.path(), conf::Version::Nine);
     text.replacen("{\n", "{ on n1 { node-id 1; } on n2 { node-id 2; }\n", 1)
+}
+
+impl Driven {
+    /// A freeze, and how it ended.
+    pub(super) async fn frozen(&mut self) -> CommandOutcome {
+        let freeze = self.order(VolumeAction::Freeze).await;
+        self.outcome(freeze).await
+    }
+
+    /// How often the replication was cut.
+    pub(super) fn cuts(&self) -> usize {
+        self.all_asked().iter().filter(|line| *line == "disconnect --force r0").count()
+    }
+
+    /// The outcome of an order, if it has come by now.
+    pub(super) fn told_of(&self, command: CommandId) -> Option<&CommandOutcome> {
+        self.outcomes.get(&command)
+    }
 }
 
 fn both() -> NodeSet {
@@ -356,6 +377,23 @@ async fn a_demote_waits_for_whoever_has_the_device_open() {
     fs::remove_file(driven.file("refused")).unwrap();
     driven.kernel("change resource name:r0 role:Secondary\n");
     assert_eq!(driven.outcome(demote).await, CommandOutcome::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_resync_is_stands_in_the_status() {
+    let driven = Driven::primary().await;
+    let done = async |percent| {
+        let seen = async || (driven.gaps.resync(VolumeId(1)) == percent).then_some(());
+        until("how far the resync is", seen).await;
+    };
+    fs::write(driven.file("status"), "r0 role:Primary\n  peer role:Secondary\n    done:41.70\n").unwrap();
+    let peer = "change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0";
+    driven.kernel(&format!("{peer} replication:SyncSource peer-disk:Inconsistent\n"));
+    done(Some(41)).await;
+    driven.kernel(&format!("{peer} done:62.00\n"));
+    done(Some(62)).await;
+    driven.kernel(&format!("{peer} replication:Established peer-disk:UpToDate\n"));
+    done(None).await;
 }
 
 /// What a program of the user, or a person, promotes: nobody has settled anything about its peer.

@@ -1,6 +1,6 @@
 use crate::volume::drbd::events::{Line, Object, Verb, parse};
 use crate::volume::drbd::generation;
-use crate::volume::drbd::view::View;
+use crate::volume::drbd::view::{View, done};
 use picket_core::evidence::Generation;
 use picket_core::ids::GenerationId;
 use picket_core::node::Role;
@@ -54,13 +54,26 @@ fn changes_are_taken() {
     let syncing = until(NINE, 8);
     assert!(peer(&syncing).is_connected() && !peer(&syncing).is_up_to_date());
     assert_eq!(peer(&syncing).disks[&0].done.as_deref(), Some("12.50"));
+    assert!(syncing.is_resyncing() && syncing.resynced() == Some(12));
     assert!(peer(&until(NINE, 9)).is_up_to_date());
+    assert!(!until(NINE, 9).is_resyncing() && until(NINE, 9).resynced().is_none());
     assert_eq!(until(NINE, 10).role(), Role::Primary);
     let lost = view_of(NINE);
     assert!(lost.suspended_by_fencing() && !lost.suspended_by_user() && lost.suspended());
     assert!(!peer(&lost).is_connected() && !peer(&lost).is_up_to_date());
     assert_eq!(peer(&lost).name.as_deref(), Some("n2"));
     assert_eq!(lost.minor(), Some(0));
+}
+
+#[test]
+fn how_far_a_resync_is_can_be_read_from_the_status() {
+    let status = "r0 role:Primary\n  disk:UpToDate\n  peer role:Secondary\n    replication:SyncSource peer-disk:Inconsistent done:99.97\n";
+    assert_eq!(done(status), Some(99));
+    assert_eq!(
+        done("r0 role:Primary\n  disk:UpToDate\n  peer role:Secondary\n    replication:Established\n"),
+        None
+    );
+    assert_eq!(done("done:? done:101.00"), None);
 }
 
 #[test]
