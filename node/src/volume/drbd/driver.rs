@@ -255,7 +255,9 @@ impl Driver {
             Err(CommandOutcome::Done) => return,
         };
         match text {
-            Ok(generation) => self.book.generation = Some(generation),
+            Ok(read) => {
+                self.book.generation = Some(generation::succeed(self.book.generation.as_ref(), read));
+            }
             Err(error) => {
                 tracing::warn!(volume = %self.about.name, %error, "the data's generation is not known");
             }

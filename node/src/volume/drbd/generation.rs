@@ -43,6 +43,20 @@ pub fn parse(text: &str) -> Result<Generation, String> {
     }
 }
 
+/// What is known of the data that is read now. The kernel of 8.4 keeps two former UUIDs, and each resync brings two: what it
+/// forgets is remembered here while the data that was read before is an ancestor of what is read now.
+#[must_use]
+pub fn succeed(before: Option<&Generation>, mut now: Generation) -> Generation {
+    let Some(before) = before.filter(|before| now.descends_from(before.current)) else { return now };
+    for former in core::iter::once(before.current).chain(before.history.iter().copied()) {
+        let is_known = former == now.current || now.history.contains(&former);
+        if !is_known && now.history.len() < Generation::HISTORY_MAX {
+            now.history.push(former);
+        }
+    }
+    now
+}
+
 fn uuid(field: &str) -> Result<u64, String> {
     u64::from_str_radix(field, 16)
         .map(|uuid| uuid & !1)

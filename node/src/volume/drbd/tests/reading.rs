@@ -66,6 +66,25 @@ fn changes_are_taken() {
 }
 
 #[test]
+fn what_the_kernel_forgets_of_its_own_history_is_remembered() {
+    let read = |current: u128, history: &[u128]| Generation {
+        current: GenerationId(current),
+        history: history.iter().copied().map(GenerationId).collect(),
+    };
+    let first = generation::succeed(None, read(2, &[1]));
+    // Two resyncs later, which bring two UUIDs each.
+    let second = generation::succeed(Some(&first), read(4, &[3, 2]));
+    let third = generation::succeed(Some(&second), read(6, &[5, 4]));
+    assert!([1, 2, 3, 4, 5, 6].into_iter().all(|id| third.descends_from(GenerationId(id))), "{third:?}");
+    // Other data has nothing of this past.
+    assert_eq!(generation::succeed(Some(&third), read(9, &[8])), read(9, &[8]));
+    // Its length has a bound; the newest are kept.
+    let long = (0..100)
+        .fold(first, |before, id| generation::succeed(Some(&before), read(id + 10, &[before.current.0])));
+    assert!(long.history.len() <= Generation::HISTORY_MAX && long.descends_from(GenerationId(108)));
+}
+
+#[test]
 fn how_far_a_resync_is_can_be_read_from_the_status() {
     let status = "r0 role:Primary\n  disk:UpToDate\n  peer role:Secondary\n    replication:SyncSource peer-disk:Inconsistent done:99.97\n";
     assert_eq!(done(status), Some(99));
