@@ -114,6 +114,9 @@ impl Register {
         match (call, outcome) {
             (_, Outcome::NotDone) => Some(*self),
             (Call::Read, Outcome::Told(seen)) => (self.view == *seen).then_some(*self),
+            (Call::Acquire { me, attempt, .. }, Outcome::Told(told)) if self.had_before(*me, told) => {
+                Some(Self { attempt: Some(*attempt), ..*self })
+            }
             (Call::Acquire { me, attempt, superseded }, Outcome::Told(told)) => {
                 self.grant(*me, *attempt, superseded).filter(|next| next.view == *told)
             }
@@ -137,7 +140,7 @@ impl Register {
         if !isr.contains(me.node) {
             return None;
         }
-        // The attempt of the present grant gets the same again. Which attempt that was is unknown at the beginning.
+        // The attempt of the present grant gets the same again.
         if holder == Some(me) && self.attempt == Some(attempt) {
             return Some(*self);
         }
@@ -151,6 +154,11 @@ impl Register {
         let epoch = epoch.max(self.floor) + 1;
         let view = View { epoch, holder: Some(me), isr: left, version };
         Some(Self { view, attempt: Some(attempt), ..*self })
+    }
+
+    /// Whether the holder is told the grant that it had where the history begins: it asked again under that attempt.
+    fn had_before(&self, me: Holder, told: &View) -> bool {
+        self.attempt.is_none() && self.view.holder == Some(me) && self.view == *told
     }
 
     fn is_held(&self, me: Holder, epoch: u64) -> bool {

@@ -160,6 +160,21 @@ fn the_same_attempt_gets_the_same_grant() {
     breaks(&[granted(1, 2, N1, 1), other(1)]);
 }
 
+/// As after a recovery: the register was looked at, which does not tell the attempt of its grant.
+#[test]
+fn where_a_history_begins_the_holder_may_ask_again_under_the_attempt_of_its_grant() {
+    let held = Register { view: view(1, Some(N1), all(), 1), ..Register::default() };
+    let again = |from, attempt, epoch| {
+        acquire(from, from + 1, N1, attempt, Outcome::Told(view(epoch, Some(N1), all(), 1)))
+    };
+    let fits = |history: &[Operation]| matches!(check(held, history), Verdict::Linearizable { .. });
+    assert!(fits(&[again(1, 7, 1), again(3, 7, 1), again(5, 8, 2)]));
+    assert!(fits(&[again(1, 7, 2)]), "under another attempt");
+    assert!(!fits(&[again(1, 7, 1), again(3, 8, 1)]), "one grant for two attempts");
+    let other = acquire(1, 2, N2, 7, Outcome::Told(view(1, Some(N1), all(), 1)));
+    assert!(!fits(&[other]), "another's grant");
+}
+
 #[test]
 fn what_has_no_answer_was_done_at_any_time_or_never() {
     let (before, after) = (view(1, Some(N1), all(), 1), view(1, Some(N1), solo(N1), 2));
