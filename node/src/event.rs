@@ -138,6 +138,8 @@ codes! {
     RESOURCE_STRANDED = 1617, "resources-stranded", Error;
     /// The volume should move, because its resources cannot run here.
     RESOURCE_MOVES = 1618, "resources-move", Warn;
+    /// Nobody can say whether a resource runs.
+    RESOURCE_UNKNOWN = 1619, "resource-unknown", Error;
     /// An alert's program failed.
     ALERT_FAILED = 1700, "alert-failed", Warn;
     /// An operator asked for something.

@@ -50,7 +50,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
     let tls = root.table_required("tls").and_then(|table| tls(&table));
     let volumes = volumes::read(root, &known);
     let own = volumes.clone().unwrap_or_default();
-    let resources = resources::read(root, &resources::Around { volumes: &own, me });
+    let resources = resources::read(root, &resources::Around { volumes: &own, me }, &mut warnings);
     let dirs = AGENT_DIRS.iter().map(PathBuf::from).collect();
     let agent_dirs = root.or("agent_dirs", list_of(path()), dirs);
     let fencing = fencing::read(root, &known, me, &Agents { dirs: &agent_dirs, lab: is_lab }, &mut warnings);

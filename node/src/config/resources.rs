@@ -26,20 +26,28 @@
 //! kind = "ocf:heartbeat:IPaddr2"                  # its program is below ocf_root, a key of the file as a whole
 //! parameters = { ip = "192.0.2.10", cidr_netmask = "24" }
 //! promotable = false                              # true: it is promoted when it was started
+//!
+//! [[resource]]
+//! tag = "db"
+//! after = ["fs"]
+//! kind = "systemd:postgresql.service"             # asked for at systemd_bus, a key of the file as a whole
 //! ```
 
 use super::timing::{length, length_or_none};
 use super::{Config, Volume};
 use crate::resource::ocf::{Agent, ROOT};
 use crate::resource::plan::{OnFail, Plan, RESOURCES_MAX, Rules};
+use crate::resource::systemd::{BUS, Unit};
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
-use picket_host::config::{Reader, Table, Unique, boolean, integer, list_of, name, one_of, path, string};
+use picket_host::config::{Reader, Table, Unique, integer, list_of, name, one_of, path, string};
 use picket_host::process::KILL_WAIT_MAX;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 mod agents;
+mod kinds;
+mod units;
 
 /// A start, a stop and a look, unless the file says else.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,6 +77,8 @@ pub struct Resource {
 pub enum ResourceKind {
     /// A resource agent of the Open Cluster Framework.
     Ocf(Agent),
+    /// A unit of systemd.
+    Systemd(Unit),
     /// Programs of the user.
     Command(Service),
 }
@@ -79,6 +89,7 @@ impl ResourceKind {
     pub fn title(&self) -> String {
         match self {
             Self::Ocf(agent) => agent.title(),
+            Self::Systemd(unit) => unit.title(),
             Self::Command(_) => "command".to_owned(),
         }
     }
@@ -119,6 +130,14 @@ pub(super) struct Around<'a> {
     pub(super) me: Option<NodeId>,
 }
 
+/// What the file as a whole says for resources.
+struct Roots {
+    /// Where agents are.
+    agents: PathBuf,
+    /// The bus of the service manager.
+    bus: String,
+}
+
 /// One table, before it has a place.
 struct Read<'d, 's> {
     table: Table<'d, 's>,
@@ -131,13 +150,20 @@ struct Read<'d, 's> {
 }
 
 /// Reads all trees, each in an order in which it can be started.
-pub(super) fn read(root: &Table<'_, '_>, around: &Around<'_>) -> BTreeMap<VolumeId, Vec<Resource>> {
+pub(super) fn read(
+    root: &Table<'_, '_>,
+    around: &Around<'_>,
+    warnings: &mut Vec<String>,
+) -> BTreeMap<VolumeId, Vec<Resource>> {
     let mut tags = Unique::new();
-    let root_of_agents = root.or("ocf_root", path(), PathBuf::from(ROOT));
-    let mut asked = BTreeMap::new();
+    let roots = Roots {
+        agents: root.or("ocf_root", path(), PathBuf::from(ROOT)),
+        bus: root.or("systemd_bus", units::bus(), BUS.to_owned()),
+    };
+    let (mut asked, mut units) = (BTreeMap::new(), units::Asked::default());
     let mut all: Vec<Read<'_, '_>> = Vec::new();
     for table in root.tables("resource") {
-        all.extend(resource(table, around, &root_of_agents, &mut tags));
+        all.extend(resource(table, around, &roots, &mut tags));
     }
     let order = ordered(&all);
     let mut trees: BTreeMap<VolumeId, Vec<Resource>> = BTreeMap::new();
@@ -158,10 +184,14 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Around<'_>) -> BTreeMap<Volume
         let mut rules = read.rules.clone();
         let members = around.volumes.get(&volume).map(|volume| &volume.members);
         let is_here = members.zip(around.me).is_none_or(|(members, me)| members.contains(&me));
-        if let ResourceKind::Ocf(agent) = &kind
-            && is_here
-        {
-            agents::check(&read.table, agent, &mut rules, &mut asked);
+        match &kind {
+            ResourceKind::Ocf(agent) if is_here => {
+                agents::check(&read.table, agent, &mut rules, &mut asked);
+            }
+            ResourceKind::Systemd(unit) if is_here => {
+                units::check(&read.table, unit, &rules, &mut units, warnings);
+            }
+            ResourceKind::Ocf(_) | ResourceKind::Systemd(_) | ResourceKind::Command(_) => {}
         }
         let id = read.id.clone().unwrap_or_else(|| kind.title());
         tree.push(Resource { id, kind, rules: Rules { needs, ..rules } });
@@ -172,7 +202,7 @@ pub(super) fn read(root: &Table<'_, '_>, around: &Around<'_>) -> BTreeMap<Volume
 fn resource<'d, 's>(
     table: Table<'d, 's>,
     around: &Around<'_>,
-    root_of_agents: &Path,
+    roots: &Roots,
     tags: &mut Unique,
 ) -> Option<Read<'d, 's>> {
     let tag = table.required("tag", name());
@@ -200,7 +230,7 @@ fn resource<'d, 's>(
     if named.is_none() && after.is_empty() {
         table.wrong_table("it stands on nothing", "volume = \"…\" or after = [\"…\"]");
     }
-    let kind = kind(&table, root_of_agents);
+    let kind = kinds::read(&table, roots);
     let rules = rules(&table, tag.clone().unwrap_or_default());
     Some(Read { table, tag: tag?, id, volume, after, kind, rules })
 }
@@ -223,46 +253,6 @@ fn rules(table: &Table<'_, '_>, tag: String) -> Rules {
         on_fail: table.or("on_fail", one_of(on_fails), OnFail::Restart),
         threshold: table.or("fail_threshold", integer(1..=1_000_000_u32), THRESHOLD),
         expiry: some(table.or("fail_expiry", length_or_none(), Duration::ZERO)),
-    }
-}
-
-fn kind(table: &Table<'_, '_>, root_of_agents: &Path) -> Option<ResourceKind> {
-    let expected = "\"command\", or an agent as \"ocf:PROVIDER:NAME\"";
-    let read = string().check(expected, |text| {
-        let parts: Vec<&str> = text.split(':').collect();
-        let is_name = |part: &&str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(allowed)
-        };
-        match parts.as_slice() {
-            ["command"] => Ok(None),
-            ["ocf", rest @ ..] if rest.len() == 2 && rest.iter().all(is_name) => Ok(rest
-                .first()
-                .zip(rest.last())
-                .map(|(provider, name)| ((*provider).to_owned(), (*name).to_owned()))),
-            _ => Err(format!("found {text:?}")),
-        }
-    });
-    let agent = table.required("kind", read)?;
-    let words: &[&str] = if agent.is_some() { &["command"] } else { &["parameters", "promotable"] };
-    for other in words.iter().filter(|word| table.has(word)) {
-        table.wrong(other, "it belongs to another kind", "only what belongs to the kind that is named");
-    }
-    match agent {
-        Some((provider, name)) => Some(ResourceKind::Ocf(Agent {
-            root: root_of_agents.to_owned(),
-            provider,
-            name,
-            parameters: agents::parameters(table),
-            promotable: table.or("promotable", boolean(), false),
-        })),
-        None => {
-            let commands = table.table_required("command")?;
-            let start = commands.required("start", argv());
-            let stop = commands.required("stop", argv());
-            let status = commands.required("status", argv());
-            Some(ResourceKind::Command(Service { start: start?, stop: stop?, status: status? }))
-        }
     }
 }
 

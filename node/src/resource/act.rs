@@ -52,6 +52,7 @@ pub async fn act(
             let base = |path: &std::path::Path, action: &str| program(&path.to_string_lossy(), action);
             agent.run(verb, base, (&tag, &place.node), deadline, given_up).await
         }
+        ResourceKind::Systemd(unit) => unit.run(verb, deadline, given_up).await,
         ResourceKind::Command(service) => command::run(service, verb, program, deadline, given_up).await,
     }
 }

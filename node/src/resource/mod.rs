@@ -22,6 +22,7 @@ pub mod mover;
 pub mod ocf;
 pub mod plan;
 pub mod room;
+pub mod systemd;
 pub mod tree;
 
 pub use room::{Room, Trees};

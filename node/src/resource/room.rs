@@ -4,10 +4,11 @@
 //! and moves run beside it. So an order to freeze goes through at once, whatever the tree does.
 
 use super::act::{Place, act};
+use super::systemd;
 use super::tree::{
     ActionId, Effect, Input as TreeInput, Kept, Note, Outcome, Policy, Request, Standing, Tree, View,
 };
-use crate::config::{Config, Resource};
+use crate::config::{Config, Resource, ResourceKind};
 use crate::driver::Wake;
 use crate::event::{self, Told};
 use crate::events::Events;
@@ -23,6 +24,7 @@ use picket_host::clock::Alarm;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,9 @@ mod tests;
 /// What waits to be told the core: the driver is not listened to while there is more, and the core, which is told of
 /// each change once, never lets it come to that.
 const TELL_MAX: usize = 256;
+
+/// Changes that wait to be taken: who tells of them waits then, and tells once for all that happened meanwhile.
+const STIRS_MAX: usize = 16;
 
 /// Operators that wait at one time.
 pub const ASKS_MAX: usize = 16;
@@ -160,6 +165,7 @@ enum Happened {
     Stands(Said),
     Ended(ActionId, Outcome),
     NotMoved(String),
+    Stirred(usize),
     Asked(Asked),
     Time,
 }
@@ -177,6 +183,9 @@ pub struct Room {
     acting: Acting,
     cancels: BTreeMap<ActionId, oneshot::Sender<()>>,
     moves: Moves,
+    /// Those that are told by somebody when they change, and who listens to that.
+    stirs: mpsc::Receiver<usize>,
+    watchers: JoinSet<()>,
     tell: VecDeque<Wake>,
     /// The order to demote that the driver gets when the tree is down.
     demote: Option<(CommandId, Instant)>,
@@ -214,6 +223,8 @@ impl Room {
             acting: FuturesUnordered::new(),
             cancels: BTreeMap::new(),
             moves: FuturesUnordered::new(),
+            stirs: mpsc::channel(1).1,
+            watchers: JoinSet::new(),
             tell: VecDeque::new(),
             demote: None,
             report: None,
@@ -228,10 +239,25 @@ impl Room {
             // Without the room the driver takes no orders, and the core knows what that means.
             Err(error) => return tracing::error!(volume = %self.name, %error, "no timer for the resources"),
         };
+        self.watch();
         self.step(TreeInput::Tick);
         while let Some(happened) = self.next(&mut alarm).await {
             self.take(happened);
         }
+    }
+
+    /// Listens to what tells of its changes by itself. It ends with the room.
+    fn watch(&mut self) {
+        let (stir, stirs) = mpsc::channel(STIRS_MAX);
+        for (place, resource) in self.resources.iter().enumerate() {
+            match &resource.kind {
+                ResourceKind::Systemd(unit) => {
+                    self.watchers.spawn(systemd::watch(unit.clone(), place, stir.clone()));
+                }
+                ResourceKind::Ocf(_) | ResourceKind::Command(_) => {}
+            }
+        }
+        self.stirs = stirs;
     }
 
     /// The next thing that happens; nothing: the end.
@@ -261,6 +287,7 @@ impl Room {
                 Some(Happened::Ended(action, outcome))
             }
             Some(text) = self.moves.next(), if !self.moves.is_empty() => Some(Happened::NotMoved(text)),
+            Some(place) = self.stirs.recv() => Some(Happened::Stirred(place)),
             Some(asked) = ends.asks.recv() => Some(Happened::Asked(asked)),
             _ = alarm.fired() => Some(Happened::Time),
         }
@@ -279,6 +306,7 @@ impl Room {
                 self.cancels.remove(&action);
                 self.step(TreeInput::Ended { action, outcome });
             }
+            Happened::Stirred(place) => self.step(TreeInput::Stir(place)),
             Happened::NotMoved(text) => self.step(TreeInput::NotMoved(text)),
             Happened::Asked((request, taken)) => {
                 self.step(TreeInput::Ask(request));
@@ -395,6 +423,7 @@ impl Room {
             Note::StopFailed => event::RESOURCE_STUCK,
             Note::Held => event::RESOURCE_HELD,
             Note::Found => event::RESOURCE_FOUND,
+            Note::Unknown => event::RESOURCE_UNKNOWN,
             Note::NotMoved => event::RESOURCE_STRANDED,
         };
         let text = format!("{} above {}", text, self.name);

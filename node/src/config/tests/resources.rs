@@ -165,6 +165,66 @@ cat <<END
 END
 "#;
 
+#[tokio::test]
+#[ignore = "needs dbus-daemon; ./tests/run unit runs it"]
+async fn units_are_looked_up_and_told_at_their_place() {
+    use crate::resource::systemd::tests::standin::StandIn;
+    let mut standin = StandIn::start(&["web.service", "gone.service"]).await;
+    standin.load("gone.service", "masked");
+    let asked = async |standin: &StandIn, kind: &str| {
+        let text = format!("systemd_bus = \"{}\"\n{}", standin.address, with(&agent("web", kind, "")));
+        // It blocks until the manager answers, which runs here.
+        tokio::task::spawn_blocking(move || parse(&text)).await.unwrap()
+    };
+    let config = asked(&standin, "systemd:web.service").await.unwrap();
+    assert_eq!(config.resources[&VolumeId(1)][0].id, "systemd:web.service");
+    let about = |config: &crate::config::Config| -> Vec<String> {
+        let of = |line: &&String| line.contains("web.service");
+        config.warnings.iter().filter(of).map(|line| line.split_once(": ").unwrap().1.to_owned()).collect()
+    };
+    let killed = "web.service: its processes are killed 90s after a stop began, and this node is reset after 20s: \
+                  stop_timeout above TimeoutStopSec";
+    assert_eq!(about(&config), [killed]);
+    standin.unwise("web.service");
+    let config = asked(&standin, "systemd:web.service").await.unwrap();
+    assert_eq!(
+        about(&config),
+        [
+            "web.service: it is enabled, so that it starts without its volume; systemctl disable it",
+            killed,
+            "web.service: KillMode=process leaves processes behind, and a stop that does so has failed",
+        ]
+    );
+    let masked = asked(&standin, "systemd:gone.service").await.unwrap_err();
+    let expected =
+        "resource[0].kind: gone.service is masked; expected a unit that the service manager has loaded";
+    assert!(masked.trim_end().ends_with(expected), "{masked}");
+    let unknown = asked(&standin, "systemd:none.service").await.unwrap_err();
+    let expected = "Unit none.service not loaded.; expected a unit that the service manager knows";
+    assert!(unknown.trim_end().ends_with(expected), "{unknown}");
+    // Nobody to ask is no error: the daemon must start, and be told later.
+    standin.end_bus();
+    let config = asked(&standin, "systemd:web.service").await.unwrap();
+    assert!(
+        about(&config)[0].starts_with("web.service: no service manager could be asked"),
+        "{:?}",
+        about(&config)
+    );
+}
+
+#[test]
+fn what_is_no_unit_is_told_without_asking() {
+    for kind in
+        ["systemd:", "systemd:web", "systemd:web@.service", "systemd:../web.service", "systemd:.service"]
+    {
+        let text = with(&agent("web", kind, ""));
+        let errors = parse(&text).expect_err(kind);
+        assert!(errors.contains("systemd:NAME.service") && errors.lines().count() == 1, "{errors}");
+    }
+    let text = format!("systemd_bus = \"/run/bus\"\n{}", with(&resource("ip", "volume = \"data\"")));
+    assert!(parse(&text).expect_err("no address").contains("expected the address of a bus"));
+}
+
 /// `ocf_root` with agents of the provider `test`.
 fn agents() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;

@@ -89,6 +89,7 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::NotRunning => "not running",
         Outcome::Failed(_) => "failed",
         Outcome::Unfit(_) => "unfit",
+        Outcome::Unknown(_) => "unknown",
     }
 }
 

@@ -19,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod units;
+
 const V: VolumeId = VolumeId(1);
 
 struct Bench {
@@ -49,9 +51,12 @@ fn config(dir: &Path) -> Config {
              command = {{ start = {argv}, stop = {argv}, status = {argv} }}\n"
         )
     };
-    let tree = resource("fs", "volume = \"data\"") + &resource("ip", "after = [\"fs\"]");
+    parse("", &(resource("fs", "volume = \"data\"") + &resource("ip", "after = [\"fs\"]")))
+}
+
+fn parse(top: &str, tree: &str) -> Config {
     let text = text("n1").replace("[lab]\n", &format!("{tree}[lab]\n"));
-    Config::parse(&Source::from_text("picketd.toml", text)).unwrap()
+    Config::parse(&Source::from_text("picketd.toml", format!("{top}{text}"))).unwrap()
 }
 
 fn toml_list(words: &[&str]) -> String {
@@ -64,6 +69,10 @@ impl Bench {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
+        Self::start_with(dir, &config)
+    }
+
+    fn start_with(dir: tempfile::TempDir, config: &Config) -> Self {
         let (orders, queue) = mpsc::channel(ORDERS_MAX);
         let (driver_orders, driver) = mpsc::channel(ORDERS_MAX);
         let (says, said) = mpsc::channel(16);
@@ -90,7 +99,7 @@ impl Bench {
             policy,
         };
         let (events, _) = events::room(None, "east", "n1");
-        tokio::spawn(Room::new(&config, V, &BTreeMap::new(), events, mover, ends).run());
+        tokio::spawn(Room::new(config, V, &BTreeMap::new(), events, mover, ends).run());
         Self { dir, orders, driver, says, standing, asks, core, view, moves }
     }
 

@@ -22,7 +22,7 @@ impl Tree {
         }
         let look_at = self.next_look(now, place);
         if let Some(resource) = self.resources.get_mut(place) {
-            resource.look_at = look_at;
+            resource.look_at = if core::mem::take(&mut resource.stirred) { now } else { look_at };
         }
     }
 
@@ -33,6 +33,13 @@ impl Tree {
     }
 
     fn looked(&mut self, now: Instant, place: usize, outcome: Outcome, out: &mut Out) {
+        if let Some(resource) = self.resources.get_mut(place)
+            && resource.doubted
+            && !matches!(outcome, Outcome::Unknown(_))
+        {
+            resource.doubted = false;
+            resource.text.clear();
+        }
         let state = self.state(place);
         match (state, outcome) {
             (State::Unread | State::Stopped | State::Broken, Outcome::Done) => {
@@ -58,8 +65,29 @@ impl Tree {
                 self.set(place, State::Broken);
                 self.failed(now, place, text, out);
             }
+            (State::Unread | State::Stopped | State::Running, Outcome::Unknown(text)) => {
+                self.doubt(place, text, out);
+            }
+            // What was seen broken may be so still.
+            (State::Broken, Outcome::Unknown(_)) => {}
             // Only a stop or an operator ends that.
-            (State::Stuck, Outcome::NotRunning | Outcome::Failed(_) | Outcome::Unfit(_)) => {}
+            (
+                State::Stuck,
+                Outcome::NotRunning | Outcome::Failed(_) | Outcome::Unfit(_) | Outcome::Unknown(_),
+            ) => {}
+        }
+    }
+
+    /// Nobody can say: it counts neither as in service nor as out of it until somebody can.
+    fn doubt(&mut self, place: usize, text: String, out: &mut Out) {
+        let Some(resource) = self.resources.get_mut(place) else { return };
+        let is_new = !resource.doubted || resource.text != text;
+        resource.state = State::Unread;
+        resource.doubted = true;
+        text.clone_into(&mut resource.text);
+        if is_new {
+            let told = format!("nobody knows whether {} runs: {text}", self.tag(place));
+            out.push(Effect::Tell(Note::Unknown, told));
         }
     }
 
@@ -70,12 +98,14 @@ impl Tree {
                 out.push(Effect::Tell(Note::Started, format!("{} is in service", self.tag(place))));
             }
             // Some of it may run.
-            Outcome::NotRunning | Outcome::Failed(_) if cancelled => self.set(place, State::Broken),
+            Outcome::NotRunning | Outcome::Failed(_) | Outcome::Unknown(_) if cancelled => {
+                self.set(place, State::Broken)
+            }
             Outcome::NotRunning => {
                 self.set(place, State::Broken);
                 self.start_failed(now, place, "it does not run after its start".to_owned(), out);
             }
-            Outcome::Failed(text) => {
+            Outcome::Failed(text) | Outcome::Unknown(text) => {
                 self.set(place, State::Broken);
                 self.start_failed(now, place, text, out);
             }
@@ -98,7 +128,7 @@ impl Tree {
                 self.set(place, State::Stopped);
                 out.push(Effect::Tell(Note::Stopped, format!("{} is out of service", self.tag(place))));
             }
-            Outcome::Failed(text) | Outcome::Unfit(text) => {
+            Outcome::Failed(text) | Outcome::Unfit(text) | Outcome::Unknown(text) => {
                 self.set(place, State::Stuck);
                 let told = format!("{} was not stopped: {text}", self.tag(place));
                 if let Some(resource) = self.resources.get_mut(place) {

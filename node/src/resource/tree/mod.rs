@@ -42,6 +42,9 @@ pub const ACTIONS_MAX: usize = 16;
 /// How often a resource is looked at that should not run here: somebody may have started it by hand.
 pub const LOOK_AWAY: Duration = Duration::from_secs(60);
 
+/// How soon after a look that could not say it is looked at again: that look has waited for an answer already.
+pub const LOOK_DOUBTED: Duration = Duration::from_secs(1);
+
 /// How long after a refused move it is asked for again: the other node may have become able.
 pub const MOVE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -68,7 +71,7 @@ pub enum Standing {
 /// What a resource is, as it was seen last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Nobody has looked.
+    /// Nobody has looked, or whoever did could not say.
     Unread,
     /// Seen or brought out of service.
     Stopped,
@@ -106,6 +109,8 @@ pub enum Outcome {
     Failed(String),
     /// It can never run on this node: a program, or its configuration, is missing.
     Unfit(String),
+    /// Of a look: nobody could say. It is neither in service nor out of it, and has not failed.
+    Unknown(String),
 }
 
 /// Why a resource is held back.
@@ -161,6 +166,8 @@ pub enum Input {
         /// How.
         outcome: Outcome,
     },
+    /// Something happened to a resource, by its place in the plan: it is looked at as soon as that is of use.
+    Stir(usize),
     /// A move that was asked for did not begin; why.
     NotMoved(String),
     /// An operator asks.
@@ -220,6 +227,8 @@ pub enum Note {
     Held,
     /// It runs where it should not.
     Found,
+    /// Nobody can say what it is.
+    Unknown,
     /// Another node should take over and cannot.
     NotMoved,
 }
@@ -241,6 +250,10 @@ struct Resource {
     /// What it said when it failed last.
     text: String,
     look_at: Instant,
+    /// Something happened while an action was under way: what that tells may be old.
+    stirred: bool,
+    /// The last look could not say what it is; why, is in `text`.
+    doubted: bool,
 }
 
 /// What is remembered of one resource over a restart of the daemon.
@@ -302,6 +315,8 @@ impl Tree {
                 failed_at: kept.failed_at,
                 text: kept.text,
                 look_at: Instant::BOOT,
+                stirred: false,
+                doubted: false,
             }
         };
         let resources = plan.rules().iter().map(|rules| resource(kept.get(&rules.tag))).collect();
@@ -328,6 +343,7 @@ impl Tree {
             Input::Role(role) => self.role = role,
             Input::Leave(command) => self.leave = Some(Leave { command, answered: false }),
             Input::Ended { action, outcome } => self.take_ended(now, action, outcome, &mut out),
+            Input::Stir(place) => self.take_stir(now, place),
             Input::NotMoved(text) => self.take_not_moved(now, text, &mut out),
             Input::Ask(request) => self.take_request(&request, &mut out),
         }
@@ -345,6 +361,13 @@ impl Tree {
             }
             // An order that is read before the standing that belongs to it stays.
             Standing::Active | Standing::Frozen | Standing::Leaving | Standing::Failed => {}
+        }
+    }
+
+    fn take_stir(&mut self, now: Instant, place: usize) {
+        if let Some(resource) = self.resources.get_mut(place) {
+            resource.stirred = resource.work.is_some();
+            resource.look_at = now;
         }
     }
 

@@ -1,6 +1,7 @@
 //! What people ask of a tree.
 
 use super::{Effect, Halt, Out, Policy, State, Tree};
+use picket_core::time::Instant;
 
 /// What an operator asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +86,10 @@ impl Tree {
             resource.failures = 0;
             resource.failed_at = None;
             resource.text.clear();
+            resource.doubted = false;
             if matches!(resource.state, State::Broken | State::Stuck) {
                 resource.state = State::Unread;
+                resource.look_at = Instant::BOOT;
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What should be, and what is to be done for it.
 
 use super::{
-    ACTIONS_MAX, ActionId, Effect, Halt, LOOK_AWAY, MOVE_AGAIN, Note, Out, Standing, State, Tree, Verb, Work,
+    ACTIONS_MAX, ActionId, Effect, Halt, LOOK_AWAY, LOOK_DOUBTED, MOVE_AGAIN, Note, Out, Standing, State,
+    Tree, Verb, Work,
 };
 use core::time::Duration;
 use picket_core::node::Role;
@@ -121,7 +122,7 @@ impl Tree {
         match (state, goal) {
             // Told to leave, it is stopped without a look first: stopping what is stopped does no harm.
             (State::Unread, Goal::Down) if self.leave.is_some() => self.stop(place, out),
-            (State::Unread, Goal::Up | Goal::Down | Goal::Look) => self.look(place, out),
+            (State::Unread, Goal::Up | Goal::Down | Goal::Look) if due => self.look(place, out),
             (State::Stopped, Goal::Up) => self.start(place, out),
             (State::Stopped, Goal::Down) if due && mandate == Mandate::Down && self.leave.is_none() => {
                 self.look(place, out);
@@ -132,7 +133,7 @@ impl Tree {
             (State::Stopped, Goal::Down | Goal::Look | Goal::Rest)
             | (State::Running, Goal::Up | Goal::Look | Goal::Rest)
             | (State::Broken, Goal::Look | Goal::Rest)
-            | (State::Unread, Goal::Rest)
+            | (State::Unread, Goal::Up | Goal::Down | Goal::Look | Goal::Rest)
             | (State::Stuck, Goal::Up | Goal::Down | Goal::Look | Goal::Rest) => {}
         }
     }
@@ -273,6 +274,9 @@ impl Tree {
         match self.state(place) {
             State::Running => rules.monitor_interval.map_or(Instant::NEVER, |interval| now + interval),
             State::Stopped => now + LOOK_AWAY,
+            State::Unread if self.resources.get(place).is_some_and(|resource| resource.doubted) => {
+                now + LOOK_DOUBTED
+            }
             State::Unread | State::Broken | State::Stuck => now,
         }
     }

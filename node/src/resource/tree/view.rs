@@ -36,8 +36,10 @@ pub struct Line {
     pub failures: u32,
     /// Of how many until it is not restarted here.
     pub threshold: u32,
-    /// What it said when it failed last.
+    /// What it said when it failed last, or why nobody knows what it is.
     pub text: String,
+    /// The last look could not say what it is.
+    pub doubted: bool,
 }
 
 impl Line {
@@ -71,6 +73,7 @@ impl Tree {
             failures: resource.failures,
             threshold: rules.threshold,
             text: resource.text.clone(),
+            doubted: resource.doubted,
         };
         let lines: Vec<Line> = self.plan.rules().iter().zip(&self.resources).map(line).collect();
         let wanted = self.wants_to_move().filter(|_| self.standing == Standing::Active);
@@ -89,6 +92,10 @@ impl Tree {
 }
 
 fn unable(lines: &[Line]) -> Option<String> {
-    let unable = lines.iter().find(|line| line.halt.is_some_and(|halt| halt != Halt::Operator));
-    unable.map(|line| format!("{} failed there: {}", line.tag, line.text))
+    let held = |line: &&Line| line.halt.is_some_and(|halt| halt != Halt::Operator);
+    let unable = lines.iter().find(held).map(|line| format!("{} failed there: {}", line.tag, line.text));
+    unable.or_else(|| {
+        let unknown = lines.iter().find(|line| line.doubted);
+        unknown.map(|line| format!("nobody knows whether {} runs there: {}", line.tag, line.text))
+    })
 }

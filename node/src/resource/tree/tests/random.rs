@@ -28,7 +28,7 @@ fn input(dice: &mut Dice) -> Input {
     ];
     let tags = [None, Some("fs"), Some("ip"), Some("db"), Some("app")];
     let tag = |dice: &mut Dice| tags[dice.below(5) as usize].map(str::to_owned);
-    match dice.below(12) {
+    match dice.below(13) {
         0 => Input::Role(
             [Role::Primary, Role::Primary, Role::Secondary, Role::Unknown][dice.below(4) as usize],
         ),
@@ -43,12 +43,14 @@ fn input(dice: &mut Dice) -> Input {
             failover: dice.below(2) == 0,
             local_recovery: dice.below(2) == 0,
         })),
+        10 => Input::Stir(dice.below(4) as usize),
         _ => Input::Tick,
     }
 }
 
 fn outcome(dice: &mut Dice) -> Outcome {
-    match dice.below(8) {
+    match dice.below(9) {
+        8 => Outcome::Unknown("nobody answers".to_owned()),
         0 => Outcome::Failed("no".to_owned()),
         1 => Outcome::Unfit("not here".to_owned()),
         2 | 3 => Outcome::NotRunning,

@@ -1,6 +1,6 @@
 use super::super::{
-    ACTIONS_MAX, Effect, Halt, Input, LOOK_AWAY, MOVE_AGAIN, Note, Outcome, Policy, Request, Standing, State,
-    Verb,
+    ACTIONS_MAX, Effect, Halt, Input, LOOK_AWAY, LOOK_DOUBTED, MOVE_AGAIN, Note, Outcome, Policy, Request,
+    Standing, State, Verb,
 };
 use super::bench::{Bench, SECOND, diamond, failed, rules};
 use crate::resource::plan::{OnFail, Plan};
@@ -360,6 +360,67 @@ fn a_stop_that_fails_in_service_asks_another_node_until_an_operator_cleans_up() 
     assert_eq!(bench.doing(), ["app look"]);
     bench.end("app", Outcome::NotRunning);
     assert_eq!((bench.state("app"), bench.tree.view().stranded), (State::Stopped, None));
+}
+
+#[test]
+fn what_is_told_to_have_changed_is_looked_at_and_again_if_that_look_may_be_old() {
+    let mut bench = Bench::running(diamond(OnFail::Restart));
+    bench.input(Input::Stir(2));
+    assert_eq!(bench.doing(), ["db look"]);
+    bench.input(Input::Stir(2));
+    bench.end("db", Outcome::Done);
+    assert_eq!(bench.doing(), ["db look"], "the change may have come after what was seen");
+    bench.end("db", Outcome::Done);
+    assert_eq!(bench.doing(), [""; 0]);
+    bench.input(Input::Standing(Standing::Frozen));
+    bench.input(Input::Stir(2));
+    assert_eq!(bench.doing(), [""; 0]);
+    bench.input(Input::Standing(Standing::Active));
+    assert_eq!(bench.doing(), ["db look"]);
+    bench.input(Input::Stir(99));
+}
+
+#[test]
+fn what_nobody_can_say_anything_of_has_not_failed_and_is_not_out_of_service() {
+    let unknown = || Outcome::Unknown("no bus".to_owned());
+    let mut bench = Bench::running(diamond(OnFail::Restart));
+    bench.input(Input::Stir(2));
+    bench.end("db", unknown());
+    assert!(bench.has_told(Note::Unknown, "nobody knows whether db runs: no bus"));
+    assert_eq!(bench.state("app"), State::Running, "nothing is done on what nobody knows");
+    assert_eq!((bench.doing(), bench.effects()), (vec![], vec![]));
+    let view = bench.tree.view();
+    assert_eq!((view.lines[2].word(), view.lines[2].failures, view.lines[2].halt), ("UNKNOWN", 0, None));
+    assert_eq!(view.unable.unwrap(), "nobody knows whether db runs there: no bus");
+    bench.later(LOOK_DOUBTED);
+    assert_eq!(bench.doing(), ["db look"]);
+    bench.end("db", unknown());
+    assert!(!bench.has_told(Note::Unknown, ""), "said once");
+    assert_eq!(bench.tree.shown_role(), Role::Primary);
+    bench.input(Input::Role(Role::Secondary));
+    bench.end("app", Outcome::Done);
+    assert_eq!(bench.tree.shown_role(), Role::Unknown, "as long as nobody knows");
+    bench.input(Input::Role(Role::Primary));
+    bench.later(LOOK_DOUBTED);
+    bench.all(|tag, verb| {
+        // It runs: the application, which was stopped meanwhile, comes back.
+        assert!((tag, verb) != ("db", Verb::Start) && (tag, verb) != ("db", Verb::Stop));
+        if verb == Verb::Monitor && tag == "app" { Outcome::NotRunning } else { Outcome::Done }
+    });
+    assert_eq!(bench.states(), [State::Running; 4]);
+    assert_eq!((bench.tree.view().unable, bench.tree.view().lines[2].text.as_str()), (None, ""));
+}
+
+#[test]
+fn what_nobody_can_say_anything_of_is_stopped_for_an_order_and_fails_it_if_that_fails() {
+    let mut bench = Bench::running(diamond(OnFail::Restart));
+    bench.input(Input::Stir(3));
+    bench.end("app", Outcome::Unknown("no bus".to_owned()));
+    bench.leave(3);
+    assert_eq!(bench.doing(), ["app stop"]);
+    bench.end("app", failed("no bus"));
+    let text = "app was not stopped: no bus".to_owned();
+    assert_eq!(bench.effects(), [Effect::Refuse { command: CommandId(3), text }]);
 }
 
 #[test]

@@ -12,7 +12,8 @@ const STATES: [State; 5] = [State::Unread, State::Stopped, State::Running, State
 fn one(state: State) -> Bench {
     let mut bench = Bench::new(Plan::new(vec![rules("r", &[], OnFail::Restart)]));
     bench.end("r", Outcome::NotRunning);
-    let look_at = Instant::NEVER;
+    // What nobody has looked at is due; what was, is not.
+    let look_at = if state == State::Unread { Instant::BOOT } else { Instant::NEVER };
     bench.tree.resources[0] = Resource {
         state,
         work: None,
@@ -21,6 +22,8 @@ fn one(state: State) -> Bench {
         failed_at: None,
         text: String::new(),
         look_at,
+        stirred: false,
+        doubted: false,
     };
     bench.told.clear();
     bench
@@ -34,21 +37,21 @@ fn row(bench: &Bench) -> String {
 
 /// What follows from an end, before anything else is begun: the volume is frozen.
 const ENDS: &str = "
-Unread  Monitor: Running | Stopped | Broken | Stopped
-Unread  Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit
-Unread  Stop:    Stopped | Stopped | Stuck | Stuck
-Stopped Monitor: Running | Stopped | Broken | Stopped
-Stopped Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit
-Stopped Stop:    Stopped | Stopped | Stuck | Stuck
-Running Monitor: Running | Stopped | Broken | Broken
-Running Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit
-Running Stop:    Stopped | Stopped | Stuck | Stuck
-Broken  Monitor: Running | Stopped | Broken | Stopped
-Broken  Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit
-Broken  Stop:    Stopped | Stopped | Stuck | Stuck
-Stuck   Monitor: Stuck | Stuck | Stuck | Stuck
-Stuck   Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit
-Stuck   Stop:    Stopped | Stopped | Stuck | Stuck
+Unread  Monitor: Running | Stopped | Broken | Stopped | Unread
+Unread  Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit | Broken Exhausted
+Unread  Stop:    Stopped | Stopped | Stuck | Stuck | Stuck
+Stopped Monitor: Running | Stopped | Broken | Stopped | Unread
+Stopped Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit | Broken Exhausted
+Stopped Stop:    Stopped | Stopped | Stuck | Stuck | Stuck
+Running Monitor: Running | Stopped | Broken | Broken | Unread
+Running Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit | Broken Exhausted
+Running Stop:    Stopped | Stopped | Stuck | Stuck | Stuck
+Broken  Monitor: Running | Stopped | Broken | Stopped | Broken
+Broken  Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit | Broken Exhausted
+Broken  Stop:    Stopped | Stopped | Stuck | Stuck | Stuck
+Stuck   Monitor: Stuck | Stuck | Stuck | Stuck | Stuck
+Stuck   Start:   Running | Broken Exhausted | Broken Exhausted | Unread Unfit | Broken Exhausted
+Stuck   Stop:    Stopped | Stopped | Stuck | Stuck | Stuck
 ";
 
 #[test]
@@ -56,8 +59,13 @@ fn every_end_in_every_state() {
     let mut table = String::from("\n");
     for state in STATES {
         for verb in [Verb::Monitor, Verb::Start, Verb::Stop] {
-            let ends =
-                [Outcome::Done, Outcome::NotRunning, failed("no"), Outcome::Unfit("not here".to_owned())];
+            let ends = [
+                Outcome::Done,
+                Outcome::NotRunning,
+                failed("no"),
+                Outcome::Unfit("not here".to_owned()),
+                Outcome::Unknown("nobody answers".to_owned()),
+            ];
             let cell = |outcome: Outcome| {
                 let mut bench = one(state);
                 bench.input(Input::Standing(Standing::Frozen));
