@@ -17,6 +17,7 @@
 //! command.status = ["/usr/local/sbin/ip", "status"]
 //! monitor_interval = "10s"                        # "0s": never
 //! on_fail = "restart"                             # or fence, block, stop
+//! start_on_fail = "block"                         # the same for a start, and monitor_on_fail for a look
 //! fail_threshold = 3
 //! fail_expiry = "10min"                           # "0s": failures are remembered until they are cleaned up
 //!
@@ -26,6 +27,7 @@
 //! kind = "ocf:heartbeat:IPaddr2"                  # its program is below ocf_root, a key of the file as a whole
 //! parameters = { ip = "192.0.2.10", cidr_netmask = "24" }
 //! promotable = false                              # true: it is promoted when it was started
+//! secrets = { password = "/etc/picket/ip.secret" } # parameters whose values stand in files
 //!
 //! [[resource]]
 //! tag = "db"
@@ -60,6 +62,10 @@ const THRESHOLD: u32 = 3;
 
 /// What a stop of a tree takes besides its stops: a start or a look that is killed first, twice over.
 const STOP_SLACK: Duration = KILL_WAIT_MAX.saturating_mul(2);
+
+/// How long an operator's move, and a stop of the daemon, wait for a demotion. The core's bound, of which it tells
+/// nobody.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What runs above a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,7 +202,39 @@ pub(super) fn read(
         let id = read.id.clone().unwrap_or_else(|| kind.title());
         tree.push(Resource { id, kind, rules: Rules { needs, ..rules } });
     }
+    check_stops(&all, around, &trees, warnings);
     trees
+}
+
+/// Tells of trees whose stop may outlast those who wait for it.
+fn check_stops(
+    all: &[Read<'_, '_>],
+    around: &Around<'_>,
+    trees: &BTreeMap<VolumeId, Vec<Resource>>,
+    warnings: &mut Vec<String>,
+) {
+    for (id, tree) in trees {
+        let Some(volume) = around.volumes.get(id) else { continue };
+        let (stops, chain) =
+            Plan::new(tree.iter().map(|resource| resource.rules.clone()).collect()).longest_chain();
+        let whole = stops + STOP_SLACK + volume.demote_timeout;
+        let is_here = around.me.is_none_or(|me| volume.members.contains(&me));
+        let tags: Vec<&str> = chain
+            .iter()
+            .filter_map(|place| tree.get(*place))
+            .map(|resource| resource.rules.tag.as_str())
+            .collect();
+        let top = all.iter().find(|read| tags.first() == Some(&read.tag.as_str()));
+        if let Some(top) = top.filter(|_| is_here && whole > ANSWER_WITHIN) {
+            warnings.push(format!(
+                "line {}: stopping {} and demoting {} may take {whole:?}, and picket move and picket stop wait for \
+                 {ANSWER_WITHIN:?}: lower stop_timeouts, or a lower demote_timeout",
+                top.table.line_of("tag"),
+                tags.join(", "),
+                volume.name,
+            ));
+        }
+    }
 }
 
 fn resource<'d, 's>(
@@ -243,6 +281,12 @@ fn rules(table: &Table<'_, '_>, tag: String) -> Rules {
         ("block", OnFail::Block),
         ("stop", OnFail::Stop),
     ];
+    let on_fail = table.or("on_fail", one_of(on_fails), OnFail::Restart);
+    let of_stop = table.or("stop_on_fail", one_of(on_fails), OnFail::Fence);
+    if of_stop != OnFail::Fence {
+        let what = "what was not stopped may still run, so that nothing but a fence is of use";
+        table.wrong("stop_on_fail", what, "\"fence\"");
+    }
     Rules {
         tag,
         needs: Vec::new(),
@@ -250,7 +294,8 @@ fn rules(table: &Table<'_, '_>, tag: String) -> Rules {
         stop_timeout: table.or("stop_timeout", length(), ACTION_TIMEOUT),
         monitor_timeout: table.or("monitor_timeout", length(), ACTION_TIMEOUT),
         monitor_interval: some(table.or("monitor_interval", length_or_none(), MONITOR_INTERVAL)),
-        on_fail: table.or("on_fail", one_of(on_fails), OnFail::Restart),
+        on_fail: table.or("monitor_on_fail", one_of(on_fails), on_fail),
+        on_start_fail: table.or("start_on_fail", one_of(on_fails), on_fail),
         threshold: table.or("fail_threshold", integer(1..=1_000_000_u32), THRESHOLD),
         expiry: some(table.or("fail_expiry", length_or_none(), Duration::ZERO)),
     }

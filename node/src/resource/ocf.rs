@@ -12,6 +12,7 @@ use core::fmt;
 use core::time::Duration;
 use picket_host::clock::boottime;
 use picket_host::process::Program;
+use picket_host::secrets::{Secret, read_secret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -33,6 +34,8 @@ pub struct Agent {
     pub name: String,
     /// What it is told.
     pub parameters: BTreeMap<String, String>,
+    /// What it is told that stands in files which only their owner can read; read anew for each action.
+    pub secrets: BTreeMap<String, PathBuf>,
     /// It is promoted when it was started.
     pub promotable: bool,
 }
@@ -44,6 +47,7 @@ impl fmt::Debug for Agent {
             .debug_struct("Agent")
             .field("path", &self.path())
             .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .field("secrets", &self.secrets)
             .field("promotable", &self.promotable)
             .finish()
     }
@@ -120,6 +124,11 @@ impl Agent {
         deadline: Duration,
         given_up: impl Future<Output = ()>,
     ) -> Outcome {
+        if verb == Verb::Monitor
+            && let Some((name, why)) = self.untold().into_iter().next()
+        {
+            return Outcome::Unknown(format!("monitor: {name}: {why}"));
+        }
         let mut given_up = core::pin::pin!(given_up);
         let steps: &[&str] = match (verb, self.promotable) {
             (Verb::Monitor, _) => &["monitor"],
@@ -156,8 +165,39 @@ impl Agent {
         given_up: &mut (impl Future<Output = ()> + Unpin),
     ) -> Run {
         let left = deadline.saturating_sub(boottime());
-        let program = self.program(base(&self.path(), action), tag, node, action, left);
-        super::act::run_program(program, stays, deadline, given_up).await.0
+        let mut program = self.program(base(&self.path(), action), tag, node, action, left);
+        let mut hidden = Vec::new();
+        for (name, file) in &self.secrets {
+            let secret = match Self::secret(file) {
+                Ok(secret) => secret,
+                Err(why) => return Run::NotStarted(why),
+            };
+            // Its environment is seen by itself and root alone; its arguments would be seen by everybody.
+            program = program.env(format!("OCF_RESKEY_{name}"), secret.expose_line().unwrap_or_default());
+            hidden.push(secret);
+        }
+        super::act::run_program(program, (stays, &hidden), deadline, given_up).await.0
+    }
+
+    /// A secret that can be told.
+    ///
+    /// # Errors
+    /// Why it cannot, in a line, without any of it.
+    fn secret(file: &std::path::Path) -> Result<Secret, String> {
+        let secret = read_secret(file).map_err(|error| error.to_string())?;
+        let is_line = |line: &str| !line.is_empty() && !line.contains(['\n', '\r', '\0']);
+        if secret.expose_line().is_some_and(is_line) {
+            Ok(secret)
+        } else {
+            Err(format!("{}: not one line of text", file.display()))
+        }
+    }
+
+    /// What of its secrets cannot be told, by the parameter's name.
+    #[must_use]
+    pub fn untold(&self) -> Vec<(String, String)> {
+        let why = |(name, file): (&String, &PathBuf)| Some((name.clone(), Self::secret(file).err()?));
+        self.secrets.iter().filter_map(why).collect()
     }
 
     /// What an action's end means.

@@ -38,8 +38,10 @@ pub struct Rules {
     pub monitor_timeout: Duration,
     /// How often it is looked at while it runs; absent: never.
     pub monitor_interval: Option<Duration>,
-    /// What a failure leads to.
+    /// What it leads to that a look finds it failed.
     pub on_fail: OnFail,
+    /// What it leads to that its start fails; [`OnFail::Restart`]: the volume moves.
+    pub on_start_fail: OnFail,
     /// With so many failures it is not restarted here any more.
     pub threshold: u32,
     /// After so long without another failure they are forgotten; absent: never.
@@ -124,11 +126,23 @@ impl Plan {
     /// not stand on each other stops at the same time.
     #[must_use]
     pub fn longest_stop(&self) -> Duration {
-        let mut until: Vec<Duration> = Vec::with_capacity(self.rules.len());
+        self.longest_chain().0
+    }
+
+    /// The same with the chain itself, what stops first first.
+    #[must_use]
+    pub fn longest_chain(&self) -> (Duration, Vec<usize>) {
+        let mut until: Vec<(Duration, Option<usize>)> = Vec::with_capacity(self.rules.len());
         for rules in &self.rules {
-            let below = rules.needs.iter().filter_map(|needed| until.get(*needed)).max();
-            until.push(rules.stop_timeout + below.copied().unwrap_or_default());
+            let length = |place: &usize| until.get(*place).map_or(Duration::ZERO, |(length, _)| *length);
+            let below = rules.needs.iter().max_by_key(|needed| length(needed)).copied();
+            let of_below = below.as_ref().map(length).unwrap_or_default();
+            until.push((rules.stop_timeout + of_below, below));
         }
-        until.into_iter().max().unwrap_or_default()
+        let top = (0..until.len()).max_by_key(|place| until.get(*place).map(|(length, _)| *length));
+        let whole = top.and_then(|top| until.get(top)).map(|(length, _)| *length).unwrap_or_default();
+        // Ends: what a resource needs stands before it.
+        let chain = core::iter::successors(top, |place| until.get(*place).and_then(|(_, below)| *below));
+        (whole, chain.collect())
     }
 }

@@ -3,7 +3,7 @@
 use crate::resource::ocf::Agent;
 use crate::resource::ocf::metadata::Metadata;
 use crate::resource::plan::Rules;
-use picket_host::config::{Table, string};
+use picket_host::config::{Table, path, string};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -17,15 +17,35 @@ pub(super) fn parameters(table: &Table<'_, '_>) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
     let Some(given) = table.table("parameters") else { return parameters };
     for key in given.keys() {
-        let is_name = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name || key.starts_with("CRM_meta") {
-            given.wrong(&key, format!("{key:?} is no parameter's name"), "letters, digits and \"_\"");
-        }
+        check_name(&given, &key);
         if let Some(value) = given.required(&key, string()) {
             parameters.insert(key, value);
         }
     }
     parameters
+}
+
+/// The files of parameters that nobody else should see.
+pub(super) fn secrets(table: &Table<'_, '_>) -> BTreeMap<String, PathBuf> {
+    let mut secrets = BTreeMap::new();
+    let Some(given) = table.table("secrets") else { return secrets };
+    for key in given.keys() {
+        check_name(&given, &key);
+        if table.table("parameters").is_some_and(|parameters| parameters.has(&key)) {
+            given.wrong(&key, "it stands among the parameters too", "each parameter once");
+        }
+        if let Some(file) = given.required(&key, path()) {
+            secrets.insert(key, file);
+        }
+    }
+    secrets
+}
+
+fn check_name(given: &Table<'_, '_>, key: &str) {
+    let is_name = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name || key.starts_with("CRM_meta") {
+        given.wrong(key, format!("{key:?} is no parameter's name"), "letters, digits and \"_\"");
+    }
 }
 
 /// Asks the agent, once for all its resources; what was not configured gets what it advises.
@@ -48,14 +68,26 @@ pub(super) fn check(table: &Table<'_, '_>, agent: &Agent, rules: &mut Rules, ask
         let key = if agent.promotable { "promotable" } else { "kind" };
         table.wrong(key, format!("{} cannot {action}", agent.title()), "an agent that can");
     }
-    if let Some(given) = table.table("parameters") {
-        for unknown in agent.parameters.keys().filter(|name| !metadata.parameters.contains_key(*name)) {
+    let told = [
+        ("parameters", agent.parameters.keys().collect::<Vec<_>>()),
+        ("secrets", agent.secrets.keys().collect()),
+    ];
+    for (list, names) in told {
+        let Some(given) = table.table(list) else { continue };
+        for unknown in names.into_iter().filter(|name| !metadata.parameters.contains_key(*name)) {
             let known: Vec<&str> = metadata.parameters.keys().map(String::as_str).collect();
             given.wrong(unknown, format!("{} knows no such parameter", agent.title()), known.join(", "));
         }
     }
+    if let Some(given) = table.table("secrets") {
+        for (name, why) in agent.untold() {
+            given.wrong(&name, why, "a file with one line that only its owner can read");
+        }
+    }
     let needed = metadata.parameters.iter().filter(|(_, required)| **required).map(|(name, _)| name);
-    for missing in needed.filter(|name| !agent.parameters.contains_key(*name)) {
+    for missing in
+        needed.filter(|name| !agent.parameters.contains_key(*name) && !agent.secrets.contains_key(*name))
+    {
         table.wrong(
             "parameters",
             format!("{missing} is missing"),

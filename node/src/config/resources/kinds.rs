@@ -33,13 +33,13 @@ impl Named {
     const fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::Command => &["command"],
-            Self::Ocf { .. } => &["parameters", "promotable"],
+            Self::Ocf { .. } => &["parameters", "secrets", "promotable"],
             Self::Systemd { .. } => &[],
         }
     }
 }
 
-const KEYS: [&str; 3] = ["command", "parameters", "promotable"];
+const KEYS: [&str; 4] = ["command", "parameters", "secrets", "promotable"];
 
 pub(super) fn read(table: &Table<'_, '_>, roots: &Roots) -> Option<ResourceKind> {
     let expected = "\"command\", an agent as \"ocf:PROVIDER:NAME\", or a unit as \"systemd:NAME.service\"";
@@ -55,6 +55,7 @@ pub(super) fn read(table: &Table<'_, '_>, roots: &Roots) -> Option<ResourceKind>
             provider,
             name,
             parameters: agents::parameters(table),
+            secrets: agents::secrets(table),
             promotable: table.or("promotable", boolean(), false),
         })),
         Named::Systemd { name } => Some(ResourceKind::Systemd(Unit { bus: roots.bus.clone(), name })),

@@ -158,12 +158,87 @@ const AGENT: &str = r#"#!/bin/sh
 [ -e "$0.garbage" ] && { echo "<html/>"; exit 0; }
 cat <<END
 <resource-agent name="Good"><parameters>
-<parameter name="ip" required="1"/><parameter name="nic"/>
+<parameter name="ip" required="1"/><parameter name="nic"/><parameter name="password"/>
 </parameters><actions>
 <action name="start" timeout="35s"/><action name="stop" timeout="45s"/><action name="monitor" timeout="15s"/>
 </actions></resource-agent>
 END
 "#;
+
+#[test]
+fn a_secret_that_others_can_read_or_that_nobody_wants_is_told_at_its_place() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = agents();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "hush\n").unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    let of = |more: &str| {
+        let text = agent("ip", "ocf:test:Good", &more.replace("FILE", &file.display().to_string()));
+        parse(&with_root(&dir, &text))
+    };
+    let told = |more: &str| {
+        let errors = of(more).expect_err(more);
+        assert!(!errors.contains("hush"), "{errors}");
+        let told = |line: &str| line.split_once(": ").map(|(_, told)| told.to_owned());
+        errors.lines().filter_map(told).collect::<Vec<_>>()
+    };
+    let good = "parameters = { ip = \"192.0.2.7\" }\nsecrets = { password = \"FILE\" }";
+    mode(0o600);
+    assert_eq!(of(good).map(|config| config.resources.len()), Ok(1));
+    mode(0o644);
+    let wrong = told(good);
+    assert!(wrong.len() == 1 && wrong[0].starts_with("resource[0].secrets.password: "), "{wrong:?}");
+    assert!(wrong[0].contains("mode is 0644"), "{wrong:?}");
+    mode(0o600);
+    assert_eq!(
+        told("parameters = { ip = \"a\", password = \"b\" }\nsecrets = { password = \"FILE\" }"),
+        ["resource[0].secrets.password: it stands among the parameters too; expected each parameter once"]
+    );
+    assert_eq!(
+        told("parameters = { ip = \"a\" }\nsecrets = { pass = \"FILE\" }"),
+        ["resource[0].secrets.pass: ocf:test:Good knows no such parameter; expected ip, nic, password"]
+    );
+    // What must be told may be a secret.
+    assert_eq!(of("secrets = { ip = \"FILE\" }").map(|config| config.resources.len()), Ok(1));
+}
+
+#[test]
+fn each_action_has_its_own_consequence_and_a_stop_only_one() {
+    use crate::resource::plan::OnFail;
+    let more = "volume = \"data\"\non_fail = \"block\"\nstart_on_fail = \"stop\"\nstop_on_fail = \"fence\"";
+    let config = parse(&with(&resource("fs", more))).unwrap();
+    let rules = &config.resources[&VolumeId(1)][0].rules;
+    assert_eq!((rules.on_fail, rules.on_start_fail), (OnFail::Block, OnFail::Stop));
+    assert_eq!(
+        told(&resource("fs", "volume = \"data\"\nstop_on_fail = \"block\"")),
+        [
+            "3: resource[0].stop_on_fail: what was not stopped may still run, so that nothing but a fence is of use; \
+             expected \"fence\""
+        ]
+    );
+}
+
+#[test]
+fn a_chain_of_stops_that_nobody_waits_for_is_told_with_its_place() {
+    let tree = |stop: &str| {
+        let fs = resource("fs", "volume = \"data\"\nstop_timeout = \"20s\"");
+        let ip = resource("ip", "after = [\"fs\"]\nstop_timeout = \"1s\"");
+        with(&[fs, ip, resource("app", &format!("after = [\"fs\"]\nstop_timeout = \"{stop}\""))].concat())
+    };
+    let about = |text: &str| -> Vec<String> {
+        let config = parse(text).unwrap();
+        config.warnings.into_iter().filter(|line| line.contains("wait for")).collect()
+    };
+    // 20 s + 26 s + two kills + the volume's own 10 s are a minute.
+    assert_eq!(about(&tree("26s")), [""; 0]);
+    let text = tree("27s");
+    let line = text.lines().position(|line| line == "tag = \"app\"").unwrap() + 1;
+    let expected = format!(
+        "line {line}: stopping app, fs and demoting data may take 61s, and picket move and picket stop wait for 60s: \
+         lower stop_timeouts, or a lower demote_timeout"
+    );
+    assert_eq!(about(&text), [expected]);
+}
 
 #[tokio::test]
 #[ignore = "needs dbus-daemon; ./tests/run unit runs it"]
@@ -277,7 +352,7 @@ fn agents_that_are_missing_or_told_what_they_do_not_know_are_told_at_their_place
         told(&agent("ip", "ocf:test:Good", "parameters = { ipp = \"192.0.2.7\" }")),
         [
             "resource[0].parameters: ip is missing; expected what ocf:test:Good must be told",
-            "resource[0].parameters.ipp: ocf:test:Good knows no such parameter; expected ip, nic",
+            "resource[0].parameters.ipp: ocf:test:Good knows no such parameter; expected ip, nic, password",
         ]
     );
     assert_eq!(

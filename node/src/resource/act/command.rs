@@ -24,7 +24,7 @@ pub(super) async fn run(
     };
     let Some((path, arguments)) = argv.split_first() else { return Outcome::Unfit(format!("no {word}")) };
     let program = program(path, word).args(arguments);
-    let (run, _) = run_program(program, verb == Verb::Start, deadline, given_up).await;
+    let (run, _) = run_program(program, (verb == Verb::Start, &[]), deadline, given_up).await;
     match (run, verb) {
         (Run::Exited(0, _), _) => Outcome::Done,
         (Run::Exited(NOT_RUNNING, _), Verb::Monitor) => Outcome::NotRunning,

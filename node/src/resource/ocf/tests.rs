@@ -63,6 +63,7 @@ impl Bench {
             provider: "test".to_owned(),
             name: "Scripted".to_owned(),
             parameters,
+            secrets: BTreeMap::new(),
             promotable,
         }
     }
@@ -142,6 +143,41 @@ async fn an_agent_is_told_what_agents_are_told() {
     }
     let timeout = env.lines().find_map(|line| line.strip_prefix("OCF_RESKEY_CRM_meta_timeout=")).unwrap();
     assert!((50_000..=60_000).contains(&timeout.parse::<u64>().unwrap()), "{timeout}");
+}
+
+#[tokio::test]
+async fn a_secret_reaches_the_agent_and_nobody_else() {
+    let bench = Bench::new();
+    let file = bench.dir.path().join("secret");
+    std::fs::write(&file, "s3cr3t w0rd\n").unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    let mut agent = bench.agent(false, &[("start", 1)]);
+    agent.secrets.insert("password".to_owned(), file.clone());
+    // It tells everything that it was told.
+    let path = agent.path();
+    let talks = AGENT.replace("said by $1", "\u{1b}told $OCF_RESKEY_password and s3cr3t w0rd in $*");
+    std::fs::write(&path, talks).unwrap();
+    let outcome = run(agent.clone(), Verb::Start).await;
+    let told = "start exited with 1 (failed): told <secret> and <secret> in start";
+    assert_eq!(outcome, Outcome::Failed(told.to_owned()));
+    let env = std::fs::read_to_string(bench.dir.path().join("env-start")).unwrap();
+    assert!(env.lines().any(|line| line == "OCF_RESKEY_password=s3cr3t w0rd"), "{env}");
+    assert!(!format!("{agent:?}").contains("s3cr3t"));
+    assert_eq!(agent.untold(), []);
+    // One that others can read is not used, and the agent is not called without it.
+    mode(0o640);
+    bench.calls();
+    let outcome = run(agent.clone(), Verb::Start).await;
+    let Outcome::Unfit(text) = outcome else { panic!("{outcome:?}") };
+    assert!(text.contains("mode is 0640") && !text.contains("s3cr3t"), "{text}");
+    let looked = run(agent.clone(), Verb::Monitor).await;
+    assert!(matches!(&looked, Outcome::Unknown(text) if text.contains("mode is 0640")), "{looked:?}");
+    assert_eq!(bench.calls(), [""; 0]);
+    mode(0o600);
+    std::fs::write(&file, "two\nlines\n").unwrap();
+    let told = vec![("password".to_owned(), format!("{}: not one line of text", file.display()))];
+    assert_eq!(agent.untold(), told);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub(in super::super) fn rules_within(timeout: Duration, tag: &str, needs: &[usiz
         monitor_timeout: timeout,
         monitor_interval: None,
         on_fail: OnFail::Restart,
+        on_start_fail: OnFail::Restart,
         threshold: 3,
         expiry: None,
     }
@@ -43,5 +44,6 @@ fn what_stands_above_and_below_is_found_near_and_far() {
 #[test]
 fn the_longest_stop_is_the_longest_chain_and_not_the_sum() {
     assert_eq!(diamond().longest_stop(), Duration::from_secs(5 + 7 + 2));
-    assert_eq!(Plan::default().longest_stop(), Duration::ZERO);
+    assert_eq!(diamond().longest_chain().1, [3, 2, 0], "app, db, fs");
+    assert_eq!(Plan::default().longest_chain(), (Duration::ZERO, vec![]));
 }

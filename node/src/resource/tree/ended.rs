@@ -113,7 +113,7 @@ impl Tree {
                 // Nothing was started, says the agent; that is looked at, and a stop of what is not there would fail.
                 self.set(place, State::Unread);
                 self.count(now, place, &text);
-                let halt = match self.rules(place).map(|rules| rules.on_fail) {
+                let halt = match self.rules(place).map(|rules| rules.on_start_fail) {
                     Some(OnFail::Restart) | None => Halt::Unfit,
                     Some(other) => halt_of(other),
                 };
@@ -174,7 +174,7 @@ impl Tree {
     /// Another start here would most likely fail as well.
     fn start_failed(&mut self, now: Instant, place: usize, text: String, out: &mut Out) {
         self.count(now, place, &text);
-        let on_fail = self.rules(place).map_or(OnFail::Restart, |rules| rules.on_fail);
+        let on_fail = self.rules(place).map_or(OnFail::Restart, |rules| rules.on_start_fail);
         out.push(Effect::Tell(Note::Failed, format!("{} was not started: {text}", self.tag(place))));
         self.hold(place, halt_of(on_fail), &text, out);
     }

@@ -19,6 +19,7 @@ pub(super) fn rules(tag: &str, needs: &[usize], on_fail: OnFail) -> Rules {
         stop_timeout: 3 * SECOND,
         monitor_interval: Some(10 * SECOND),
         on_fail,
+        on_start_fail: on_fail,
         ..rules_within(SECOND, tag, needs)
     }
 }

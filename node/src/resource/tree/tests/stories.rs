@@ -259,6 +259,35 @@ fn each_kind_of_failure_leads_to_what_was_chosen_for_it() {
 }
 
 #[test]
+fn a_start_that_fails_leads_to_what_was_chosen_for_starts() {
+    let after = |on_start_fail| {
+        let mut plan = vec![rules("fs", &[], OnFail::Restart)];
+        plan[0].on_start_fail = on_start_fail;
+        let mut bench = Bench::new(Plan::new(plan));
+        bench.activate();
+        bench.end("fs", failed("no"));
+        bench.well();
+        let first = (bench.tree.view().lines[0].halt, bench.state("fs"), bench.effects());
+        bench.ask(Request::Cleanup { tag: None });
+        bench.all(|_, verb| if verb == Verb::Monitor { Outcome::NotRunning } else { Outcome::Done });
+        // What a look finds leads to what was chosen for looks.
+        bench.later(10 * SECOND);
+        bench.end("fs", failed("no"));
+        assert_eq!(bench.tree.view().lines[0].halt, None);
+        first
+    };
+    let moves = |text: &str| vec![Effect::Move { text: text.to_owned() }];
+    assert_eq!(
+        after(OnFail::Restart),
+        (Some(Halt::Exhausted), State::Stopped, moves("fs cannot run here: no"))
+    );
+    assert_eq!(after(OnFail::Stop), (Some(Halt::Stopped), State::Stopped, vec![]));
+    assert_eq!(after(OnFail::Block), (Some(Halt::Blocked), State::Broken, vec![]));
+    let fenced = moves("fs failed and is to be fenced: no");
+    assert_eq!(after(OnFail::Fence), (Some(Halt::Fence), State::Broken, fenced));
+}
+
+#[test]
 fn one_that_is_to_be_fenced_refuses_to_leave_in_order() {
     let mut bench = Bench::running(diamond(OnFail::Fence));
     bench.later(10 * SECOND);
