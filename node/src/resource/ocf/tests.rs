@@ -231,6 +231,7 @@ fn installed(provider: &str, name: &str, parameters: &[(&str, String)], promotab
         provider: provider.to_owned(),
         name: name.to_owned(),
         parameters,
+        secrets: BTreeMap::new(),
         promotable,
     };
     assert!(agent.path().is_file(), "{} is not installed", agent.path().display());
@@ -277,6 +278,37 @@ async fn real_agents_of_pacemaker_live_and_die() {
         "so it is stopped after a start that failed"
     );
     assert_eq!(run(fails, Verb::Stop).await, Outcome::Done);
+}
+
+#[tokio::test]
+#[ignore = "needs the package pacemaker-resource-agents: ./tests/run resources"]
+async fn a_real_promotable_agent_is_promoted_and_demoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("stateful.state").display().to_string();
+    let agent = installed("pacemaker", "Stateful", &[("state", state)], true);
+    whole_life(agent.clone()).await;
+    // Started by somebody who does not promote: it runs, and is not what it should be.
+    assert_eq!(run(Agent { promotable: false, ..agent.clone() }, Verb::Start).await, Outcome::Done);
+    let outcome = run(agent.clone(), Verb::Monitor).await;
+    assert!(matches!(&outcome, Outcome::Failed(text) if text.contains("is not promoted")), "{outcome:?}");
+    assert_eq!(run(agent.clone(), Verb::Stop).await, Outcome::Done);
+    assert_eq!(run(agent, Verb::Monitor).await, Outcome::NotRunning);
+}
+
+#[test]
+#[ignore = "needs the packages resource-agents and drbd-utils: ./tests/run resources"]
+fn real_agents_of_replicated_volumes_say_what_they_can_do() {
+    let pgsql = Metadata::read(&installed("heartbeat", "pgsql", &[], true)).unwrap();
+    let drbd =
+        Metadata::read(&installed("linbit", "drbd", &[("drbd_resource", "r0".to_owned())], true)).unwrap();
+    for (of, known) in [(&pgsql, "pgdata"), (&drbd, "drbd_resource")] {
+        for action in ["start", "stop", "monitor", "promote", "demote"] {
+            assert!(of.actions.contains_key(action), "{action}");
+            assert_ne!(of.actions[action], None, "{action} advises a timeout");
+        }
+        assert!(of.parameters.contains_key(known), "{known}");
+    }
+    assert!(drbd.parameters["drbd_resource"], "it must be told");
 }
 
 #[tokio::test]

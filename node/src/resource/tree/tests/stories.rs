@@ -287,6 +287,44 @@ fn a_start_that_fails_leads_to_what_was_chosen_for_starts() {
     assert_eq!(after(OnFail::Fence), (Some(Halt::Fence), State::Broken, fenced));
 }
 
+/// A look that says "runs" is believed: of a start that failed, no look is asked, and of one that says it did not fail
+/// nobody else can know better.
+#[test]
+fn an_agent_that_says_it_runs_when_its_start_failed_is_stopped_all_the_same() {
+    let mut bench = Bench::new(diamond(OnFail::Restart));
+    bench.activate();
+    bench.end("fs", failed("it did not come up"));
+    assert_eq!(bench.doing(), ["fs stop"], "the start's word counts, and no look is asked");
+    bench.end("fs", Outcome::Done);
+    bench.later(LOOK_AWAY);
+    // It says that it runs, held back as it is: it is stopped again, and nothing is started on it.
+    let looks = bench.doing();
+    assert_eq!(looks, [""; 0]);
+    assert_eq!(bench.states(), [State::Stopped; 4]);
+    bench.leave(1);
+    assert_eq!(bench.effects().last(), Some(&Effect::Release(CommandId(1))));
+}
+
+/// One that runs and says that it does not is started again, which an agent must take for done; when that does not help
+/// the volume moves, and the stop before it is believed.
+#[test]
+fn an_agent_that_says_it_does_not_run_is_started_again_until_the_volume_moves() {
+    let mut bench = Bench::running(Plan::new(vec![rules("fs", &[], OnFail::Restart)]));
+    for _ in 0..2 {
+        bench.later(10 * SECOND);
+        bench.end("fs", Outcome::NotRunning);
+        assert_eq!(bench.doing(), ["fs start"], "no stop: there is nothing to stop, it says");
+        bench.end("fs", Outcome::Done);
+    }
+    bench.later(10 * SECOND);
+    bench.end("fs", Outcome::NotRunning);
+    assert_eq!(bench.doing(), [""; 0]);
+    assert_eq!(bench.effects(), [Effect::Move { text: "fs cannot run here: it does not run".to_owned() }]);
+    // It leaves without a stop: what it stands on is the second look.
+    bench.leave(1);
+    assert_eq!(bench.effects(), [Effect::Release(CommandId(1))]);
+}
+
 #[test]
 fn one_that_is_to_be_fenced_refuses_to_leave_in_order() {
     let mut bench = Bench::running(diamond(OnFail::Fence));
