@@ -43,6 +43,8 @@ pub(crate) struct StandIn {
     units: Units,
     connection: Option<Connection>,
     done: Arc<Mutex<Vec<String>>>,
+    /// Held for the bus's socket.
+    _dir: tempfile::TempDir,
 }
 
 impl Drop for StandIn {
@@ -50,6 +52,12 @@ impl Drop for StandIn {
         self.end_bus();
     }
 }
+
+/// A bus of one user that starts nobody by itself.
+const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:dir=DIR</listen>
+<policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>"#;
 
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 
@@ -63,9 +71,14 @@ fn path_of(name: &str) -> OwnedObjectPath {
 impl StandIn {
     /// A bus with a manager that knows these units; all are out of service.
     pub(crate) async fn start(names: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("bus.conf");
+        std::fs::write(&config, CONFIG.replace("DIR", &dir.path().display().to_string())).unwrap();
         let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
+            .args(["--nofork", "--nopidfile", "--print-address", "--config-file"])
+            .arg(config)
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("dbus-daemon, of Debian's package dbus");
         let mut address = String::new();
@@ -81,8 +94,14 @@ impl StandIn {
             enabled: false,
         };
         let units = names.iter().map(|name| ((*name).to_owned(), about())).collect();
-        let mut standin =
-            Self { bus, address, units: Arc::new(Mutex::new(units)), connection: None, done: Arc::default() };
+        let mut standin = Self {
+            bus,
+            address,
+            units: Arc::new(Mutex::new(units)),
+            connection: None,
+            done: Arc::default(),
+            _dir: dir,
+        };
         standin.start_manager().await;
         standin
     }
