@@ -47,6 +47,7 @@ pub use arbitration::WhyNot;
 pub use config::*;
 pub use effect::*;
 pub use event::*;
+pub use operator::ANSWER_WITHIN;
 pub use record::*;
 pub use state::{Held, Node, Phase, Stopping};
 pub use status::*;

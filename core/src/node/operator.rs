@@ -12,7 +12,7 @@ use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
 
 /// How long an operator's request may take; a move waits for a demote and a promote.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// The witness's answers come at once or not at all.
 const WITNESS_ANSWER_WITHIN: Duration = Duration::from_secs(10);

@@ -42,6 +42,7 @@ use crate::resource::plan::{OnFail, Plan, RESOURCES_MAX, Rules};
 use crate::resource::systemd::{BUS, Unit};
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
+use picket_core::node::ANSWER_WITHIN;
 use picket_host::config::{Reader, Table, Unique, integer, list_of, name, one_of, path, string};
 use picket_host::process::KILL_WAIT_MAX;
 use std::collections::BTreeMap;
@@ -62,10 +63,6 @@ const THRESHOLD: u32 = 3;
 
 /// What a stop of a tree takes besides its stops: a start or a look that is killed first, twice over.
 const STOP_SLACK: Duration = KILL_WAIT_MAX.saturating_mul(2);
-
-/// How long an operator's move, and a stop of the daemon, wait for a demotion. The core's bound, of which it tells
-/// nobody.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What runs above a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +122,7 @@ impl Config {
     /// What runs above a volume: what stands on what, and the rules.
     #[must_use]
     pub fn plan(&self, volume: VolumeId) -> Plan {
-        let tree = self.resources.get(&volume).map_or(&[][..], Vec::as_slice);
-        Plan::new(tree.iter().map(|resource| resource.rules.clone()).collect())
+        plan(self.resources.get(&volume).map_or(&[][..], Vec::as_slice))
     }
 }
 
@@ -206,6 +202,10 @@ pub(super) fn read(
     trees
 }
 
+fn plan(tree: &[Resource]) -> Plan {
+    Plan::new(tree.iter().map(|resource| resource.rules.clone()).collect())
+}
+
 /// Tells of trees whose stop may outlast those who wait for it.
 fn check_stops(
     all: &[Read<'_, '_>],
@@ -215,8 +215,7 @@ fn check_stops(
 ) {
     for (id, tree) in trees {
         let Some(volume) = around.volumes.get(id) else { continue };
-        let (stops, chain) =
-            Plan::new(tree.iter().map(|resource| resource.rules.clone()).collect()).longest_chain();
+        let (stops, chain) = plan(tree).longest_chain();
         let whole = stops + STOP_SLACK + volume.demote_timeout;
         let is_here = around.me.is_none_or(|me| volume.members.contains(&me));
         let tags: Vec<&str> = chain
