@@ -15,6 +15,7 @@ use core::pin::Pin;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, Recorded, Role, VolumeAction, VolumeReport};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
@@ -84,6 +85,8 @@ pub struct About {
     pub members: NodeSet,
     /// Names of all members.
     pub names: BTreeMap<NodeId, String>,
+    /// Where this node keeps what outlives a boot.
+    pub state_dir: PathBuf,
     /// The peers that are heard, for a driver that cannot see its replicas itself.
     pub heard: watch::Receiver<NodeSet>,
     /// The nodes that a fence has confirmed off, and that were not heard since.
@@ -165,6 +168,7 @@ impl About {
             me: config.me,
             members: volume.members.iter().copied().collect(),
             names: config.members.iter().map(|(id, member)| (*id, member.name.clone())).collect(),
+            state_dir: config.state_dir.clone(),
             heard,
             fenced,
             recorded,

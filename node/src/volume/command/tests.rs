@@ -38,6 +38,7 @@ fn about(has_barrier: bool, heard: watch::Receiver<NodeSet>) -> About {
         me: NodeId(1),
         members: NodeSet::only(NodeId(1)).with(NodeId(2)),
         names: names.into_iter().map(|(id, name)| (id, name.to_owned())).collect::<BTreeMap<_, _>>(),
+        state_dir: "/nonexistent".into(),
         heard,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(picket_core::node::Recorded::default()).1,

@@ -5,6 +5,7 @@ use super::conf;
 use super::door::{self, Asked};
 use super::generation;
 use super::jobs::{self, Goal, Job, Ran, Way};
+use super::lineage::Lineage;
 use super::stream::{self, NEWS_MAX, News};
 use super::tool::Tool;
 use super::view::{View, done};
@@ -13,10 +14,13 @@ use crate::time::now;
 use crate::volume::{About, Order, Teller, unseen};
 use core::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use picket_core::evidence::Generation;
 use picket_core::ids::{NodeId, NodeSet};
 use picket_core::node::{CommandId, CommandOutcome, Role, VolumeReport};
 use picket_core::time::Instant;
+use picket_host::files::RealFiles;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -76,6 +80,7 @@ struct Driver {
     teller: Teller,
     view: View,
     book: Book,
+    lineage: Lineage,
     last: Option<VolumeReport>,
     jobs: FuturesUnordered<Job>,
     waiting: Vec<Waiting>,
@@ -110,6 +115,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
             tracing::error!(volume = %about.name, %error, "DRBD's handlers cannot ask");
         }
     }
+    let lineage = Lineage::open(Arc::new(RealFiles), &about.state_dir, about.id);
     let (tell, news) = mpsc::channel(NEWS_MAX);
     rooms.spawn(stream::follow(tool.clone(), tell));
     let driver = Driver {
@@ -120,6 +126,7 @@ pub(super) async fn live(config: DrbdConfig, about: About, orders: mpsc::Receive
         teller,
         view: View::default(),
         book: Book::default(),
+        lineage,
         last: None,
         jobs: FuturesUnordered::new(),
         waiting: Vec::new(),
@@ -151,12 +158,12 @@ impl Driver {
         let mut look_again = false;
         loop {
             if looking.is_none() && core::mem::take(&mut look_again) && self.view.exists {
-                let tool = self.tool.clone();
+                let (tool, lineage) = (self.tool.clone(), self.lineage.clone());
                 let dump = self.book.problems.is_none();
                 let progress = self.view.is_resyncing() && self.view.resynced().is_none();
                 looking = Some(Box::pin(async move {
                     let dumped = if dump { Some(tool.ask(&["dump"]).await) } else { None };
-                    let read = tool.ask(&["get-gi"]).await;
+                    let read = generation(&tool, lineage).await;
                     let status = if progress { tool.ask(&["status"]).await.ok() } else { None };
                     (dumped, read, status)
                 }));
@@ -248,16 +255,9 @@ impl Driver {
         self.book.problems = Some(problems);
     }
 
-    fn read(&mut self, read: Result<String, CommandOutcome>) {
-        let text = match read {
-            Ok(text) => generation::parse(&text),
-            Err(CommandOutcome::Failed(text) | CommandOutcome::Unknown(text)) => Err(text),
-            Err(CommandOutcome::Done) => return,
-        };
-        match text {
-            Ok(read) => {
-                self.book.generation = Some(generation::succeed(self.book.generation.as_ref(), read));
-            }
+    fn read(&mut self, read: Result<Generation, String>) {
+        match read {
+            Ok(read) => self.book.generation = Some(read),
             Err(error) => {
                 tracing::warn!(volume = %self.about.name, %error, "the data's generation is not known");
             }
@@ -447,6 +447,16 @@ impl Driver {
             ran.is_ok()
         });
     }
+}
+
+/// The data, and what it descends from. To keep that takes a sync of the disk.
+async fn generation(tool: &Tool, lineage: Lineage) -> Result<Generation, String> {
+    let read = match tool.ask(&["get-gi"]).await {
+        Ok(text) => generation::parse(&text)?,
+        Err(CommandOutcome::Failed(text) | CommandOutcome::Unknown(text)) => return Err(text),
+        Err(CommandOutcome::Done) => return Err("get-gi: it has no answer".to_owned()),
+    };
+    tokio::task::spawn_blocking(move || lineage.take(read)).await.map_err(|error| error.to_string())
 }
 
 async fn until(due: Option<Instant>) {

@@ -44,7 +44,7 @@ pub fn parse(text: &str) -> Result<Generation, String> {
 }
 
 /// What is known of the data that is read now. The kernel of 8.4 keeps two former UUIDs, and each resync brings two: what it
-/// forgets is remembered here while the data that was read before is an ancestor of what is read now.
+/// forgets counts while the data that was read before is an ancestor of what is read now, by the kernel's own words.
 #[must_use]
 pub fn succeed(before: Option<&Generation>, mut now: Generation) -> Generation {
     let Some(before) = before.filter(|before| now.descends_from(before.current)) else { return now };

@@ -15,7 +15,8 @@
 //! - *Freeze* with required peers cuts them off, so that the kernel suspends by itself and lifts that in one step with
 //!   their return; alone it is `suspend-io`. `resume-io` overrides the kernel's own suspension, so it is used only while
 //!   no peer is required. See docs/adr/0010-drbd-generation.md.
-//! - *Generation* is the current UUID with its history. A new one is made when the handler's answer lets writes go on.
+//! - *Generation* is the current UUID with its history, and what the kernel has forgotten of that (`lineage`). A new one is
+//!   made when the handler's answer lets writes go on.
 //! - Nothing is ever discarded here: a split brain stays disconnected, and is told.
 
 use super::{About, Life, Order, Teller, VolumeDriver};
@@ -31,6 +32,7 @@ pub mod events;
 pub mod generation;
 pub mod handler;
 mod jobs;
+mod lineage;
 mod stream;
 #[cfg(test)]
 mod tests;

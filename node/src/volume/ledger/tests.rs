@@ -50,6 +50,7 @@ fn drive(dir: &Path) -> Driven {
         me: NodeId(1),
         members: NodeSet::only(NodeId(1)).with(NodeId(2)),
         names: BTreeMap::new(),
+        state_dir: "/nonexistent".into(),
         heard,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(picket_core::node::Recorded::default()).1,

@@ -14,6 +14,7 @@ fn about(recorded: Recorded) -> About {
         me: ME,
         members: NodeSet::only(ME).with(PEER),
         names: [(ME, "n1".to_owned()), (PEER, "n2".to_owned())].into(),
+        state_dir: "/nonexistent".into(),
         heard: watch::channel(NodeSet::EMPTY).1,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(recorded).1,

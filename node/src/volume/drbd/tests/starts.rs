@@ -1,6 +1,6 @@
 //! Programs of DRBD that take longer than the driver would like, or that must not be killed.
 
-use super::driver::{Driven, LOST, program};
+use super::driven::{Driven, LOST, program};
 use crate::config::DrbdConfig;
 use crate::testing::until;
 use crate::time::now;

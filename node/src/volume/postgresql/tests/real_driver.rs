@@ -34,6 +34,7 @@ fn drive(server: &Arc<Server>) -> Driven {
         me: server.me,
         members: set(&[A, B]),
         names: super::members(),
+        state_dir: "/nonexistent".into(),
         heard,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: of,
