@@ -2,24 +2,32 @@
 
 use super::state::{Node, Out};
 use super::{Effect, Event};
-use crate::detector::{Change, NotFresh, Sent};
+use crate::detector::{Change, NotFresh, PeerWatch, Sent};
 use crate::ids::{NodeId, NodeSet, PathId, RequestId, VolumeId};
 use crate::message::{Beat, Check, PeerBody, PeerMessage, Request};
 use crate::params::EPOCH_JUMP;
 use crate::time::Instant;
 use alloc::vec::Vec;
 
+/// A node that beats with the holder waits this part of a heartbeat for a beat of the holder's that is late: more than
+/// what timers and a network add to a beat, and less than anybody counts as missed.
+const PACE_SLACK: u32 = 16;
+
 impl Node {
     pub(super) fn take_beat(&mut self, now: Instant, path: PathId, beat: &Beat, out: &mut Out) {
         let run = self.run_id;
         let Some(peer) = self.peers.get_mut(&beat.from) else { return };
-        let sent = Sent { run, seq: peer.beat_seq };
+        let (sent, newest) = (Sent { run, seq: peer.beat_seq }, peer.watch.echo());
         match peer.watch.beat(now, path, beat, sent) {
             Ok(changes) => {
                 peer.ever_heard = true;
+                let is_new = peer.watch.echo() != newest;
                 self.peer_changed(now, beat.from, changes, out);
                 self.note_claims(now, beat);
                 self.note_epochs(beat, out);
+                if is_new {
+                    self.keep_pace(now, beat.from, out);
+                }
             }
             Err(NotFresh::Replayed | NotFresh::NoSuchPath) => {
                 out.event(Event::BeatRefused { peer: beat.from })
@@ -100,14 +108,46 @@ impl Node {
             return;
         }
         // After a stall the missed beats are not made up for: they would say nothing new.
-        self.beat_at =
+        let next =
             if now.since(self.beat_at) < heartbeat { self.beat_at + heartbeat } else { now + heartbeat };
-        self.send_beats(now, &ids, out);
+        self.beat(now, next, out);
+    }
+
+    /// A node that holds nothing beats in the instant in which it hears the holder beat: what both say then reaches
+    /// the witness together, which wakes once for it. It neither beats more than twice as often for that, nor waits
+    /// longer for the holder's beat than [`PACE_SLACK`].
+    fn keep_pace(&mut self, now: Instant, from: NodeId, out: &mut Out) {
+        if !self.holds().is_empty() || self.pacemaker(now) != Some(from) {
+            return;
+        }
+        let heartbeat = self.config.params.heartbeat;
+        let (half, slack, due_in) = (heartbeat / 2, heartbeat / PACE_SLACK, self.beat_at.since(now));
+        if due_in <= half + slack {
+            self.beat(now, now + heartbeat + slack, out);
+        } else {
+            // The next of the holder's comes more than half a heartbeat after that.
+            self.beat_at = now + (due_in - half - slack);
+        }
+    }
+
+    /// The first of the peers that are heard to hold something.
+    fn pacemaker(&self, now: Instant) -> Option<NodeId> {
+        let limit = self.config.params.suspect_after();
+        let holds = |watch: &PeerWatch| watch.said().is_some_and(|said| !said.holds.is_empty());
+        let mut holders =
+            self.peers.iter().filter(|(_, peer)| peer.watch.is_heard(now, limit) && holds(&peer.watch));
+        holders.next().map(|(id, _)| *id)
+    }
+
+    /// Beats to everybody. The next one is due at `next`.
+    fn beat(&mut self, now: Instant, next: Instant, out: &mut Out) {
+        self.beat_at = next;
+        self.send_beats(now, out);
         self.heartbeat(now, out);
         self.ask_peers_for_leases(now, out);
     }
 
-    fn send_beats(&mut self, now: Instant, ids: &[NodeId], out: &mut Out) {
+    fn send_beats(&mut self, now: Instant, out: &mut Out) {
         let limit = self.config.params.suspect_after();
         let hears: NodeSet = self
             .peers
@@ -117,8 +157,7 @@ impl Node {
             .collect();
         let holds = self.holds();
         let (from, boot, run) = (self.config.me, self.boot, self.run_id);
-        for id in ids {
-            let Some(peer) = self.peers.get_mut(id) else { continue };
+        for (id, peer) in &mut self.peers {
             peer.beat_seq += 1;
             let (seq, echo) = (peer.beat_seq, peer.watch.echo());
             let beat = Beat { from, boot, run, seq, echo, hears, holds: holds.clone() };

@@ -33,9 +33,22 @@ pub(super) struct Timers {
 impl Timers {
     /// The earliest of all.
     pub(super) fn next(&self) -> Option<Instant> {
-        let mut next = None;
-        self.clone().instants(&mut |at| next = Some(next.map_or(*at, |found: Instant| found.min(*at))));
-        next
+        let Self {
+            leases,
+            successors,
+            heard,
+            permits,
+            confirmations,
+            maintenance,
+            fences,
+            blind_until,
+            longer_leases_until,
+            adoption,
+        } = self;
+        let by_volume = leases.values().chain(successors.values());
+        let by_node = [heard, permits, confirmations, maintenance].into_iter().flat_map(BTreeMap::values);
+        let single = [blind_until, longer_leases_until, adoption].into_iter().flatten();
+        by_volume.chain(by_node).chain(fences.values().flatten()).chain(single).min().copied()
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) fn view(witness: &Witness, now: Option<Instant>) -> View {
 /// Pushes what changed since `before` to every registered session, and everything to those that are new.
 pub(super) fn push(witness: &Witness, turn: &mut Turn, before: &View) {
     let changed = view(witness, None) != *before;
+    if !changed && turn.newcomers.is_empty() {
+        return;
+    }
     let all = view(witness, Some(turn.now));
     let mut delta = all.clone();
     delta.registers.retain(|register| !before.registers.contains(register));
