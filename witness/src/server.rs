@@ -22,10 +22,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 
-/// How often a silent connection is asked for a sign of life, and how long it may take: a node whose machine
-/// vanished leaves its place within three seconds.
-const KEEPALIVE: Duration = Duration::from_secs(1);
-const KEEPALIVE_MAX: Duration = Duration::from_secs(2);
+/// How often a silent connection is asked for a sign of life, and how long it may take. Only memory waits for it: who
+/// is missed is told by heartbeats, and a node's new connection ends its former one. Looking after each connection
+/// more often would wake an idle witness for nothing.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_MAX: Duration = Duration::from_secs(5);
 
 /// Calls on one connection at a time: a session, a watch, and a few questions.
 const CALLS_MAX: u32 = 16;

@@ -16,6 +16,7 @@ pub(super) fn expire(witness: &mut Witness, turn: &mut Turn) {
         session.beat.take_if(|beat| beat.until <= now);
     }
     due_once(&mut witness.timers.blind_until, now);
+    due_once(&mut witness.timers.catching_up_until, now);
     leases(witness, turn);
     for volume in due(&mut witness.timers.successors, now) {
         if let Some(register) = witness.record.volumes.get_mut(&volume)

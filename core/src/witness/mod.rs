@@ -83,6 +83,7 @@ impl Witness {
         let record = self.record.clone();
         let shown = view::view(self, None);
         let mut turn = Turn::new(now, fresh);
+        self.notice_stall(now);
         expire::expire(self, &mut turn);
         match input {
             Input::Tick => {}
@@ -101,10 +102,19 @@ impl Witness {
         self.finish(&record, turn)
     }
 
+    /// A witness that slept through its own deadlines for as long as makes a sender suspected has signs of life,
+    /// renewals and withdrawals to read that came meanwhile. It takes them first, for a heartbeat, and judges then.
+    fn notice_stall(&mut self, now: Instant) {
+        let params = &self.config.params;
+        if self.deadline().is_some_and(|due| now.since(due) >= params.suspect_after()) {
+            self.timers.catching_up_until = Some(now + params.heartbeat);
+        }
+    }
+
     /// Judges what is pending until nothing changes any more. Each further round follows a request that is no
     /// longer pending, so that there are no more rounds than requests.
     fn settle(&mut self, turn: &mut Turn) {
-        if self.record.retired {
+        if self.record.retired || self.timers.catching_up_until.is_some() {
             return;
         }
         meatware::void_heard(self, turn);

@@ -24,6 +24,8 @@ pub(super) struct Timers {
     pub(super) fences: BTreeMap<NodeId, Vec<Instant>>,
     /// Until when this witness has not run long enough to have missed anybody.
     pub(super) blind_until: Option<Instant>,
+    /// Until when this witness, which was stalled, only reads what came meanwhile.
+    pub(super) catching_up_until: Option<Instant>,
     /// Until when leases that were given under longer timings may last.
     pub(super) longer_leases_until: Option<Instant>,
     /// When what an operator adopted counts.
@@ -42,12 +44,13 @@ impl Timers {
             maintenance,
             fences,
             blind_until,
+            catching_up_until,
             longer_leases_until,
             adoption,
         } = self;
         let by_volume = leases.values().chain(successors.values());
         let by_node = [heard, permits, confirmations, maintenance].into_iter().flat_map(BTreeMap::values);
-        let single = [blind_until, longer_leases_until, adoption].into_iter().flatten();
+        let single = [blind_until, catching_up_until, longer_leases_until, adoption].into_iter().flatten();
         by_volume.chain(by_node).chain(fences.values().flatten()).chain(single).min().copied()
     }
 }
@@ -76,6 +79,7 @@ impl Instants for Timers {
         self.maintenance.instants(visit);
         self.fences.instants(visit);
         self.blind_until.instants(visit);
+        self.catching_up_until.instants(visit);
         self.longer_leases_until.instants(visit);
         self.adoption.instants(visit);
     }

@@ -10,4 +10,5 @@ mod membership;
 mod recovery;
 mod runs;
 mod sessions;
+mod stalls;
 mod table;

@@ -1,0 +1,59 @@
+//! A witness that was stalled itself: what came meanwhile counts before anything is judged by the time that passed.
+
+use super::bench::{A, B, Bench, V, ms, params, set};
+use crate::ids::AttemptId;
+use crate::message::Request;
+use crate::time::Duration;
+
+/// Longer than a lease.
+const STALL: Duration = Duration::from_millis(3000);
+
+/// A holds V and B waits for it, when the witness is stalled for longer than the lease; B's heartbeat is read first.
+fn stalled() -> Bench {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.acquire(B, V, 1);
+    bench.pass(ms(200), &[A, B]);
+    assert_eq!(bench.holder(V), Some(A));
+    bench.now = bench.now + STALL;
+    bench.beat(B, set(&[]));
+    bench
+}
+
+#[test]
+fn after_its_own_stall_the_holders_waiting_renewal_counts() {
+    let mut bench = stalled();
+    assert_eq!(bench.holder(V), Some(A), "the holder's messages were not read yet");
+    bench.beat(A, set(&[B]));
+    assert!(bench.witness.lease_left(V, bench.now).is_some());
+    bench.pass(ms(5000), &[A, B]);
+    assert_eq!(bench.holder(V), Some(A));
+}
+
+#[test]
+fn after_its_own_stall_a_waiting_withdrawal_counts() {
+    let mut bench = stalled();
+    bench.say(B, Request::Withdraw { attempt: AttemptId(1) });
+    bench.pass(ms(5000), &[B]);
+    assert_eq!(bench.holder(V), Some(A), "nobody asks for it any more");
+}
+
+#[test]
+fn after_its_own_stall_it_judges_within_a_heartbeat() {
+    let mut bench = stalled();
+    bench.tick_until(bench.now + params().heartbeat - ms(1));
+    assert_eq!(bench.holder(V), Some(A));
+    bench.tick_until(bench.now + ms(1));
+    assert_eq!(bench.holder(V), Some(B));
+}
+
+#[test]
+fn a_tick_that_is_a_little_late_delays_nothing() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.acquire(B, V, 1);
+    bench.pass(ms(2300), &[B]);
+    let left = bench.witness.lease_left(V, bench.now).expect("the lease runs");
+    bench.beat(B, set(&[]));
+    bench.now = bench.now + left + ms(100);
+    bench.step(crate::witness::Input::Tick);
+    assert_eq!(bench.holder(V), Some(B));
+}
