@@ -51,7 +51,7 @@ pub(super) const AIMS: &[Aim] = &[
     Aim {
         name: "a greeting of a former session",
         finds: &[51],
-        seeds: 40,
+        seeds: 200,
         cluster: two,
         make: late_greeting,
     },
