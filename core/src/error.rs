@@ -157,6 +157,8 @@ pub enum Refusal {
     NotConnected,
     /// The volume is held where the request would bring it.
     AlreadyThere,
+    /// An operator put the node on standby: it takes no volume.
+    Standby,
     /// Not in this state; the text says what was expected.
     WrongState {
         /// What would have been needed.
@@ -202,6 +204,7 @@ impl Refusal {
             Self::FenceUnresolved => "FENCE_UNRESOLVED",
             Self::NotConnected => "NOT_CONNECTED",
             Self::AlreadyThere => "ALREADY_THERE",
+            Self::Standby => "STANDBY",
             Self::WrongState { .. } => "WRONG_STATE",
         }
     }
@@ -269,6 +272,7 @@ impl Refusal {
             Self::FenceUnresolved => "a fence agent runs, or nobody knows what it did".into(),
             Self::NotConnected => "the replica is not connected to its holder".into(),
             Self::AlreadyThere => "it is held there already".into(),
+            Self::Standby => "an operator put the node on standby; 'picket node online' lets it take volumes".into(),
         }
     }
 }

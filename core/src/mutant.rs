@@ -84,6 +84,7 @@ mutants! {
     M51 = 51, "a registration that nobody answers is waited for without end";
     M52 = 52, "an override's time that outlives the witness's record of it";
     M53 = 53, "a replica that is only about to be required is reported as in sync";
+    M54 = 54, "a standby that is acknowledged before it is durable";
 }
 
 #[cfg(not(picket_mutants))]

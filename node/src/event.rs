@@ -86,6 +86,10 @@ codes! {
     REPLICA_ADDED = 1312, "replica-added", Notify;
     /// A volume was activated outside the guarantee.
     OVERRIDDEN = 1313, "overridden", Crit;
+    /// An operator put this node on standby.
+    STANDBY = 1314, "standby", Warn;
+    /// An operator put this node online again.
+    ONLINE = 1315, "online", Notify;
     /// A permit to fence was given to this node.
     PERMITTED = 1400, "fence-permitted", Notify;
     /// A permit was refused or is waited for.
@@ -238,6 +242,7 @@ impl<'c> Words<'c> {
             | Event::ReplicaRemoved { .. }
             | Event::ReplicaAdded { .. }
             | Event::Overridden { .. }
+            | Event::Standby { .. }
             | Event::Resetting(_) => self.about_volumes(event),
             Event::Permitted { .. }
             | Event::NotPermitted { .. }
@@ -368,6 +373,13 @@ impl<'c> Words<'c> {
             Event::Overridden { volume, epoch } => self.volume(OVERRIDDEN, *volume, |name| {
                 format!("{name} was activated OUTSIDE THE GUARANTEE by an operator, epoch {epoch}")
             }),
+            Event::Standby { on: true } => Told::new(
+                STANDBY,
+                format!("{me} is on standby: it takes no volume, and hands over what it holds"),
+            ),
+            Event::Standby { on: false } => {
+                Told::new(ONLINE, format!("{me} is online again: it may take volumes"))
+            }
             Event::Resetting(reason) => self.resetting(reason),
             _ => return None,
         })

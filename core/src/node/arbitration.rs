@@ -28,6 +28,8 @@ pub enum WhyNot {
     Stopping,
     /// The daemon is about to stop.
     DaemonStops,
+    /// An operator put this node on standby.
+    Standby,
     /// The driver has not said that the replica is inactive.
     RoleUnknown,
     /// The replica lacks some of its own data.
@@ -93,6 +95,9 @@ impl Node {
             return Err(WhyNot::RoleUnknown);
         };
         self.is_able(now, volume)?;
+        if self.disk.standby {
+            return Err(WhyNot::Standby);
+        }
         let Some(register) = &volume.register else { return Err(WhyNot::WitnessNeverHeard) };
         if !self.link.registered {
             return Err(WhyNot::WitnessLost);

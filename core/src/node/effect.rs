@@ -11,6 +11,7 @@ use crate::ready::Ready;
 use crate::time::Instant;
 use crate::topology::{DeviceOrder, DeviceVerdict, OrderId};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -325,6 +326,9 @@ pub enum NodeRequest {
         /// How long it may last without a witness.
         length: Duration,
     },
+    /// From now on, and after every restart, take no volume, and hand over what is held to nodes that can take it;
+    /// what nobody can take stays. With `false`: as any other node again.
+    Standby(bool),
     /// Stop: hand over or release everything held, then say so.
     StopHandOver,
     /// Stop while the volumes keep running: maintenance is recorded first.
@@ -343,6 +347,8 @@ pub enum NodeAnswer {
     Done,
     /// Not done, and nothing was changed.
     Refused(Refusal),
+    /// Done, but these volumes stay in service here: no other node can take them now.
+    Kept(Vec<VolumeId>),
     /// The witness's answer.
     Witness(OperatorAnswer),
     /// It was begun and did not come to its end; what is known stands in the text.

@@ -218,6 +218,11 @@ pub enum Event {
         /// The epoch that was burnt.
         epoch: Epoch,
     },
+    /// An operator put this node on standby, or online again.
+    Standby {
+        /// On standby.
+        on: bool,
+    },
     /// The machine ends itself.
     Resetting(ResetReason),
     /// An invariant is violated; this must never be seen.

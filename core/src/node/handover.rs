@@ -66,6 +66,9 @@ impl Node {
         if self.run.failed {
             return Err(Refusal::DeclaredFailed);
         }
+        if self.disk.standby {
+            return Err(Refusal::Standby);
+        }
         let Some(report) = &volume.report else { return Err(Refusal::Incomplete) };
         if !report.complete {
             return Err(Refusal::Incomplete);
@@ -152,11 +155,9 @@ impl Node {
         let Some(stop) = self.stop else { return };
         let ids: Vec<_> = self.volumes.keys().copied().collect();
         for id in &ids {
-            self.stop_one(now, *id, stop, out);
+            self.stop_one(now, *id, out);
         }
-        let idle = self.volumes.values().all(|volume| {
-            volume.releasing.is_none() && matches!(volume.phase, Phase::Secondary | Phase::Unread)
-        });
+        let idle = self.is_idle();
         if !stop.answered && (idle || now >= stop.give_up_at) {
             // From here on nothing is asked for any more: the daemon is about to end.
             self.stop = (!mutant::on(Mutant::M45)).then_some(Stop { answered: true, ..stop });
@@ -169,26 +170,43 @@ impl Node {
         }
     }
 
-    fn stop_one(&mut self, now: Instant, id: VolumeId, stop: Stop, out: &mut Out) {
+    /// Nothing is held, and the witness knows.
+    pub(super) fn is_idle(&self) -> bool {
+        let idle = |phase| matches!(phase, Phase::Secondary | Phase::Unread);
+        self.volumes.values().all(|volume| volume.releasing.is_none() && idle(volume.phase))
+    }
+
+    fn stop_one(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         let Some(volume) = self.volumes.get(&id) else { return };
         let Phase::Active(held) = volume.phase else { return };
         if volume.handover.is_some_and(|handover| now < handover.give_up_at) {
             return;
         }
+        if !self.offer_to_next(now, id, out) {
+            self.stop_volume(now, id, held, None, out);
+        }
+    }
+
+    /// Whoever was offered a volume before may be offered it again.
+    pub(super) fn offer_anew(&mut self) {
+        for volume in self.volumes.values_mut() {
+            volume.offered = NodeSet::EMPTY;
+            volume.offer_after = Instant::BOOT;
+        }
+    }
+
+    /// Offers an active volume to a peer that could take it, as far as is seen here, and was not offered it yet.
+    /// Says whether there was one.
+    pub(super) fn offer_to_next(&mut self, now: Instant, id: VolumeId, out: &mut Out) -> bool {
+        let Some(volume) = self.volumes.get(&id) else { return false };
         let isr = volume.register.as_ref().map(|register| register.isr).unwrap_or_default();
         let able = volume.report.as_ref().map(|report| report.complete_peers.intersection(report.connected));
         let heard: NodeSet = isr.iter().filter(|peer| self.is_heard(now, *peer)).collect();
-        let next = heard.intersection(able.unwrap_or_default()).minus(stop.tried).iter().next();
-        match next {
-            Some(to) => {
-                if let Some(stop) = &mut self.stop {
-                    stop.tried = stop.tried.with(to);
-                }
-                if self.offer(now, id, to, None, out).is_err() {
-                    self.stop_volume(now, id, held, None, out);
-                }
-            }
-            None => self.stop_volume(now, id, held, None, out),
+        let next = heard.intersection(able.unwrap_or_default()).minus(volume.offered).iter().next();
+        let Some(to) = next else { return false };
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.offered = volume.offered.with(to);
         }
+        self.offer(now, id, to, None, out).is_ok()
     }
 }

@@ -7,7 +7,7 @@
 //! The rules, one file each: [`startup`] what a restart finds · [`link`] the session with the witness · [`lease`]
 //! stepping down · [`watchdog_gate`] petting · [`arbitration`] asking for a grant and using it · [`insync`] the
 //! in-sync set · [`failsafe`] going on without a witness · [`fencing`] fences under a permit · [`handover`] moving
-//! and stopping · [`operator`] what people ask · [`status`] what they see.
+//! and stopping · [`standby`] taking nothing more · [`operator`] what people ask · [`status`] what they see.
 //!
 //! [`lease`]: self
 //! [`startup`]: self
@@ -18,6 +18,7 @@
 //! [`failsafe`]: self
 //! [`fencing`]: self
 //! [`handover`]: self
+//! [`standby`]: self
 //! [`operator`]: self
 //! [`status`]: self
 
@@ -34,6 +35,7 @@ mod link;
 mod operator;
 mod peers;
 mod record;
+mod standby;
 mod startup;
 mod state;
 mod status;
@@ -93,6 +95,7 @@ impl Node {
         self.settle_peers(now, out);
         self.settle_link(now, out);
         self.settle_stop(now, out);
+        self.settle_standby(now, out);
         let volumes: alloc::vec::Vec<_> = self.volumes.keys().copied().collect();
         for volume in volumes {
             self.settle_volume(now, volume, out);

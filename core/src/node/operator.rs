@@ -29,13 +29,13 @@ impl Node {
             NodeRequest::Override { volume, dead, length } => {
                 self.begin_override(now, ticket, volume, dead, length, out)
             }
+            NodeRequest::Standby(on) => {
+                self.set_standby(now, ticket, on, out);
+                Ok(())
+            }
             NodeRequest::StopHandOver => {
-                self.stop = Some(Stop {
-                    ticket,
-                    give_up_at: now + ANSWER_WITHIN,
-                    tried: NodeSet::EMPTY,
-                    answered: false,
-                });
+                self.stop = Some(Stop { ticket, give_up_at: now + ANSWER_WITHIN, answered: false });
+                self.offer_anew();
                 Ok(())
             }
             NodeRequest::StopKeepRunning { length } => self.begin_keep_running(now, ticket, length, out),
@@ -59,6 +59,9 @@ impl Node {
         };
         if !config.members.contains(to) {
             return Err(Refusal::NotMember);
+        }
+        if to == self.config.me && self.disk.standby {
+            return Err(Refusal::Standby);
         }
         let holder = self.holder_of(id).map(|holder| holder.node);
         match holder {
@@ -181,6 +184,7 @@ impl Node {
                     late(give_up_at, "the volume has not arrived")
                 }
             }
+            OperatorTicket::Standby { give_up_at } => self.standby_answer(now, give_up_at),
             OperatorTicket::Fence { give_up_at, .. } => {
                 late(give_up_at, "no permit, or the devices are still at work")
             }
@@ -250,6 +254,9 @@ impl Node {
         let wrong = |expected: &str| Err(Refusal::WrongState { expected: expected.into() });
         if self.link.registered {
             return wrong("no witness: this one answers, and decides");
+        }
+        if self.disk.standby {
+            return Err(Refusal::Standby);
         }
         if volume.phase != Phase::Secondary {
             return wrong("a secondary replica");

@@ -28,6 +28,9 @@ pub struct Disk {
     pub seen: Seen,
     /// By volume.
     pub volumes: BTreeMap<VolumeId, DiskVolume>,
+    /// An operator put this node on standby: it takes no volume until an operator puts it online again.
+    #[serde(default)]
+    pub standby: bool,
 }
 
 /// What survives of a volume.

@@ -124,6 +124,10 @@ pub(super) struct Volume {
     /// Until then a holder is expected to hand over to this node.
     pub(super) expecting_until: Option<Instant>,
     pub(super) handover: Option<Handover>,
+    /// Peers that were offered the volume since it is to leave this node.
+    pub(super) offered: NodeSet,
+    /// Not to be offered again before.
+    pub(super) offer_after: Instant,
 }
 
 /// What a volume is doing here.
@@ -262,13 +266,13 @@ pub(super) enum OperatorTicket {
     Fence { target: NodeId, give_up_at: Instant },
     Witness { session: Option<SessionId>, give_up_at: Instant },
     KeepRunning { session: Option<SessionId>, give_up_at: Instant },
+    Standby { give_up_at: Instant },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Stop {
     pub(super) ticket: u64,
     pub(super) give_up_at: Instant,
-    pub(super) tried: NodeSet,
     pub(super) answered: bool,
 }
 
@@ -341,6 +345,8 @@ impl Volume {
             unclaimed_since: None,
             expecting_until: None,
             handover: None,
+            offered: NodeSet::EMPTY,
+            offer_after: Instant::BOOT,
         }
     }
 
@@ -395,7 +401,8 @@ impl Instants for Node {
                 OperatorTicket::Move { give_up_at, .. }
                 | OperatorTicket::Fence { give_up_at, .. }
                 | OperatorTicket::Witness { give_up_at, .. }
-                | OperatorTicket::KeepRunning { give_up_at, .. } => visit(give_up_at),
+                | OperatorTicket::KeepRunning { give_up_at, .. }
+                | OperatorTicket::Standby { give_up_at } => visit(give_up_at),
             }
         }
     }
@@ -424,6 +431,7 @@ impl Instants for Volume {
         visit(&mut self.update_after);
         visit(&mut self.promoted_at);
         visit(&mut self.former_orders_until);
+        visit(&mut self.offer_after);
         self.unclaimed_since.instants(visit);
         self.expecting_until.instants(visit);
         if let Some(handover) = &mut self.handover {

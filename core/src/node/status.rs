@@ -22,6 +22,8 @@ pub struct Status {
     pub quarantine_left: Duration,
     /// A stop failed in this boot.
     pub failed: bool,
+    /// An operator put this node on standby.
+    pub standby: bool,
     /// The witness.
     pub witness: WitnessStatus,
     /// The advisory quorum check here.
@@ -161,6 +163,7 @@ impl Node {
             boot: self.boot,
             quarantine_left: self.quarantine_until().since(now),
             failed: self.run.failed,
+            standby: self.disk.standby,
             witness: self.witness_status(now),
             quorum: self.quorum(now),
             peers: self.peers.keys().filter_map(|peer| self.peer_status(now, *peer)).collect(),
@@ -306,6 +309,7 @@ impl Node {
             consider(volume.update_after);
             consider(volume.former_orders_until);
             consider(volume.retry_at);
+            consider(volume.offer_after);
         }
         self.run.promises.iter().for_each(|promise| consider(promise.until));
         next

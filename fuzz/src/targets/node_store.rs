@@ -55,7 +55,7 @@ fn disk() -> Disk {
         }),
     };
     let seen = Seen { store: StoreId(5), ..Seen::default() };
-    Disk { schema: SCHEMA, seen, volumes: [(VolumeId(1), volume)].into() }
+    Disk { schema: SCHEMA, seen, volumes: [(VolumeId(1), volume)].into(), standby: true }
 }
 
 fn run() -> Run {

@@ -160,6 +160,14 @@ fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome 
 fn outcome(config: &Config, answer: NodeAnswer) -> v1::Outcome {
     match answer {
         NodeAnswer::Done | NodeAnswer::Witness(OperatorAnswer::Done) => done("done", None),
+        NodeAnswer::Kept(volumes) => {
+            let names: Vec<_> = volumes.iter().map(|id| config.volume_name(*id)).collect();
+            let text = format!(
+                "done; {} stays in service here, because no other node can take it now, and moves when one can",
+                names.join(", ")
+            );
+            done(text, None)
+        }
         NodeAnswer::Witness(OperatorAnswer::Confirmed { effective_in, .. }) => {
             done("confirmed", Some(effective_in))
         }

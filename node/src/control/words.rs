@@ -106,6 +106,10 @@ fn why_not(config: &Config, now: Instant, status: &VolumeStatus, why: &WhyNot) -
             ("STOPPING", "it is being stopped here, or its release is not recorded yet".to_owned())
         }
         WhyNot::DaemonStops => ("DAEMON_STOPS", "the daemon is about to stop".to_owned()),
+        WhyNot::Standby => {
+            let me = config.node_name(config.me);
+            ("STANDBY", format!("{me} is on standby; 'picket node online {me}' lets it take volumes"))
+        }
         WhyNot::RoleUnknown => {
             ("ROLE_UNKNOWN", "the driver has not said that the replica is inactive".to_owned())
         }

@@ -68,6 +68,7 @@ impl Asking {
             NodeAnswer::Done => Ok(()),
             NodeAnswer::Refused(refusal) => Err(refusal.told(&**config)),
             NodeAnswer::Unfinished(text) => Err(text),
+            NodeAnswer::Kept(_) => Err("it stays here".to_owned()),
             NodeAnswer::Witness(answer) => Err(format!("{answer:?}")),
         }
     }

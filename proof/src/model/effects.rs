@@ -17,6 +17,9 @@ pub(super) const STOP: u64 = 7;
 /// The ticket of a request to stop and to leave running what is held.
 pub(super) const STOP_AND_LEAVE_RUNNING: u64 = 8;
 
+/// The ticket of a request to stand by.
+pub(super) const STAND_BY: u64 = 10;
+
 /// How long the process of a daemon lives after it has said that it may be ended: longer than a heartbeat interval.
 const ENDS_AFTER: Duration = Duration::from_millis(12);
 
@@ -37,6 +40,7 @@ impl World {
                 if matches!(message.body, Request::Register(_)) {
                     self.takes_up(id);
                 }
+                super::properties::check_asks(self, id, &message.body);
                 if let Some(stream) = self.net.witness.get_mut(&id) {
                     stream.up.push_back(message);
                 }
@@ -195,6 +199,9 @@ impl World {
     /// watchdog closed.
     fn answered(&mut self, id: NodeId, ticket: u64, answer: &NodeAnswer) {
         let at = self.now + ENDS_AFTER;
+        if ticket == STAND_BY && matches!(answer, NodeAnswer::Done | NodeAnswer::Kept(_)) {
+            self.watch.standby = self.watch.standby.with(id).intersection(self.watch.to_stand_by);
+        }
         let stops = [STOP, STOP_AND_LEAVE_RUNNING].contains(&ticket) && *answer == NodeAnswer::Done;
         let Some(host) = self.hosts.get_mut(&id).filter(|_| stops) else { return };
         host.ends_at = Some(at);

@@ -10,11 +10,12 @@ use picket_core::time::Duration;
 /// What is done after the last fault, and what must come of it without any person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Everything is healed and switched on: each volume is active somewhere.
+    /// Everything is healed and switched on: each volume is active somewhere, unless every node that could have it is
+    /// on standby.
     Active,
     /// The same, also where a node gave up on a device or on a promotion and rests before it tries again.
     Eventually,
-    /// The same, and every node is in sync again with every volume.
+    /// The same, every node is put online, and every node is in sync again with every volume.
     Redundant,
     /// Links are healed, but what is off stays off: each volume is active on one of those that are left.
     Survivors,
@@ -34,6 +35,9 @@ impl End {
                 let ids: Vec<_> = world.hosts.keys().copied().collect();
                 for id in ids {
                     world.power_on(id);
+                    if self == Self::Redundant {
+                        Fault::Online(id).inject(world);
+                    }
                 }
             }
         }
@@ -68,7 +72,14 @@ impl End {
 #[must_use]
 pub fn inactive(world: &World) -> Option<VolumeId> {
     let served = |volume: &VolumeId| world.hosts.values().any(|host| is_writable(host, *volume));
-    world.acknowledged.keys().copied().find(|volume| !served(volume))
+    world.acknowledged.keys().copied().find(|volume| !served(volume) && !stands_by(world, *volume))
+}
+
+/// Of the nodes that run and are in sync with a volume, every one is on standby.
+fn stands_by(world: &World, volume: VolumeId) -> bool {
+    let members = isr(world.record.as_ref(), volume);
+    let mut able = world.hosts.values().filter(|host| host.powered && members.contains(host.id)).peekable();
+    able.peek().is_some() && able.all(|host| host.disk.standby)
 }
 
 fn not_in_sync(world: &World) -> Option<String> {

@@ -6,6 +6,7 @@
 mod broad;
 mod deep;
 mod rules;
+mod standby;
 mod stops;
 
 use super::ending::End;
@@ -107,5 +108,6 @@ pub fn standard() -> Vec<Family> {
     let mut all = broad::families();
     all.extend(rules::families());
     all.extend(stops::families());
+    all.extend(standby::families());
     all
 }

@@ -1,6 +1,6 @@
 //! What the adversary can do.
 
-use super::effects::{STOP, STOP_AND_LEAVE_RUNNING};
+use super::effects::{STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
 use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
@@ -89,6 +89,10 @@ pub enum Fault {
     Stop(NodeId),
     /// An operator stops the daemon under a maintenance, and what it holds keeps running.
     LeaveRunning(NodeId),
+    /// An operator puts the node on standby.
+    Standby(NodeId),
+    /// An operator puts the node online again.
+    Online(NodeId),
     /// An operator takes the node out of the first volume's in-sync set.
     Evict(NodeId),
     /// An operator has the first node fence the second.
@@ -220,6 +224,8 @@ impl Fault {
             Self::Move(_)
             | Self::Stop(_)
             | Self::LeaveRunning(_)
+            | Self::Standby(_)
+            | Self::Online(_)
             | Self::Evict(_)
             | Self::FenceByHand(..)
             | Self::Attest(_)
@@ -241,6 +247,16 @@ impl Fault {
                 let request = NodeRequest::StopKeepRunning { length: MAINTENANCE };
                 let ticket = STOP_AND_LEAVE_RUNNING;
                 return world.inbox.push_back((node, Input::Operator { ticket, request }));
+            }
+            Self::Standby(node) => {
+                world.watch.to_stand_by = world.watch.to_stand_by.with(node);
+                let request = NodeRequest::Standby(true);
+                return world.inbox.push_back((node, Input::Operator { ticket: STAND_BY, request }));
+            }
+            Self::Online(node) => {
+                world.watch.to_stand_by = world.watch.to_stand_by.without(node);
+                world.watch.standby = world.watch.standby.without(node);
+                (node, NodeRequest::Standby(false))
             }
             Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target, wish: FenceWish::Reboot }),
             Self::Override(node) => {
@@ -410,6 +426,8 @@ impl fmt::Display for Fault {
             Self::LeaveRunning(n) => {
                 write!(f, "an operator stops the daemon of n{n} and leaves running what it holds")
             }
+            Self::Standby(n) => write!(f, "an operator puts n{n} on standby"),
+            Self::Online(n) => write!(f, "an operator puts n{n} online again"),
             Self::Evict(n) => write!(f, "an operator takes n{n} out of the in-sync set"),
             Self::FenceByHand(a, b) => write!(f, "an operator has n{a} fence n{b}"),
             Self::Attest(n) => write!(f, "an operator attests that n{n} is off"),

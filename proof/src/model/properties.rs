@@ -341,3 +341,15 @@ fn permits_are_due(world: &World, before: &Record, after: &Record) -> Option<Str
         (soon && silent).then(|| format!("n{target} may be fenced right after a start of the witness"))
     })
 }
+
+/// Who has said that it stands by asks for no volume, whatever it went through since.
+pub fn check_asks(world: &mut World, id: NodeId, request: &Request) {
+    let asks = match request {
+        Request::Acquire(_) => true,
+        Request::ReportFence(report) => !report.acquire.is_empty(),
+        _ => false,
+    };
+    if asks && world.watch.standby.contains(id) {
+        world.violations.push(format!("n{id} has said that it stands by and asks for a volume"));
+    }
+}

@@ -1,6 +1,6 @@
 //! What the properties remember of the past.
 
-use picket_core::ids::{Epoch, NodeId, PermitId, VolumeId};
+use picket_core::ids::{Epoch, NodeId, NodeSet, PermitId, VolumeId};
 use picket_core::message::{FromWitness, PeerBody, PeerMessage, Reply};
 use picket_core::time::Instant;
 use picket_core::witness::Record;
@@ -21,6 +21,10 @@ pub struct Watch {
     pub unrecorded: bool,
     /// When a node was told last that it may go on with a volume.
     pub authority: BTreeMap<(NodeId, VolumeId), Instant>,
+    /// Nodes that an operator wants on standby.
+    pub to_stand_by: NodeSet,
+    /// Those of them that have said that they stand by.
+    pub standby: NodeSet,
     /// The newest permit of any target that was looked at.
     pub permits: PermitId,
 }

@@ -120,6 +120,7 @@ pub(super) const KINDS: &[&str] = &[
     "pause",
     "daemon-kill",
     "daemon-stop",
+    "standby",
     "node-disk",
     "driver-hangs",
     "driver-fails",

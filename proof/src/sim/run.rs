@@ -52,7 +52,8 @@ impl Plan {
             return Self::among_others(&mut rng, seed);
         }
         let setup = schedule::cluster(&mut rng, nodes);
-        let faults = schedule::faults(&mut rng, &setup);
+        let mut faults = schedule::faults(&mut rng, &setup);
+        add(&mut faults, schedule::standbys(seed, &setup));
         Self { seed, setup, holds: Vec::new(), person: seed.is_multiple_of(2), faults }
     }
 
@@ -66,7 +67,7 @@ impl Plan {
         let noise = usize::try_from(rng.range(1, 4)).unwrap_or(1);
         let random = schedule::faults(rng, &setup).into_iter();
         faults.extend(random.take(noise));
-        faults.sort_by_key(|planned| planned.at);
+        add(&mut faults, schedule::standbys(seed, &setup));
         Self { seed, setup, holds, person, faults }
     }
 
@@ -112,6 +113,11 @@ impl Plan {
     }
 }
 
+fn add(faults: &mut Vec<Planned>, more: Vec<Planned>) {
+    faults.extend(more);
+    faults.sort_by_key(|planned| planned.at);
+}
+
 /// Goes on until then, or until something is violated.
 fn go_on(world: &mut World, until: Time) {
     while world.now < until && world.oracle.violation.is_none() {
@@ -133,6 +139,7 @@ fn heal(world: &mut World, end: Time) {
         if world.unserved().is_empty()
             && world.not_redundant().is_empty()
             && world.without_session().is_empty()
+            && world.forgotten_on_standby().is_empty()
         {
             let steady = *since.get_or_insert(world.now);
             if world.now.since(steady) >= STEADY {

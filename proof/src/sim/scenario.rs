@@ -228,6 +228,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["ghosts", n] => Fault::Ghosts(node(n)?),
         ["evict", n, v] => Fault::Evict { node: node(n)?, volume: volume(v)? },
         ["daemon-stop", n] => Fault::DaemonStop(node(n)?),
+        ["standby", n] => Fault::Standby(node(n)?),
         ["node-disk", n] => Fault::NodeDisk(node(n)?),
         ["driver-hangs", n, v] => {
             Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Hangs }

@@ -101,6 +101,26 @@ pub fn faults(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     planned
 }
 
+/// One plan in so many has persons who put nodes on standby, beside its other faults.
+const STANDBY_IN: u64 = 5;
+
+/// Persons who put nodes on standby and online again. They are drawn apart from the other faults, so that the plan of
+/// a seed without them is what it was.
+#[must_use]
+pub fn standbys(seed: u64, setup: &Setup) -> Vec<Planned> {
+    let mut rng = Rng::new(seed ^ 0x57a9);
+    if rng.range(1, STANDBY_IN) != 1 {
+        return Vec::new();
+    }
+    let one = |rng: &mut Rng| {
+        let at =
+            CALM_UNTIL + if rng.permille(500) { rng.range(0, TROUBLE) } else { rng.range(8, 13) * SECOND };
+        let until = at + rng.range(10 * MS, 25 * SECOND);
+        Planned { at, until, fault: Fault::Standby(node(rng, setup)) }
+    };
+    (0..rng.range(1, 3)).map(|_| one(&mut rng)).collect()
+}
+
 fn planned(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     // Half of all faults begin in bursts, so that they meet.
     let offset =

@@ -225,6 +225,7 @@ impl World {
 
     fn act(&mut self, node: NodeId, run: RunNo, act: Act) {
         let me = place(node);
+        self.check_standby(node, &act);
         match act {
             Act::Witness(message) => {
                 let stream = StreamId::new(Lane::Witness, WITNESS, me);

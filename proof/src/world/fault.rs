@@ -49,6 +49,8 @@ pub enum Fault {
     DaemonStop(NodeId),
     /// The daemon is told to stop and to leave running what it holds, and is started again at the end.
     KeepRunning { node: NodeId, seconds: u64 },
+    /// A person puts the node on standby, and online again at the end.
+    Standby(NodeId),
     /// The node's disk does not sync.
     NodeDisk(NodeId),
     /// A volume's driver fails or hangs.
@@ -103,6 +105,7 @@ impl Fault {
             Self::DaemonKill(_) => "daemon-kill",
             Self::DaemonStop(_) => "daemon-stop",
             Self::KeepRunning { .. } => "keep-running",
+            Self::Standby(_) => "standby",
             Self::NodeDisk(_) => "node-disk",
             Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
             Self::Driver { mode: DriverMode::Blind, .. } => "driver-blind",
@@ -178,6 +181,7 @@ impl World {
                 let length = std::time::Duration::from_secs(seconds);
                 self.stop_daemon(node, NodeRequest::StopKeepRunning { length });
             }
+            Fault::Standby(node) => self.put_on_standby(node, true),
             Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(true),
             Fault::Driver { node, volume, mode } => {
                 self.driver_modes.insert((node, volume), mode);
@@ -246,6 +250,7 @@ impl World {
                 let boot_no = machine.boot_no;
                 self.start_daemon(node, boot_no);
             }
+            Fault::Standby(node) => self.put_on_standby(node, false),
             Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(false),
             Fault::Driver { node, volume, .. } => {
                 self.driver_modes.remove(&(node, volume));
@@ -396,6 +401,7 @@ impl World {
     pub(super) fn answered(&mut self, node: NodeId, ticket: u64, answer: &picket_core::node::NodeAnswer) {
         self.log.line(self.now, node, || format!("answer {ticket}: {answer:?}"));
         self.answers.insert(ticket, answer.clone());
+        self.standby.answered(ticket, answer);
         let Some(stop) = self.stopping.remove(&ticket).filter(|stop| stop.node == node) else { return };
         let done = *answer == picket_core::node::NodeAnswer::Done;
         let at = self.now + self.rng.range(0, ENDS_WITHIN);

@@ -28,6 +28,7 @@ pub mod replication;
 pub mod rng;
 pub mod rules;
 pub mod setup;
+mod standby;
 pub mod stream;
 pub mod volume;
 pub mod watchdog;
@@ -104,6 +105,7 @@ pub struct World {
     writes: u64,
     tickets: u64,
     stopping: BTreeMap<u64, Stop>,
+    standby: standby::Standby,
     requiring: BTreeMap<(NodeId, VolumeId), (CommandId, u32)>,
     driver_modes: BTreeMap<(NodeId, VolumeId), DriverMode>,
     device_modes: BTreeMap<(NodeId, u8), DeviceMode>,
@@ -152,6 +154,7 @@ impl World {
             writes: 0,
             tickets: 0,
             stopping: BTreeMap::new(),
+            standby: standby::Standby::default(),
             requiring: BTreeMap::new(),
             driver_modes: BTreeMap::new(),
             device_modes: BTreeMap::new(),

@@ -1,5 +1,5 @@
 //! What a careful person does: switches machines on again, confirms those off that are off, clears those held off, boots
-//! those that the witness took for off and that speak.
+//! those that the witness took for off and that speak, puts online those that nobody wants on standby.
 
 use super::World;
 use super::clock::SECOND;
@@ -42,6 +42,9 @@ impl World {
                 self.reboot(node, "it was confirmed off and speaks");
             }
             self.speak_though_off = self.speak_though_off.without(node);
+        }
+        for node in self.forgotten_on_standby().iter() {
+            self.put_on_standby(node, false);
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::KeepRunning { node, seconds } => format!(
             "the daemon of node {node} is told to stop and leave its volumes running, for {seconds} s"
         ),
+        Fault::Standby(node) => format!("a person puts node {node} on standby"),
         Fault::NodeDisk(node) => format!("the disk of node {node} does not sync"),
         Fault::Driver { node, volume, mode } => {
             let does = match mode {
@@ -152,6 +153,8 @@ pub fn of_node(node: NodeId, event: &node::Event) -> Option<String> {
         Event::Overridden { volume, epoch } => {
             format!("activates volume {volume} by override, epoch {epoch}")
         }
+        Event::Standby { on: true } => "stands by".into(),
+        Event::Standby { on: false } => "is online again".into(),
         Event::Resetting(reason) => format!("resets itself: {reason:?}"),
         Event::Alarm(text) => format!("raises an alarm: {text}"),
         Event::PathAlive { .. }

@@ -41,6 +41,8 @@ rules! {
     QUARANTINE = "grant: not asked for in the start quarantine";
     NO_QUORUM = "grant: not asked for without quorum";
     PROMISED_ASKS = "grant: not asked for under a promise";
+    STANDBY_ASKS = "grant: not asked for on standby";
+    STANDBY_LEAVES = "standby: what a node on standby holds is offered to a peer";
     RETURNED = "accepting: a grant that cannot be used is given back";
     FROZEN = "step down: frozen before the lease ends";
     THAWED = "step down: thawed when the lease is renewed";
@@ -173,6 +175,7 @@ impl Rules {
             WhyNot::Quarantined { .. } => self.hit(QUARANTINE),
             WhyNot::NoQuorum => self.hit(NO_QUORUM),
             WhyNot::Promised { .. } => self.hit(PROMISED_ASKS),
+            WhyNot::Standby => self.hit(STANDBY_ASKS),
             WhyNot::NotInSync { .. } => self.hit(NOT_IN_SYNC),
             WhyNot::Incomplete => self.hit(INCOMPLETE),
             WhyNot::WitnessRecovers { .. } => self.hit(RECOVERING),

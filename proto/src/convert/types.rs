@@ -25,7 +25,7 @@ choice!(Proof => Proof in proof {
 choice!(Refusal => Refusal in refusal {
     units {
         NotRegistered, WrongNonce, NotMember, Incomplete, HeldOff, DeclaredFailed, NothingAtStake, NothingPending,
-        WrongChallenge, Quarantined, FenceUnresolved, NotConnected, AlreadyThere,
+        WrongChallenge, Quarantined, FenceUnresolved, NotConnected, AlreadyThere, Standby,
     }
     inners {}
     fields {

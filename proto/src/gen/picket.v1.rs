@@ -105,7 +105,7 @@ pub mod proof {
 pub struct Refusal {
     #[prost(
         oneof = "refusal::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35"
     )]
     pub kind: ::core::option::Option<refusal::Kind>,
 }
@@ -325,6 +325,8 @@ pub mod refusal {
         AlreadyThere(super::Unit),
         #[prost(message, tag = "34")]
         WrongState(WrongState),
+        #[prost(message, tag = "35")]
+        Standby(super::Unit),
     }
 }
 /// Done, or why not.

@@ -8,6 +8,7 @@ mod moves;
 mod pace;
 mod replicas;
 mod restarts;
+mod standby;
 mod table;
 mod without_witness;
 

@@ -93,6 +93,7 @@ fn inputs(bench: &Bench) -> Vec<(&'static str, Input)> {
     let held = Epoch(2);
     let refused = (V, Refusal::NotHolder { holder: Some(B) });
     let register = bench.register_view(Some(A), 9, Bench::both(), 9);
+    let free = bench.register_view(None, 2, Bench::both(), 9);
     let beat = Beat {
         from: B,
         boot: BootId(0xB1),
@@ -131,6 +132,12 @@ fn inputs(bench: &Bench) -> Vec<(&'static str, Input)> {
         ("", Input::DeviceDone { order: OrderId(77), verdict: DeviceVerdict::ConfirmedOff }),
         ("Lost", Input::RemoteVote(Vote::Lost)),
         ("stop", Input::Operator { ticket: 1, request: NodeRequest::StopHandOver }),
+        ("standby", Input::Operator { ticket: 1, request: NodeRequest::Standby(true) }),
+        ("online", Input::Operator { ticket: 1, request: NodeRequest::Standby(false) }),
+        (
+            "free",
+            witness(Reply::View(View { registers: vec![free], hears: Bench::both(), ..View::default() })),
+        ),
     ]
 }
 
@@ -166,13 +173,15 @@ fn first_word(text: &str) -> String {
     text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
 }
 
-fn rows() -> String {
+/// Every phase and input, for a node that was made so before.
+fn rows(prepare: impl Fn(&mut Bench)) -> String {
     let mut table = String::new();
     for phase in PHASES {
         let count = inputs(&in_phase(phase)).len();
         for index in 0..count {
             let mut bench = in_phase(phase);
             assert_eq!(phase_name(&bench.phase()), phase);
+            prepare(&mut bench);
             let (label, input) = inputs(&bench).swap_remove(index);
             let name = input_name(&input);
             let effects = bench.step(input);
@@ -191,8 +200,18 @@ fn rows() -> String {
 
 #[test]
 fn every_phase_and_input() {
-    let expected = include_str!("table.txt");
-    let found = rows();
+    compare(include_str!("table.txt"), &rows(|_| ()));
+}
+
+#[test]
+fn every_phase_and_input_of_a_node_on_standby() {
+    let prepare = |bench: &mut Bench| {
+        bench.step(Input::Operator { ticket: 7, request: NodeRequest::Standby(true) });
+    };
+    compare(include_str!("table_standby.txt"), &rows(prepare));
+}
+
+fn compare(expected: &str, found: &str) {
     for (number, (want, have)) in expected.lines().zip(found.lines()).enumerate() {
         assert_eq!(want, have, "row {}", number + 1);
     }

@@ -10,6 +10,7 @@ mod failsafe;
 mod leases;
 mod permits;
 mod proofs;
+mod standby;
 
 use super::schedule::{CALM_UNTIL, Planned, between, lanes};
 use crate::world::clock::MS;
@@ -39,16 +40,18 @@ pub struct Aim {
 /// Every aim.
 #[must_use]
 pub fn all() -> Vec<Aim> {
-    let rooms = [leases::AIMS, failsafe::AIMS, proofs::AIMS, data::AIMS, permits::AIMS, boots::AIMS];
+    let rooms =
+        [leases::AIMS, failsafe::AIMS, proofs::AIMS, data::AIMS, permits::AIMS, boots::AIMS, standby::AIMS];
     rooms.into_iter().flatten().copied().collect()
 }
 
 /// The aims whose faults the protocol promises to survive whatever else happens. An override is outside, a store that is
 /// rolled back unseen is found only while somebody who knows more is left to say so; and a maintenance that ends while the
-/// daemon is down leaves a node without a watchdog.
+/// daemon is down leaves a node without a watchdog. That of a standby is within: but persons put nodes on standby beside
+/// any aim ([`super::schedule::standbys`]).
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
-    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52];
+    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54];
     all().into_iter().filter(|aim| !aim.finds.iter().any(|number| OUTSIDE.contains(number))).collect()
 }
 

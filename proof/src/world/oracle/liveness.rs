@@ -12,7 +12,10 @@ impl World {
             .volumes()
             .map(|(volume, _)| volume)
             .filter(|volume| !self.machines.iter().any(|m| self.can_acknowledge(m.id, *volume)))
-            .filter(|volume| self.machines.iter().any(|m| self.is_healthy(m.id, *volume)))
+            .filter(|volume| {
+                let able = |m: &Machine| !self.stands_by(m.id) && self.is_healthy(m.id, *volume);
+                self.machines.iter().any(able)
+            })
             .collect()
     }
 
@@ -81,6 +84,10 @@ impl World {
             let why = self.why_not(&[volume]);
             let text = format!("after {after} nodes {missing} are not in sync on volume {volume}{why}");
             self.violated("redundant", text);
+        }
+        let forgotten = self.forgotten_on_standby();
+        if !forgotten.is_empty() {
+            self.violated("online", format!("after {after} nodes {forgotten} are on standby still"));
         }
         if let Some(id) = self.without_session().first() {
             self.violated("registered", format!("after {after} node {id} has no session with the witness"));

@@ -106,10 +106,12 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("later-boot", "a permit for one boot never ends a service of a later one"),
     ("promise-kept", "nobody fences a node to which it has a live promise"),
     ("kept-once", "what was left running under a maintenance counts as that at one start"),
+    ("standby", "who has said that it stands by asks for no volume until it is put online"),
     ("innocent-reset", "a machine with nothing active on it is not reset by itself or its watchdog"),
     ("solo-killed", "a volume that is solo is not killed for another one"),
     ("alarm", "no machine sees one of its own invariants broken"),
-    ("served", "after healing, every volume that somebody has in full is served"),
+    ("served", "after healing, every volume that somebody has in full and who is not on standby is served"),
+    ("online", "after healing, no node is on standby that nobody wants there"),
     ("redundant", "after healing, every replica comes back into the in-sync set"),
     ("registered", "after healing, every running daemon has a session with the witness"),
 ];

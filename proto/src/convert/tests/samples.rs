@@ -57,6 +57,7 @@ pub(super) fn every_refusal() -> Vec<Refusal> {
         Refusal::FenceUnresolved,
         Refusal::NotConnected,
         Refusal::AlreadyThere,
+        Refusal::Standby,
         Refusal::WrongState { expected: "ein Zustand, größer als keiner".into() },
     ]
 }

@@ -1,0 +1,80 @@
+//! A node that an operator put on standby: it takes no volume.
+//!
+//! The decision is the node's own and durable before it is acknowledged. Such a node is a member like any other: it
+//! beats, gives evidence, promises, replicates, and counts for the quorum. It only never asks to hold a volume
+//! ([`Node::wants`]), takes none over, and offers what it holds to its peers, as a move does. What nobody can take
+//! stays in service, and is offered again.
+
+use super::state::{Node, OperatorTicket, Out, Phase};
+use super::{ANSWER_WITHIN, Effect, Event, NodeAnswer};
+use crate::ids::{NodeSet, VolumeId};
+use crate::mutant::{self, Mutant};
+use crate::time::{Duration, Instant};
+use alloc::vec::Vec;
+
+/// How long a volume that nobody could take is kept before it is offered again: what hinders a peer, a resync or a
+/// daemon's restart, takes seconds at least.
+const OFFER_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+impl Node {
+    pub(super) fn set_standby(&mut self, now: Instant, ticket: u64, on: bool, out: &mut Out) {
+        if self.disk.standby != on {
+            self.disk.standby = on;
+            out.disk |= !mutant::on(Mutant::M54);
+            out.event(Event::Standby { on });
+        }
+        self.offer_anew();
+        if on {
+            let give_up_at = now + ANSWER_WITHIN;
+            self.operators.insert(ticket, OperatorTicket::Standby { give_up_at });
+        } else {
+            out.push(Effect::Answer { ticket, answer: NodeAnswer::Done });
+        }
+    }
+
+    /// Hands over what is held here, where somebody can take it.
+    pub(super) fn settle_standby(&mut self, now: Instant, out: &mut Out) {
+        if !self.disk.standby || self.stop.is_some() {
+            return;
+        }
+        let ids: Vec<_> = self.volumes.keys().copied().collect();
+        for id in ids {
+            let Some(volume) = self.volumes.get(&id) else { continue };
+            let active = matches!(volume.phase, Phase::Active(_));
+            if !active || volume.handover.is_some() || now < volume.offer_after {
+                continue;
+            }
+            if !self.offer_to_next(now, id, out)
+                && let Some(volume) = self.volumes.get_mut(&id)
+            {
+                volume.offered = NodeSet::EMPTY;
+                volume.offer_after = now + OFFER_AGAIN_AFTER;
+            }
+        }
+    }
+
+    /// The answer to who asked for the standby; none: it is not known yet.
+    pub(super) fn standby_answer(&self, now: Instant, give_up_at: Instant) -> Option<NodeAnswer> {
+        if !self.disk.standby {
+            return Some(NodeAnswer::Unfinished("the node was put online again".into()));
+        }
+        if self.is_idle() {
+            return Some(NodeAnswer::Done);
+        }
+        let busy = |id: &VolumeId| self.volumes.get(id).is_some_and(|volume| volume.releasing.is_some());
+        let held = |id: &VolumeId| self.volumes.get(id).is_some_and(|volume| volume.phase.held().is_some());
+        let kept = |id: &VolumeId| {
+            self.volumes.get(id).is_some_and(|volume| {
+                matches!(volume.phase, Phase::Active(_))
+                    && volume.handover.is_none()
+                    && now < volume.offer_after
+            })
+        };
+        let held: Vec<VolumeId> = self.volumes.keys().copied().filter(held).collect();
+        if held.iter().all(kept) && !self.volumes.keys().any(busy) {
+            return Some(NodeAnswer::Kept(held));
+        }
+        let late = "something is still held, or its release is not recorded";
+        (now >= give_up_at).then(|| NodeAnswer::Unfinished(late.into()))
+    }
+}
