@@ -58,7 +58,9 @@ kind = "device"
 device = "/dev/watchdog0"
 effective = "10s"
 timeout = "9s"
+"""
 
+VOLUME = """
 [[volume]]
 name = "data"
 id = 1
@@ -77,7 +79,9 @@ kind = "command"
 command.start = ["/payload/fs", "start"]
 command.stop = ["/payload/fs", "stop"]
 command.status = ["/payload/fs", "status"]
+"""
 
+FENCE = """
 [[fence.n{other}.level]]
 agent = "fence_picket_libvirt"
 timeout = "120s"
@@ -112,6 +116,12 @@ node = [{{ name = "n1", id = 1 }}, {{ name = "n2", id = 2 }}]
 volume = [{{ name = "data", id = 1, members = ["n1", "n2"] }}]
 {timing}
 """
+
+
+def node_file(me, other, volumes):
+    """A node's configuration with these volumes and what stands above them."""
+    ends = {"me": me, "other": other, "witness": WITNESS, "timing": TIMING}
+    return NODE.format(**ends) + volumes + FENCE.format(**ends)
 
 
 def pack():
@@ -150,7 +160,7 @@ def pack():
         archive.add(resource, "etc/drbd.d/r0.res")
         for me, other in ((1, 2), (2, 1)):
             text = OUT / f"n{me}.toml"
-            text.write_text(NODE.format(me=me, other=other, witness=WITNESS, timing=TIMING))
+            text.write_text(node_file(me, other, VOLUME))
             archive.add(text, f"etc/picket/n{me}.toml")
 
 
@@ -171,8 +181,22 @@ class Cluster:
         self.witness.kill()
         self.witness.wait()
 
-    def fresh(self):
-        """New disks, a new witness, both machines up, a file system, one node active, both in sync."""
+    def fresh(self, prepare="true"):
+        """New disks, a new witness, both machines up, a file system, one node active, both in sync. `prepare` is run in
+        each machine before its daemon."""
+        self.blank()
+        for number in (1, 2):
+            self.machines[number].ask(f"{prepare}; drbdadm create-md --force r0 && drbdadm up r0", LONG_S)
+        self.connected()
+        self.machines[1].ask("drbdadm -- --clear-bitmap new-current-uuid r0", LONG_S)
+        self.daemons()
+        active = self.active()
+        self.writes(active)
+        self.in_sync()
+        return active
+
+    def blank(self):
+        """New disks, a new witness, both machines up."""
         if self.witness:
             self.kill_witness()
         shutil.rmtree(OUT / "witness", ignore_errors=True)
@@ -180,16 +204,15 @@ class Cluster:
         self.machines.fresh()
         for number in (1, 2):
             self.machines[number].news.clear()
-            self.machines[number].ask("drbdadm create-md --force r0 && drbdadm up r0", LONG_S)
+
+    def connected(self):
         one = self.machines[1]
         until(lambda: one.ask("drbdadm cstate r0", LONG_S) == "Connected", "the pair is connected", LONG_S)
-        one.ask("drbdadm -- --clear-bitmap new-current-uuid r0", LONG_S)
+
+    def daemons(self):
+        """Lets the daemons start, which wait on empty disks."""
         for number in (1, 2):
             self.machines[number].ask("touch /var/lib/picket/ready", LONG_S)
-        active = self.active()
-        self.writes(active)
-        self.in_sync()
-        return active
 
     def role(self, number):
         return self.machines[number].ask("drbdadm role r0 2>/dev/null; true", LONG_S).split("/")[0]
@@ -229,6 +252,31 @@ class Cluster:
             return json.loads(said[said.index("{"):])["volumes"][0]
         except (ValueError, KeyError, IndexError):
             return {}
+
+    def holds(self, number, above):
+        """Whether the volume is active there by a grant with an epoch above this one."""
+        told = self.volume(number)
+        return told.get("role") == "PRIMARY" and told.get("phase") == "HOLDER" and int(told.get("epoch", 0)) > above
+
+    def why(self, number):
+        """Why the volume is active there or not."""
+        told = self.volume(number)
+        return f"{told.get('why_word')}: {told.get('why')}"
+
+    def fences(self, number):
+        """The fences that this node has tried, and how they ended."""
+        return self.machines[number].ask("picket fence history", LONG_S, expect=None)[1]
+
+    def kernel_log(self, number):
+        """What the kernel there has said of DRBD in this boot."""
+        return self.machines[number].ask("dmesg | grep drbd; true", LONG_S)
+
+    def sees(self, number, word):
+        """Waits until the observer there tells of this; what was acknowledged before has been told before."""
+        news = self.machines[number].news
+        before = len(news)
+        until(lambda: any(line.startswith("seen ") and line.endswith(f" {word}") for _, line in news[before:]),
+              f"n{number} is seen {word}", LONG_S)
 
     def goes_on(self):
         """Waits for a new acknowledged write anywhere; the node."""

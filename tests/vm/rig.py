@@ -192,20 +192,37 @@ class Guest:
         for line in self.lines(link, stop):
             self.news.append((time.monotonic(), line))
 
+    def linked(self):
+        """Whether both ports are open; they end with the emulator, whoever switched it off."""
+        return all(reader.is_alive() for reader in self.readers)
+
     def begin(self, script, limit_s=ASK_S):
-        """Sends a script and returns at once what its answer is found by."""
+        """Sends a script and returns at once what its answer is found by. It has none if the machine goes off."""
         with self.lock:
             self.asked += 1
             identity = f"{os.getpid()}x{self.number}x{self.asked}"
             script = "export PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin\n" + script
             text = base64.b64encode(script.encode()).decode()
-            self.port.sendall(f"{identity} {int(limit_s)} {text}\n".encode())
+            try:
+                self.port.sendall(f"{identity} {int(limit_s)} {text}\n".encode())
+            except OSError:
+                pass  # the port is gone, which the readers see as well
         return identity
 
     def ask(self, script, limit_s=ASK_S, expect=0):
-        """Runs a script in the guest; its output. With `expect` None the pair of exit status and output."""
+        """Runs a script in the guest; its output. With `expect` None the pair of exit status and output. If somebody else, a
+        fence say, switches the machine off and on meanwhile, it is asked again on the new one."""
         identity = self.begin(script, limit_s)
-        code, said = until(lambda: self.answers.pop(identity, None), f"{self.name}: {script[:60]!r} ends", limit_s + 30, 0.02)
+
+        def answered():
+            nonlocal identity
+            if not self.linked():
+                self.attach()
+                self.booted()
+                identity = self.begin(script, limit_s)
+            return self.answers.pop(identity, None)
+
+        code, said = until(answered, f"{self.name}: {script[:60]!r} ends", limit_s + 30, 0.02)
         if expect is None:
             return code, said
         check(code == expect, f"{self.name}: {script!r}: exit {code}\n{said}")

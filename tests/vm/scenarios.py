@@ -5,7 +5,9 @@ acknowledges changed no more often than the story says, and the observer never s
 """
 
 from cluster import LONG_S, Cluster
-from rig import check, until
+from rig import Failure, check, until
+
+QUIET_S = 60  # how long nothing may happen where nothing must: longer than a lease with its guard
 
 
 def calm(cluster, number, switches):
@@ -20,6 +22,16 @@ def calm(cluster, number, switches):
 
 def other(number):
     return 3 - number
+
+
+def stays_silent(cluster, number, late=0):
+    """No write is acknowledged there for a while, but for those that were on their way to us."""
+    before = len(cluster.acks(number))
+    try:
+        until(lambda: len(cluster.acks(number)) > before + late, "", QUIET_S)
+    except Failure:
+        return
+    raise Failure(f"n{number} acknowledged a write")
 
 
 def taken_over(cluster, harm):
@@ -52,8 +64,16 @@ def panicked(cluster):
 
 
 def isolated(cluster):
-    """Row 4: the hypervisor ends the machine that is cut off from everything."""
+    """Row 4: the hypervisor ends the machine, and the kernel of the other is told so."""
     one, two = taken_over(cluster, lambda guest: cluster.machines.isolate(guest.number))
+    check("fence-peer r0 exit code 7" in cluster.kernel_log(two), "the handler says: removed, and fenced")
+    back(cluster, one, two)
+
+
+def suspended(cluster):
+    """Row 15: paused from outside, nobody sees it; the hypervisor's word that it is off comes first."""
+    one, two = taken_over(cluster, lambda guest: guest.suspend())
+    check(cluster.machines[one].state() != "paused", "it was fenced: it cannot wake as a holder")
     back(cluster, one, two)
 
 
@@ -98,6 +118,56 @@ def witness_killed(cluster):
     calm(cluster, one, 0)
 
 
+def handler_without_witness(cluster):
+    """Row 9: the peer is lost while nobody can record it: suspended until it is recorded, whoever goes on then."""
+    one = cluster.fresh()
+    cluster.kill_witness()
+    cluster.machines.cut("repl")
+    cluster.sees(one, "suspended")
+    stays_silent(cluster, one, late=1)
+    cluster.start_witness()
+    active = cluster.goes_on()
+    for number in (1, 2):
+        cluster.machines[number].on()
+    cluster.machines.heal()
+    cluster.in_sync()
+    calm(cluster, active, 1)
+
+
+def resync(cluster):
+    """A replica that comes back is brought in sync under way, in sight, and counts when it is."""
+    one = cluster.fresh()
+    two = other(one)
+    cluster.machines.cut("repl")
+    until(lambda: cluster.isr(one) == {f"n{one}"}, "the standby is taken out", LONG_S, 1)
+    cluster.machines[one].ask("dd if=/dev/urandom of=/mnt/data/bulk bs=1M count=12 conv=fsync", LONG_S)
+    for number in (1, 2):
+        cluster.machines[number].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=250K", LONG_S)
+    cluster.machines.heal()
+    for number in (one, two):
+
+        def underway():
+            told = cluster.volume(number)
+            check(told.get("isr") != ["n1", "n2"] or told.get("sync_percent") is None, "not in sync before it is")
+            return told.get("sync_percent") if 0 < (told.get("sync_percent") or 0) < 100 else None
+
+        print(f"   n{number} says {until(underway, 'the status tells how far it is', LONG_S, 0.5)} %", flush=True)
+        for each in (1, 2):
+            cluster.machines[each].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=250K", LONG_S)
+    for number in (1, 2):
+        cluster.machines[number].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=100M", LONG_S)
+    cluster.in_sync()
+    until(lambda: all(cluster.volume(number).get("sync_percent", 0) is None for number in (1, 2)), "no resync is told", LONG_S, 1)
+    calm(cluster, one, 0)
+
+
+def disk_lost(cluster):
+    """The disk under the active replica is gone: that machine ends itself, as DRBD is configured to."""
+    pull = "echo $(basename $(readlink -f /sys/block/vda/device)) >/sys/bus/virtio/drivers/virtio_blk/unbind"
+    one, two = taken_over(cluster, lambda guest: guest.begin(pull, LONG_S))
+    back(cluster, one, two)
+
+
 def power_cycled(cluster):
     """Row 21: both at once."""
     cluster.fresh()
@@ -109,15 +179,42 @@ def power_cycled(cluster):
     calm(cluster, active, 1)
 
 
+def stale_alone(cluster):
+    """Row 20: the replica that was taken out boots alone."""
+    one = cluster.fresh()
+    two = other(one)
+    cluster.machines.cut("repl")
+    until(lambda: cluster.isr(one) == {f"n{one}"}, "the standby is taken out", LONG_S, 1)
+    cluster.writes(one)
+    for number in (1, 2):
+        cluster.machines[number].destroy()
+    cluster.machines.heal()
+    cluster.machines[two].on()
+    until(lambda: "NOT_IN_SYNC" in cluster.why(two), "the stale replica says why it waits", LONG_S, 1)
+    stays_silent(cluster, two)
+    check(cluster.role(two) == "Secondary", "the stale replica is refused")
+    check("NOT_IN_SYNC" in cluster.why(two), "and says why")
+    cluster.machines[one].on()
+    check(cluster.active() == one, "the one with the data is active")
+    cluster.writes(one)
+    cluster.in_sync()
+    calm(cluster, one, 0)
+
+
 STORIES = {
     "destroyed": destroyed,
     "panicked": panicked,
     "isolated": isolated,
+    "suspended": suspended,
     "daemon-stopped": daemon_stopped,
     "stop-timeout": stop_timeout,
     "replication-cut": replication_cut,
     "witness-killed": witness_killed,
+    "handler-without-witness": handler_without_witness,
+    "resync": resync,
+    "disk-lost": disk_lost,
     "power-cycled": power_cycled,
+    "stale-alone": stale_alone,
 }
 
 
