@@ -27,6 +27,7 @@ pub use command::{ClusterIndex, Command, Connection, LinkId, Outgoing, Person, U
 use crate::codes;
 use crate::config::{Cluster, Config};
 use core::fmt;
+use core::time::Duration;
 use machine::{Ended, Machine};
 use picket_core::ids::{Nonce, StoreId};
 use picket_core::ready::{self, Store};
@@ -103,6 +104,9 @@ impl Handle {
     }
 }
 
+/// Longer than from one heartbeat to the next at profile `fast`.
+const SOON: Duration = Duration::from_millis(150);
+
 /// The records' keys in the store: the names of the clusters.
 type Key = String;
 
@@ -113,6 +117,13 @@ fn fatal(error: &impl fmt::Display) -> Fatal {
 
 fn now() -> Instant {
     Instant::since_boot(boottime())
+}
+
+/// Whether an alarm that is set for `set` may stay while the deadline is `due`. Every message puts a deadline off, and
+/// setting the alarm anew each time costs more than one that comes too early now and then; but one that would soon wake
+/// the loop for nothing is put off while the loop is awake anyway.
+fn is_early(set: Duration, due: Duration) -> bool {
+    set == due || set < due && set > boottime() + SOON
 }
 
 fn fresh() -> Result<Nonce, Fatal> {
@@ -151,9 +162,7 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
         let mut commands = Vec::with_capacity(ROUND_MAX);
         loop {
             match self.due.first() {
-                // Set too early it wakes the loop for nothing, a few times in a lease. Every message puts a deadline off,
-                // and setting it anew each time costs more.
-                Some((at, _)) if alarm.at().is_some_and(|set| set <= at.elapsed()) => {}
+                Some((at, _)) if alarm.at().is_some_and(|set| is_early(set, at.elapsed())) => {}
                 Some((at, _)) => alarm.set(at.elapsed())?,
                 None => alarm.clear()?,
             }

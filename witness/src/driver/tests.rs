@@ -3,7 +3,6 @@
 use super::*;
 use crate::config::Config;
 use core::convert::Infallible;
-use core::time::Duration;
 use picket_core::ids::{NodeId, SessionId};
 use picket_core::message::{OperatorAnswer, OperatorRequest};
 use picket_host::config::Source;
@@ -170,4 +169,14 @@ async fn a_claim_that_cannot_be_true_ends_the_connection() {
     let why = outgoing.recv().await.expect("the reason").expect_err("a refusal");
     assert!(why.message().contains("nobody can have counted"), "{why}");
     assert!(outgoing.recv().await.is_none(), "and the end");
+}
+
+#[test]
+fn an_alarm_that_is_early_stays_unless_it_would_soon_wake_the_loop_for_nothing() {
+    let now = boottime();
+    let due = now + Duration::from_secs(3600);
+    assert!(is_early(now + Duration::from_secs(60), due), "that costs less than setting it anew");
+    assert!(!is_early(now + SOON, due), "it is about to come for nothing");
+    assert!(is_early(now, now), "it is due");
+    assert!(!is_early(due, now + Duration::from_secs(60)), "it would come too late");
 }
