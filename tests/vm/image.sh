@@ -10,6 +10,10 @@ HERE=$(dirname "$(realpath "$0")")
 OUT=$(mkdir -p "$1" && realpath "$1")
 DEBS=$OUT/debs UNPACKED=$OUT/unpacked ROOT=$OUT/root
 PACKAGES="busybox-static drbd-utils e2fsprogs iproute2 kmod libkmod2 drbd-utils"
+# For the agents of a file system and an address, which also want awk by its GNU name; and install, for the guide.
+PACKAGES="$PACKAGES coreutils resource-agents psmisc util-linux libplumb2 libpils2 libnet1 libuuid1 libltdl7 libglib2.0-0 libpcre2-8-0"
+PACKAGES="$PACKAGES libmount1 libblkid1 libselinux1"
+AGENTS="IPaddr2 Filesystem .ocf-binaries .ocf-directories .ocf-returncodes .ocf-shellfuncs"
 MODULES="virtio_pci virtio_blk virtio_net virtio_console virtio-rng ext4 drbd softdog i6300esb crc32c_generic crc32c-intel"
 MODULES="$MODULES crct10dif_pclmul failover net_failover dm-mod dm-flakey"
 PROGRAMS="sbin/drbdadm sbin/drbdsetup sbin/drbdmeta sbin/mke2fs sbin/e2fsck sbin/dmsetup sbin/tc bin/ip"
@@ -56,6 +60,22 @@ programs() {
   if compgen -G "$UNPACKED/usr/lib/drbd/*" >/dev/null; then cp -a "$UNPACKED"/usr/lib/drbd/* "$ROOT/usr/lib/drbd/"; fi
 }
 
+agents() {
+  local from=$UNPACKED/usr/lib/ocf to=$ROOT/usr/lib/ocf agent
+  mkdir -p "$to/resource.d/heartbeat" "$ROOT/usr/libexec/heartbeat"
+  cp -a "$from/lib" "$to/"
+  for agent in $AGENTS; do cp -a "$from/resource.d/heartbeat/$agent" "$to/resource.d/heartbeat/"; done
+  put "$UNPACKED/usr/libexec/heartbeat/send_arp" usr/libexec/heartbeat
+  put "$(first "$UNPACKED"/{usr/,}bin/fuser)" bin && put "$(first "$UNPACKED"/{usr/,}sbin/fsck)" sbin
+  put "$UNPACKED/usr/bin/install" bin
+  ln -sf /bin/busybox "$ROOT/bin/gawk"
+}
+
+first() { # FILE…: the first that is there
+  local file
+  for file; do [ ! -e "$file" ] || { echo "$file"; return; }; done
+}
+
 modules() { # with everything that they depend on
   local from=$UNPACKED/lib/modules/$RELEASE to=$ROOT/lib/modules/$RELEASE name line file
   [ -f "$from/modules.dep" ] || "$BUSYBOX" depmod -b "$UNPACKED" "$RELEASE"
@@ -92,13 +112,18 @@ main() {
   BUSYBOX=$UNPACKED/bin/busybox
   # shellcheck disable=SC2086
   download "$KERNEL" $PACKAGES
-  # shellcheck disable=SC2086
-  [ -f "$UNPACKED/boot/vmlinuz-$RELEASE" ] || unpack "$KERNEL" $PACKAGES
+  if [ "$(cat "$UNPACKED/packages" 2>/dev/null)" != "$KERNEL $PACKAGES" ]; then
+    # shellcheck disable=SC2086
+    unpack "$KERNEL" $PACKAGES
+    echo "$KERNEL $PACKAGES" >"$UNPACKED/packages"
+  fi
   rm -rf "$ROOT"
   mkdir -p "$ROOT"/{bin,sbin,lib/drbd,lib64,lib/x86_64-linux-gnu,lib/modules/"$RELEASE",usr/bin,usr/sbin,usr/lib/drbd} \
     "$ROOT"/{usr/local/sbin,etc/drbd.d,proc,sys,dev,run,tmp,root,mnt/data,var/lib/drbd}
-  export LD_LIBRARY_PATH=$UNPACKED/lib/x86_64-linux-gnu:$UNPACKED/usr/lib/x86_64-linux-gnu
-  programs && modules
+  export LD_LIBRARY_PATH=$UNPACKED/lib/x86_64-linux-gnu:$UNPACKED/usr/lib/x86_64-linux-gnu:$UNPACKED/usr/lib
+  programs
+  agents
+  modules
   cp -a "$HERE/guest/." "$ROOT/"
   (cd "$ROOT" && find . | "$BUSYBOX" cpio -o -H newc 2>/dev/null) >"$OUT/initrd.img"
   [ -s "$OUT/vmlinux" ] || kernel

@@ -5,16 +5,18 @@ import time
 import traceback
 
 import cluster
+import guide
 import rig
 import scenarios
 import spike
 
-SCENARIOS = {**scenarios.SCENARIOS, **spike.SCENARIOS}
+STORIES = {**scenarios.SCENARIOS, **guide.SCENARIOS}
+SCENARIOS = {**STORIES, **spike.SCENARIOS}
 
 
 def play(names):
     failed = []
-    if set(names) & set(scenarios.SCENARIOS):
+    if set(names) & set(STORIES):
         cluster.pack()
     # The spike looks at one kernel's order of events; all else at two machines' time.
     machines = rig.Rig(own_time=set(names) <= set(spike.SCENARIOS))
