@@ -54,6 +54,7 @@ fn about(has_barrier: bool) -> About {
         me: NodeId(1),
         members: [NodeId(1), NodeId(2)].into_iter().collect(),
         names: (1..=3).map(|id| (NodeId(id), format!("n{id}"))).collect(),
+        state_dir: "/nonexistent".into(),
         heard,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(Recorded::default()).1,
