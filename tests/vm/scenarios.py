@@ -4,10 +4,13 @@ Order and safety are asserted, never milliseconds. `calm` ends every story: noth
 acknowledges changed no more often than the story says, and the observer never saw two nodes writable.
 """
 
+import time
+
 from cluster import LONG_S, Cluster
 from rig import Failure, check, until
 
 QUIET_S = 60  # how long nothing may happen where nothing must: longer than a lease with its guard
+PAUSE_S = 45  # the same, for a machine that is paused: its lease is over when it wakes
 
 
 def calm(cluster, number, switches):
@@ -75,6 +78,36 @@ def suspended(cluster):
     one, two = taken_over(cluster, lambda guest: guest.suspend())
     check(cluster.machines[one].state() != "paused", "it was fenced: it cannot wake as a holder")
     back(cluster, one, two)
+
+
+def suspended_unfenced(cluster):
+    """The same while the hypervisor does not answer: blocked with the reason; then the former holder wakes, beyond its
+    lease without knowing it."""
+    one = cluster.fresh()
+    two = other(one)
+    held = int(cluster.volume(one)["epoch"])
+    cluster.machines.silence_power()
+    cluster.machines[one].suspend()
+    asleep = time.monotonic()
+
+    def is_unknown():
+        check(cluster.role(two) == "Secondary", "the standby waits: neither a pause nor a lease is a proof")
+        return "UNKNOWN" in cluster.fences(two)
+
+    until(is_unknown, "the fence's outcome is told as unknown", LONG_S, 1)
+    until(lambda: time.monotonic() > asleep + PAUSE_S, "its lease is over")
+    check(cluster.role(two) == "Secondary", "the standby still waits")
+    print(f"   n{two} says: {cluster.why(two)}", flush=True)
+    cluster.machines[one].resume()
+    # It gives back what it held; whoever of both is granted it then.
+    active = until(lambda: next((number for number in (1, 2) if cluster.holds(number, above=held)), None),
+                   "one of them holds it by a newer grant", LONG_S, 1)
+    cluster.writes(active)
+    cluster.machines.heal()
+    for number in (1, 2):
+        cluster.machines[number].on()
+    cluster.in_sync()
+    calm(cluster, active, 1)
 
 
 def daemon_stopped(cluster):
@@ -206,6 +239,7 @@ STORIES = {
     "panicked": panicked,
     "isolated": isolated,
     "suspended": suspended,
+    "suspended-unfenced": suspended_unfenced,
     "daemon-stopped": daemon_stopped,
     "stop-timeout": stop_timeout,
     "replication-cut": replication_cut,
