@@ -329,9 +329,11 @@ class Rig:
         """The hypervisor hears no fence agent; all else goes on."""
         run("ebtables", "-t", "nat", "-I", "PREROUTING", "-p", "IPv4", "--ip-proto", "tcp", "--ip-dport", 16514, "-j", "DROP")
 
-    def heal(self):
+    def heal(self, power=True):
+        """All links; the power switch with them, or not for a moment."""
         run("ebtables", "-F")
-        run("ebtables", "-t", "nat", "-F")
+        if power:
+            run("ebtables", "-t", "nat", "-F")
 
 
 def define(guest, own_time):

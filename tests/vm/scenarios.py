@@ -128,6 +128,24 @@ def stop_timeout(cluster):
     back(cluster, one, two)
 
 
+def lease_proven(cluster):
+    """Row 4 on machines whose pauses are seen, without a power switch: the lease is the proof. The former holder has frozen
+    and waits; it hears of its successor, is seen inactive or ends itself, and follows."""
+    one = cluster.fresh(
+        r"""sed -i -e 's/^loss_action.*/loss_action = "freeze"/' -e 's/^\[node\]/[node]\npause_visible = true/' /etc/picket/n?.toml"""
+    )
+    two = other(one)
+    cluster.machines.silence_power()
+    cluster.machines.isolate(one)
+    cluster.sees(one, "suspended")
+    check(cluster.active([two]) == two, "the other is active")
+    cluster.writes(two)
+    check(cluster.role(one) == "Primary", "the former holder is frozen, and is there")
+    cluster.machines.heal(power=False)
+    cluster.sees(one, "secondary")
+    back(cluster, one, two)
+
+
 def replication_cut(cluster):
     one = cluster.fresh()
     cluster.machines.cut("repl")
@@ -240,6 +258,7 @@ STORIES = {
     "isolated": isolated,
     "suspended": suspended,
     "suspended-unfenced": suspended_unfenced,
+    "lease-proven": lease_proven,
     "daemon-stopped": daemon_stopped,
     "stop-timeout": stop_timeout,
     "replication-cut": replication_cut,
