@@ -37,20 +37,6 @@ fn some_seeds_violate_nothing() {
     }
 }
 
-/// A witness that was stopped for as long as a lease, and finds a request of before that, is not taken to task for a
-/// grant that whoever asked gives back, as it has promised the holder. The streams end in nearly the same moment, so that
-/// no scenario of fixed times comes to it.
-#[test]
-fn a_grant_that_is_given_back_for_a_promise_takes_no_authority() {
-    let outcome = Plan::of_seed(255_852, None).run(true, true);
-    assert_eq!(outcome.violation, None);
-    let log = outcome.world.log.lines().join("\n");
-    assert!(
-        log.contains("GrantReturned { volume: VolumeId(1)"),
-        "the seed comes to it no more: find another"
-    );
-}
-
 /// The same plan gives the same events, byte for byte, also for an aim, and a shrunken plan violates what the whole
 /// one does.
 #[test]
