@@ -75,6 +75,9 @@ pub enum Verb {
     /// What failures of resources may lead to by themselves, on every node.
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Whether a node may take volumes.
+    #[command(subcommand)]
+    Node(NodeVerb),
     /// Take a node out of a volume's in-sync set.
     Evict(ReplicaArgs),
     /// Say that a node's disk was restored or swapped: its replica counts for nothing until it is in sync again.
@@ -118,6 +121,21 @@ pub struct StatusArgs {
     /// How many of the last events to show.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub events: u32,
+}
+
+/// `picket node …`.
+#[derive(Debug, Subcommand)]
+pub enum NodeVerb {
+    /// It takes no volume from now on, also after restarts, and hands over what it holds; what nobody can take stays.
+    Standby {
+        /// The node, this or another.
+        node: String,
+    },
+    /// It may take volumes again.
+    Online {
+        /// The node, this or another.
+        node: String,
+    },
 }
 
 /// `picket policy …`.

@@ -51,6 +51,7 @@ fn notes(member: &StatusMember) -> String {
     let marks = [
         (member.local, "this node"),
         (member.maintenance, "in maintenance"),
+        (member.standby, "STANDBY: takes no volume until 'picket node online'"),
         (member.held_off, "HELD OFF: fenced too often, 'picket clear' lets it back"),
         (member.failed, "DECLARED ITSELF FAILED"),
     ];

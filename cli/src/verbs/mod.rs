@@ -16,6 +16,7 @@ mod fence;
 mod force_stale;
 mod maintenance;
 mod move_volume;
+mod node;
 mod override_volume;
 mod policy;
 mod remove;
@@ -52,6 +53,7 @@ pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
         Verb::Remove { tag } => remove::run(tag, session).await,
         Verb::Cleanup { tag } => cleanup::run(tag, session).await,
         Verb::Policy(verb) => policy::run(verb, session).await,
+        Verb::Node(verb) => node::run(verb, session).await,
         Verb::Evict(args) => evict::run(args, session).await,
         Verb::ForceStale(args) => force_stale::run(args, session).await,
         Verb::Retire => retire::run(session).await,

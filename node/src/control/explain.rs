@@ -64,6 +64,10 @@ fn steps(config: &Config, snapshot: &Snapshot, volume: &VolumeStatus) -> Vec<Exp
             steps.push(step("UNKNOWN", "the replica here is in the in-sync set", "the witness has not told"))
         }
     }
+    if status.standby {
+        let detail = format!("'picket node online {}' lets it take volumes", config.name);
+        steps.push(step("NO", "this node is not on standby", detail));
+    }
     let over = status.quarantine_left.is_zero();
     let left = format!("another {} ms", words::ms(status.quarantine_left));
     steps.push(step(

@@ -132,6 +132,31 @@ impl Desk {
         Ok(outcome(&self.config, self.ask(request, ANSWER_MAX).await?))
     }
 
+    /// Puts a node on standby, or online again: this one, or a peer through its daemon.
+    async fn standby<T>(&self, asked: &Request<T>, name: &str, on: bool) -> Result<v1::Outcome, Status> {
+        use v1::peer_outcome::Kind;
+        let node = match self.node(name) {
+            Ok(node) => node,
+            Err(outcome) => return Ok(outcome),
+        };
+        let what = format!("{} {name}", if on { "standby" } else { "online" });
+        if node == self.config.me {
+            return self.order(asked, what, NodeRequest::Standby(on)).await;
+        }
+        self.tell(asked, what);
+        let told = match self.peers.standby(node, on, ANSWER_MAX).await {
+            Ok(told) => told,
+            Err(why) => return Ok(refused("NOT_REACHED", format!("{name}: {why}; ask on {name} itself"))),
+        };
+        Ok(match told.kind() {
+            Kind::Done => done(told.text, None),
+            Kind::Refused => refused(&told.word, told.text),
+            Kind::Underway | Kind::Unspecified => {
+                v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text: told.text })) }
+            }
+        })
+    }
+
     fn tell<T>(&self, asked: &Request<T>, what: String) {
         self.events.tell(Told::new(OPERATOR, format!("{}: {what}", door::who(asked))));
     }
@@ -157,14 +182,16 @@ fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome 
     v1::Outcome { result: Some(v1::outcome::Result::Done(v1::Done { text: text.into(), effective_in_ms })) }
 }
 
-fn outcome(config: &Config, answer: NodeAnswer) -> v1::Outcome {
+/// An answer of the core, for people.
+pub(crate) fn outcome(config: &Config, answer: NodeAnswer) -> v1::Outcome {
     match answer {
         NodeAnswer::Done | NodeAnswer::Witness(OperatorAnswer::Done) => done("done", None),
         NodeAnswer::Kept(volumes) => {
             let names: Vec<_> = volumes.iter().map(|id| config.volume_name(*id)).collect();
             let text = format!(
-                "done; {} stays in service here, because no other node can take it now, and moves when one can",
-                names.join(", ")
+                "done; {} stays in service on {}, because no other node can take it now, and moves when one can",
+                names.join(", "),
+                config.name
             );
             done(text, None)
         }

@@ -246,6 +246,16 @@ impl Control for Service {
         self.witness(&request, "retire the witness's store".to_owned(), OperatorRequest::Retire).await
     }
 
+    async fn standby(&self, request: Request<v1::NodeRequest>) -> Answer {
+        let name = &request.get_ref().node;
+        self.desk.standby(&request, name, true).await.map(Response::new)
+    }
+
+    async fn online(&self, request: Request<v1::NodeRequest>) -> Answer {
+        let name = &request.get_ref().node;
+        self.desk.standby(&request, name, false).await.map(Response::new)
+    }
+
     async fn maintenance(&self, request: Request<v1::MaintenanceRequest>) -> Answer {
         let asked = request.get_ref();
         let named = if asked.node.is_empty() { &self.desk.config.name } else { &asked.node };

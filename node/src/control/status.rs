@@ -175,6 +175,7 @@ impl Desk {
                 maintenance: status.witness.maintenance.contains(*id),
                 held_off: status.witness.held_off.contains(*id),
                 failed: status.witness.failed.contains(*id) || local && status.failed,
+                standby: local && status.standby,
                 site: config.members.get(id).map(|member| member.site.clone()).unwrap_or_default(),
                 holds: if local {
                     own
@@ -323,6 +324,18 @@ impl Desk {
         }
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
+        }
+        if status.standby {
+            let kept = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
+            let kept: Vec<_> = kept.map(|volume| config.volume_name(volume.volume)).collect();
+            let stays = if kept.is_empty() {
+                String::new()
+            } else {
+                format!("; {} stays in service here until another node can take it", kept.join(", "))
+            };
+            let me = &config.name;
+            let text = format!("{me} is on standby and takes no volume ('picket node online {me}'){stays}");
+            add("STANDBY", me.clone(), text);
         }
         for node in status.witness.maintenance.iter() {
             let name = config.node_name(node);

@@ -11,6 +11,7 @@ use crate::driver::Wake;
 use crate::events::Events;
 use crate::resource::Trees;
 use crate::resource::room::ABLE_WITHIN;
+use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::{PeerBody, PeerMessage};
 use picket_host::cert::Role;
@@ -115,6 +116,16 @@ impl Peers {
         answered(client.policy(ask)).await
     }
 
+    /// Puts a peer on standby, or online again, and waits until it has handed over what it can.
+    ///
+    /// # Errors
+    /// Why it is not known whether it did.
+    pub async fn standby(&self, peer: NodeId, on: bool, within: Duration) -> Result<v1::PeerOutcome, String> {
+        let mut client = self.client(peer)?;
+        let ask = v1::PeerStandby { protocol: Some(PROTOCOL), on: Some(on) };
+        answered_within(within, client.standby(ask)).await
+    }
+
     fn client(&self, peer: NodeId) -> Result<PeerClient<Channel>, String> {
         let line = self.channels.get(&peer);
         let channel = line.and_then(|line| line.lock().unwrap_or_else(PoisonError::into_inner).clone());
@@ -124,8 +135,15 @@ impl Peers {
 
 /// What a peer answers, if it does in time.
 async fn answered<T>(asked: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, String> {
-    let answer = tokio::time::timeout(ABLE_WITHIN, asked).await;
-    let answer = answer.map_err(|_| format!("it has not answered within {ABLE_WITHIN:?}"))?;
+    answered_within(ABLE_WITHIN, asked).await
+}
+
+async fn answered_within<T>(
+    within: Duration,
+    asked: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, String> {
+    let answer = tokio::time::timeout(within, asked).await;
+    let answer = answer.map_err(|_| format!("it has not answered within {within:?}"))?;
     Ok(answer.map_err(|status| status.message().to_owned())?.into_inner())
 }
 

@@ -418,6 +418,76 @@ impl FenceReason {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerStandby {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    /// On standby; otherwise online.
+    #[prost(bool, optional, tag = "2")]
+    pub on: ::core::option::Option<bool>,
+}
+/// What came of an operator's request on the node that was asked.
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerOutcome {
+    #[prost(enumeration = "peer_outcome::Kind", tag = "1")]
+    pub kind: i32,
+    /// The refusal's stable word.
+    #[prost(string, tag = "2")]
+    pub word: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `PeerOutcome`.
+pub mod peer_outcome {
+    #[derive(serde::Serialize)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Done = 1,
+        Refused = 2,
+        /// Begun, and not over within the time to answer.
+        Underway = 3,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Done => "DONE",
+                Self::Refused => "REFUSED",
+                Self::Underway => "UNDERWAY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "DONE" => Some(Self::Done),
+                "REFUSED" => Some(Self::Refused),
+                "UNDERWAY" => Some(Self::Underway),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeerPolicy {
     /// The protocol version that it is written in.
     #[prost(uint32, optional, tag = "1")]
@@ -748,6 +818,25 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Policy"));
             self.inner.unary(req, path, codec).await
         }
+        /// Puts the node that is asked on standby, or online again. Answers when it has handed over what it can.
+        pub async fn standby(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeerStandby>,
+        ) -> std::result::Result<tonic::Response<super::PeerOutcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Standby");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Standby"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -786,6 +875,11 @@ pub mod peer_server {
             &self,
             request: tonic::Request<super::PeerPolicy>,
         ) -> std::result::Result<tonic::Response<super::PeerPolicy>, tonic::Status>;
+        /// Puts the node that is asked on standby, or online again. Answers when it has handed over what it can.
+        async fn standby(
+            &self,
+            request: tonic::Request<super::PeerStandby>,
+        ) -> std::result::Result<tonic::Response<super::PeerOutcome>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -980,6 +1074,49 @@ pub mod peer_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PolicySvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Standby" => {
+                    #[allow(non_camel_case_types)]
+                    struct StandbySvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::PeerStandby>
+                    for StandbySvc<T> {
+                        type Response = super::PeerOutcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeerStandby>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::standby(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StandbySvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2763,6 +2900,9 @@ pub struct StatusMember {
     /// Where it stands, as configured; may be empty.
     #[prost(string, tag = "12")]
     pub site: ::prost::alloc::string::String,
+    /// On standby; told of the node itself only.
+    #[prost(bool, tag = "13")]
+    pub standby: bool,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3607,6 +3747,46 @@ pub mod control_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Retire"));
             self.inner.unary(req, path, codec).await
         }
+        /// A node takes no volume from now on, also after restarts, and hands over what it holds; asked of any node.
+        pub async fn standby(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NodeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/Standby",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Standby"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A node on standby may take volumes again.
+        pub async fn online(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NodeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Control/Online");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Online"));
+            self.inner.unary(req, path, codec).await
+        }
         /// No permit and no takeover for so long.
         pub async fn maintenance(
             &mut self,
@@ -3887,6 +4067,16 @@ pub mod control_server {
         async fn retire(
             &self,
             request: tonic::Request<super::RetireRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// A node takes no volume from now on, also after restarts, and hands over what it holds; asked of any node.
+        async fn standby(
+            &self,
+            request: tonic::Request<super::NodeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// A node on standby may take volumes again.
+        async fn online(
+            &self,
+            request: tonic::Request<super::NodeRequest>,
         ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
         /// No permit and no takeover for so long.
         async fn maintenance(
@@ -4602,6 +4792,92 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RetireSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Standby" => {
+                    #[allow(non_camel_case_types)]
+                    struct StandbySvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::NodeRequest>
+                    for StandbySvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NodeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::standby(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StandbySvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/Online" => {
+                    #[allow(non_camel_case_types)]
+                    struct OnlineSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::NodeRequest>
+                    for OnlineSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NodeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::online(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OnlineSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
