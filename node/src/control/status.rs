@@ -2,7 +2,7 @@
 
 use super::words::{self, ms};
 use super::{Desk, WatchdogStatus};
-use crate::config::{Volume, VolumeDriver};
+use crate::config::{Config, Volume, VolumeDriver};
 use crate::driver::Snapshot;
 use crate::witness_client::Link;
 use core::sync::atomic::Ordering;
@@ -326,16 +326,7 @@ impl Desk {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
         if status.standby {
-            let kept = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
-            let kept: Vec<_> = kept.map(|volume| config.volume_name(volume.volume)).collect();
-            let stays = if kept.is_empty() {
-                String::new()
-            } else {
-                format!("; {} stays in service here until another node can take it", kept.join(", "))
-            };
-            let me = &config.name;
-            let text = format!("{me} is on standby and takes no volume ('picket node online {me}'){stays}");
-            add("STANDBY", me.clone(), text);
+            add("STANDBY", config.name.clone(), standby(config, status));
         }
         for node in status.witness.maintenance.iter() {
             let name = config.node_name(node);
@@ -458,4 +449,17 @@ fn event(told: crate::event::Told) -> v1::StatusEvent {
         level: told.code.level.word().to_owned(),
         text: told.text,
     }
+}
+
+/// What this node's standby means now.
+fn standby(config: &Config, status: &picket_core::node::Status) -> String {
+    let kept = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
+    let kept: Vec<_> = kept.map(|volume| config.volume_name(volume.volume)).collect();
+    let stays = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("; {} stays in service here until another node can take it", kept.join(", "))
+    };
+    let me = &config.name;
+    format!("{me} is on standby and takes no volume ('picket node online {me}'){stays}")
 }
