@@ -48,7 +48,10 @@ fn row_39_a_node_on_standby_hands_over_and_takes_nothing() {
         let mut here = lab.cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
         let explained = here.calls().explain(ExplainRequest { tag: V1.to_owned() }).await?.into_inner();
         let why = format!("{explained:?}");
-        assert!(why.contains("STANDBY") && why.contains(&format!("picket node online {holder}")), "{why}");
+        assert!(
+            why.contains("is on standby") && why.contains(&format!("picket node online {holder}")),
+            "{why}"
+        );
         let online = here.calls().online(NodeRequest { node: holder.clone() }).await?.into_inner();
         assert!(is_done(&online), "{online:?}");
         lab.cluster.wait_for("a takeover", LIMIT, |view| view.in_service(V1) == Some(holder.clone())).await?;
