@@ -5,7 +5,7 @@
 //! alerts run at ordinary priority.
 
 use crate::config::Config;
-use crate::driver::{Ask, Ended, Wake};
+use crate::driver::{Ask, Ended, Wake, ask};
 use crate::event;
 use crate::reset::Way;
 use crate::store::StoreError;
@@ -153,9 +153,7 @@ impl Daemon {
 
     /// Asks the core: to hand over, or to leave running.
     pub async fn ask(&self, request: NodeRequest) -> Option<NodeAnswer> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.send(Wake::Ask(Ask::Operator { request, answer })).await.ok()?;
-        answered.await.ok()
+        ask(&self.queue, request).await
     }
 
     /// Ends the loop and everything else, and tells how the loop ended; nothing: it broke off. The watchdog is

@@ -58,14 +58,14 @@ def resource(guest, hosts):
     put(guest, "/etc/drbd.d/r0.res", lines)
 
 
+def has_address(cluster, number):
+    return "10.77.3.100/24" in cluster.machines[number].ask("ip -o -4 addr show dev serve", LONG_S)
+
+
 def address_is_at(cluster, number):
     """Once, and there."""
-
-    def has(node):
-        return "10.77.3.100/24" in cluster.machines[node].ask("ip -o -4 addr show dev serve", LONG_S)
-
-    until(lambda: has(number), f"n{number} has the address", LONG_S, 1)
-    check(not has(other(number)), f"n{other(number)} has the address too")
+    until(lambda: has_address(cluster, number), f"n{number} has the address", LONG_S, 1)
+    check(not has_address(cluster, other(number)), f"n{other(number)} has the address too")
 
 
 def guide(cluster):
@@ -104,7 +104,7 @@ def guide(cluster):
     cluster.machines[two].destroy()
     check(cluster.active([one]) == one, "it is back")
     cluster.writes(one)
-    until(lambda: "10.77.3.100/24" in cluster.machines[one].ask("ip -o -4 addr show dev serve", LONG_S), "the address is back", LONG_S, 1)
+    until(lambda: has_address(cluster, one), "the address is back", LONG_S, 1)
     calm(cluster, one, 2)
 
 

@@ -185,6 +185,11 @@ def handler_without_witness(cluster):
     calm(cluster, active, 1)
 
 
+def resync_rate(cluster, rate):
+    for number in (1, 2):
+        cluster.machines[number].ask(f"drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate={rate}", LONG_S)
+
+
 def resync(cluster):
     """A replica that comes back is brought in sync under way, in sight, and counts when it is."""
     one = cluster.fresh()
@@ -192,8 +197,7 @@ def resync(cluster):
     cluster.machines.cut("repl")
     until(lambda: cluster.isr(one) == {f"n{one}"}, "the standby is taken out", LONG_S, 1)
     cluster.machines[one].ask("dd if=/dev/urandom of=/mnt/data/bulk bs=1M count=12 conv=fsync", LONG_S)
-    for number in (1, 2):
-        cluster.machines[number].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=250K", LONG_S)
+    resync_rate(cluster, "250K")
     cluster.machines.heal()
     for number in (one, two):
 
@@ -203,10 +207,8 @@ def resync(cluster):
             return told.get("sync_percent") if 0 < (told.get("sync_percent") or 0) < 100 else None
 
         print(f"   n{number} says {until(underway, 'the status tells how far it is', LONG_S, 0.5)} %", flush=True)
-        for each in (1, 2):
-            cluster.machines[each].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=250K", LONG_S)
-    for number in (1, 2):
-        cluster.machines[number].ask("drbdsetup disk-options 0 --c-plan-ahead=0 --resync-rate=100M", LONG_S)
+        resync_rate(cluster, "250K")
+    resync_rate(cluster, "100M")
     cluster.in_sync()
     until(lambda: all(cluster.volume(number).get("sync_percent", 0) is None for number in (1, 2)), "no resync is told", LONG_S, 1)
     calm(cluster, one, 0)

@@ -183,13 +183,7 @@ impl Node {
 
     /// What a holder keeps telling the witness.
     pub(super) fn heartbeat(&mut self, now: Instant, out: &mut Out) {
-        let limit = self.config.params.suspect_after();
-        let hears = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.watch.is_heard(now, limit))
-            .map(|(id, _)| *id)
-            .collect();
+        let hears = self.heard(now);
         let mut holds = if self.run.failed { Vec::new() } else { self.holds() };
         // What was activated without a witness runs as long as a person said. It is named only when its record is
         // seen, and a lease bounds it: from then on the witness may take the end of one for a proof.

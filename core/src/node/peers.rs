@@ -2,7 +2,7 @@
 
 use super::state::{Node, Out};
 use super::{Effect, Event};
-use crate::detector::{Change, NotFresh, PeerWatch, Sent};
+use crate::detector::{Change, NotFresh, Sent};
 use crate::ids::{NodeId, NodeSet, PathId, RequestId, VolumeId};
 use crate::message::{Beat, Check, PeerBody, PeerMessage, Request};
 use crate::params::EPOCH_JUMP;
@@ -89,6 +89,11 @@ impl Node {
         self.peers.get(&peer).is_some_and(|peer| peer.watch.is_heard(now, self.config.params.suspect_after()))
     }
 
+    /// The peers that are heard.
+    pub(super) fn heard(&self, now: Instant) -> NodeSet {
+        self.peers.keys().copied().filter(|peer| self.is_heard(now, *peer)).collect()
+    }
+
     /// Not heard for as long as makes a sender suspected; a peer that was never heard counts from the start.
     pub(super) fn is_silent(&self, now: Instant, peer: NodeId) -> bool {
         let Some(peer) = self.peers.get(&peer) else { return false };
@@ -132,11 +137,10 @@ impl Node {
 
     /// The first of the peers that are heard to hold something.
     fn pacemaker(&self, now: Instant) -> Option<NodeId> {
-        let limit = self.config.params.suspect_after();
-        let holds = |watch: &PeerWatch| watch.said().is_some_and(|said| !said.holds.is_empty());
-        let mut holders =
-            self.peers.iter().filter(|(_, peer)| peer.watch.is_heard(now, limit) && holds(&peer.watch));
-        holders.next().map(|(id, _)| *id)
+        let holds = |peer: &NodeId| {
+            self.peers.get(peer).and_then(|peer| peer.watch.said()).is_some_and(|said| !said.holds.is_empty())
+        };
+        self.heard(now).iter().find(holds)
     }
 
     /// Beats to everybody. The next one is due at `next`.
@@ -148,14 +152,7 @@ impl Node {
     }
 
     fn send_beats(&mut self, now: Instant, out: &mut Out) {
-        let limit = self.config.params.suspect_after();
-        let hears: NodeSet = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.watch.is_heard(now, limit))
-            .map(|(id, _)| *id)
-            .collect();
-        let holds = self.holds();
+        let (hears, holds) = (self.heard(now), self.holds());
         let (from, boot, run) = (self.config.me, self.boot, self.run_id);
         for (id, peer) in &mut self.peers {
             peer.beat_seq += 1;

@@ -5,9 +5,9 @@
 //! ([`Node::wants`]), takes none over, and offers what it holds to its peers, as a move does. What nobody can take
 //! stays in service, and is offered again.
 
-use super::state::{Node, OperatorTicket, Out, Phase};
+use super::state::{Node, OperatorTicket, Out, Phase, Volume};
 use super::{ANSWER_WITHIN, Effect, Event, NodeAnswer};
-use crate::ids::{NodeSet, VolumeId};
+use crate::ids::NodeSet;
 use crate::mutant::{self, Mutant};
 use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
@@ -61,18 +61,14 @@ impl Node {
         if self.is_idle() {
             return Some(NodeAnswer::Done);
         }
-        let busy = |id: &VolumeId| self.volumes.get(id).is_some_and(|volume| volume.releasing.is_some());
-        let held = |id: &VolumeId| self.volumes.get(id).is_some_and(|volume| volume.phase.held().is_some());
-        let kept = |id: &VolumeId| {
-            self.volumes.get(id).is_some_and(|volume| {
-                matches!(volume.phase, Phase::Active(_))
-                    && volume.handover.is_none()
-                    && now < volume.offer_after
-            })
+        let stays = |volume: &Volume| {
+            matches!(volume.phase, Phase::Active(_)) && volume.handover.is_none() && now < volume.offer_after
         };
-        let held: Vec<VolumeId> = self.volumes.keys().copied().filter(held).collect();
-        if held.iter().all(kept) && !self.volumes.keys().any(busy) {
-            return Some(NodeAnswer::Kept(held));
+        let is_held = |volume: &Volume| volume.phase.held().is_some();
+        let is_settled = |volume: &Volume| volume.releasing.is_none() && (!is_held(volume) || stays(volume));
+        if self.volumes.values().all(is_settled) {
+            let held = self.volumes.iter().filter(|(_, volume)| is_held(volume));
+            return Some(NodeAnswer::Kept(held.map(|(id, _)| *id).collect()));
         }
         let late = "something is still held, or its release is not recorded";
         (now >= give_up_at).then(|| NodeAnswer::Unfinished(late.into()))

@@ -134,7 +134,6 @@ impl Desk {
 
     /// Puts a node on standby, or online again: this one, or a peer through its daemon.
     async fn standby<T>(&self, asked: &Request<T>, name: &str, on: bool) -> Result<v1::Outcome, Status> {
-        use v1::peer_outcome::Kind;
         let node = match self.node(name) {
             Ok(node) => node,
             Err(outcome) => return Ok(outcome),
@@ -144,17 +143,8 @@ impl Desk {
             return self.order(asked, what, NodeRequest::Standby(on)).await;
         }
         self.tell(asked, what);
-        let told = match self.peers.standby(node, on, ANSWER_MAX).await {
-            Ok(told) => told,
-            Err(why) => return Ok(refused("NOT_REACHED", format!("{name}: {why}; ask on {name} itself"))),
-        };
-        Ok(match told.kind() {
-            Kind::Done => done(told.text, None),
-            Kind::Refused => refused(&told.word, told.text),
-            Kind::Underway | Kind::Unspecified => {
-                v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text: told.text })) }
-            }
-        })
+        let told = self.peers.standby(node, on, ANSWER_MAX).await;
+        Ok(told.unwrap_or_else(|why| refused("NOT_REACHED", format!("{name}: {why}; ask on {name} itself"))))
     }
 
     fn tell<T>(&self, asked: &Request<T>, what: String) {

@@ -79,6 +79,13 @@ pub enum Ask {
     End,
 }
 
+/// Asks the core for what an operator may ask, and waits for its answer; none: the daemon ends.
+pub async fn ask(queue: &mpsc::Sender<Wake>, request: NodeRequest) -> Option<NodeAnswer> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(Wake::Ask(Ask::Operator { request, answer })).await.ok()?;
+    answered.await.ok()
+}
+
 /// What the core knows at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {

@@ -120,7 +120,7 @@ impl Peers {
     ///
     /// # Errors
     /// Why it is not known whether it did.
-    pub async fn standby(&self, peer: NodeId, on: bool, within: Duration) -> Result<v1::PeerOutcome, String> {
+    pub async fn standby(&self, peer: NodeId, on: bool, within: Duration) -> Result<v1::Outcome, String> {
         let mut client = self.client(peer)?;
         let ask = v1::PeerStandby { protocol: Some(PROTOCOL), on: Some(on) };
         answered_within(within, client.standby(ask)).await

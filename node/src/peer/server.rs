@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::control::outcome;
-use crate::driver::{Ask, Wake};
+use crate::driver::ask;
 use crate::event::{OPERATOR, PEER_REFUSED, Told};
 use core::pin::Pin;
 use core::time::Duration;
@@ -18,7 +18,7 @@ use picket_proto::{MESSAGE_BYTES_MAX, PROTOCOL, from_wire, v1};
 use std::io;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
@@ -129,7 +129,7 @@ impl Peer for Service {
         Ok(Response::new(v1::PeerPolicy { failover, local_recovery, ..*asked }))
     }
 
-    async fn standby(&self, request: Request<v1::PeerStandby>) -> Result<Response<v1::PeerOutcome>, Status> {
+    async fn standby(&self, request: Request<v1::PeerStandby>) -> Result<Response<v1::Outcome>, Status> {
         let from = self.who(&request).map_err(|text| self.refuse(text))?;
         let asked = request.get_ref();
         check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -137,13 +137,10 @@ impl Peer for Service {
         let (shared, word) = (&self.shared, if on { "standby" } else { "online" });
         let text = format!("{}: this node was put {word} there", shared.config.node_name(from));
         shared.events.tell(Told::new(OPERATOR, text));
-        let ended = || Status::unavailable("the daemon ends");
-        let (answer, answered) = oneshot::channel();
-        let ask = Ask::Operator { request: NodeRequest::Standby(on), answer };
-        shared.into.send(Wake::Ask(ask)).await.map_err(|_| ended())?;
         // The core gives up by itself.
-        let told = outcome(&shared.config, answered.await.map_err(|_| ended())?);
-        Ok(Response::new(peer_outcome(told)))
+        let answer = ask(&shared.into, NodeRequest::Standby(on)).await;
+        let answer = answer.ok_or_else(|| Status::unavailable("the daemon ends"))?;
+        Ok(Response::new(outcome(&shared.config, answer)))
     }
 
     async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {
@@ -161,18 +158,6 @@ impl Peer for Service {
         let able = reason.is_none();
         Ok(Response::new(v1::AbleAnswer { able, reason: reason.unwrap_or_default() }))
     }
-}
-
-fn peer_outcome(outcome: v1::Outcome) -> v1::PeerOutcome {
-    use v1::outcome::Result as Ended;
-    use v1::peer_outcome::Kind;
-    let (kind, word, text) = match outcome.result {
-        Some(Ended::Done(done)) => (Kind::Done, String::new(), done.text),
-        Some(Ended::Refused(refused)) => (Kind::Refused, refused.word, refused.text),
-        Some(Ended::Underway(underway)) => (Kind::Underway, String::new(), underway.text),
-        None => (Kind::Unspecified, String::new(), String::new()),
-    };
-    v1::PeerOutcome { kind: kind.into(), word, text }
 }
 
 /// The volume that a peer asks about; none: no volume has such an id.

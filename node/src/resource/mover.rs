@@ -5,13 +5,13 @@
 //! tree so never pass it to and fro: each knows of its own failure, and says so.
 
 use super::room::Mover;
-use crate::driver::{Ask, Wake};
+use crate::driver::ask;
 use crate::event::{self, Told};
 use crate::peer::{Peers, Shared};
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{NodeAnswer, NodeRequest};
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// For the tree above one volume.
 pub(crate) fn mover(
@@ -60,11 +60,8 @@ impl Asking {
         let (name, to) = (config.volume_name(self.volume), config.node_name(peer));
         let text = format!("{name} should move to {to}: {why}");
         self.shared.events.tell(Told::new(event::RESOURCE_MOVES, text).about_volume(name));
-        let (answer, answered) = oneshot::channel();
         let request = NodeRequest::Move { volume: self.volume, to: peer };
-        let gone = || "the daemon ends".to_owned();
-        self.shared.into.send(Wake::Ask(Ask::Operator { request, answer })).await.map_err(|_| gone())?;
-        match answered.await.map_err(|_| gone())? {
+        match ask(&self.shared.into, request).await.ok_or_else(|| "the daemon ends".to_owned())? {
             NodeAnswer::Done => Ok(()),
             NodeAnswer::Refused(refusal) => Err(refusal.told(&**config)),
             NodeAnswer::Unfinished(text) => Err(text),

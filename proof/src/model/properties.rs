@@ -3,6 +3,7 @@
 use super::host::{Agent, Host};
 use super::replica::Replica;
 use super::world::World;
+use crate::asks_for_a_volume;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FenceReason, Request};
 use picket_core::node::{Phase, ResetReason, Role};
@@ -344,12 +345,7 @@ fn permits_are_due(world: &World, before: &Record, after: &Record) -> Option<Str
 
 /// Who has said that it stands by asks for no volume, whatever it went through since.
 pub fn check_asks(world: &mut World, id: NodeId, request: &Request) {
-    let asks = match request {
-        Request::Acquire(_) => true,
-        Request::ReportFence(report) => !report.acquire.is_empty(),
-        _ => false,
-    };
-    if asks && world.watch.standby.contains(id) {
+    if asks_for_a_volume(request) && world.watch.standby.contains(id) {
         world.violations.push(format!("n{id} has said that it stands by and asks for a volume"));
     }
 }

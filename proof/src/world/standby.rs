@@ -3,8 +3,9 @@
 use super::World;
 use super::event::Act;
 use super::rules::STANDBY_LEAVES;
+use crate::asks_for_a_volume;
 use picket_core::ids::{NodeId, NodeSet};
-use picket_core::message::{PeerBody, Request};
+use picket_core::message::PeerBody;
 use picket_core::node::{NodeAnswer, NodeRequest};
 use std::collections::BTreeMap;
 
@@ -66,12 +67,7 @@ impl World {
             self.rules.hit(STANDBY_LEAVES);
         }
         let Act::Witness(message) = act else { return };
-        let asks = match &message.body {
-            Request::Acquire(_) => true,
-            Request::ReportFence(report) => !report.acquire.is_empty(),
-            _ => false,
-        };
-        if asks && self.standby.said.contains(node) {
+        if asks_for_a_volume(&message.body) && self.standby.said.contains(node) {
             self.violated("standby", format!("node {node} has said that it stands by and asks for a volume"));
         }
     }

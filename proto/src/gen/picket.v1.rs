@@ -347,6 +347,51 @@ pub mod verdict {
         Refused(super::Refusal),
     }
 }
+/// How an operator's request ended.
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Outcome {
+    #[prost(oneof = "outcome::Result", tags = "1, 2, 3")]
+    pub result: ::core::option::Option<outcome::Result>,
+}
+/// Nested message and enum types in `Outcome`.
+pub mod outcome {
+    #[derive(serde::Serialize)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Result {
+        #[prost(message, tag = "1")]
+        Done(super::Done),
+        #[prost(message, tag = "2")]
+        Refused(super::Refused),
+        /// Begun, and not over when the answer had to be given; its end is in the status.
+        #[prost(message, tag = "3")]
+        Underway(super::Underway),
+    }
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Done {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// A confirmation takes effect after so long.
+    #[prost(uint64, optional, tag = "2")]
+    pub effective_in_ms: ::core::option::Option<u64>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Refused {
+    /// A stable word, for machine-readable output.
+    #[prost(string, tag = "1")]
+    pub word: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Underway {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+}
 /// How a fence of one target ended.
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -425,66 +470,6 @@ pub struct PeerStandby {
     /// On standby; otherwise online.
     #[prost(bool, optional, tag = "2")]
     pub on: ::core::option::Option<bool>,
-}
-/// What came of an operator's request on the node that was asked.
-#[derive(serde::Serialize)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PeerOutcome {
-    #[prost(enumeration = "peer_outcome::Kind", tag = "1")]
-    pub kind: i32,
-    /// The refusal's stable word.
-    #[prost(string, tag = "2")]
-    pub word: ::prost::alloc::string::String,
-    /// For people.
-    #[prost(string, tag = "3")]
-    pub text: ::prost::alloc::string::String,
-}
-/// Nested message and enum types in `PeerOutcome`.
-pub mod peer_outcome {
-    #[derive(serde::Serialize)]
-    #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        ::prost::Enumeration
-    )]
-    #[repr(i32)]
-    pub enum Kind {
-        Unspecified = 0,
-        Done = 1,
-        Refused = 2,
-        /// Begun, and not over within the time to answer.
-        Underway = 3,
-    }
-    impl Kind {
-        /// String value of the enum field names used in the ProtoBuf definition.
-        ///
-        /// The values are not transformed in any way and thus are considered stable
-        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-        pub fn as_str_name(&self) -> &'static str {
-            match self {
-                Self::Unspecified => "UNSPECIFIED",
-                Self::Done => "DONE",
-                Self::Refused => "REFUSED",
-                Self::Underway => "UNDERWAY",
-            }
-        }
-        /// Creates an enum from field names used in the ProtoBuf definition.
-        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-            match value {
-                "UNSPECIFIED" => Some(Self::Unspecified),
-                "DONE" => Some(Self::Done),
-                "REFUSED" => Some(Self::Refused),
-                "UNDERWAY" => Some(Self::Underway),
-                _ => None,
-            }
-        }
-    }
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -822,7 +807,7 @@ pub mod peer_client {
         pub async fn standby(
             &mut self,
             request: impl tonic::IntoRequest<super::PeerStandby>,
-        ) -> std::result::Result<tonic::Response<super::PeerOutcome>, tonic::Status> {
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
             self.inner
                 .ready()
                 .await
@@ -879,7 +864,7 @@ pub mod peer_server {
         async fn standby(
             &self,
             request: tonic::Request<super::PeerStandby>,
-        ) -> std::result::Result<tonic::Response<super::PeerOutcome>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -1094,7 +1079,7 @@ pub mod peer_server {
                     struct StandbySvc<T: Peer>(pub Arc<T>);
                     impl<T: Peer> tonic::server::UnaryService<super::PeerStandby>
                     for StandbySvc<T> {
-                        type Response = super::PeerOutcome;
+                        type Response = super::Outcome;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
@@ -3329,51 +3314,6 @@ pub struct FenceEntry {
     #[prost(bool, tag = "10")]
     pub manual: bool,
     #[prost(string, tag = "11")]
-    pub text: ::prost::alloc::string::String,
-}
-/// How a request ended.
-#[derive(serde::Serialize)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Outcome {
-    #[prost(oneof = "outcome::Result", tags = "1, 2, 3")]
-    pub result: ::core::option::Option<outcome::Result>,
-}
-/// Nested message and enum types in `Outcome`.
-pub mod outcome {
-    #[derive(serde::Serialize)]
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Result {
-        #[prost(message, tag = "1")]
-        Done(super::Done),
-        #[prost(message, tag = "2")]
-        Refused(super::Refused),
-        /// Begun, and not over when the answer had to be given; its end is in the status.
-        #[prost(message, tag = "3")]
-        Underway(super::Underway),
-    }
-}
-#[derive(serde::Serialize)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Done {
-    #[prost(string, tag = "1")]
-    pub text: ::prost::alloc::string::String,
-    /// A confirmation takes effect after so long.
-    #[prost(uint64, optional, tag = "2")]
-    pub effective_in_ms: ::core::option::Option<u64>,
-}
-#[derive(serde::Serialize)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Refused {
-    /// A stable word, for machine-readable output.
-    #[prost(string, tag = "1")]
-    pub word: ::prost::alloc::string::String,
-    #[prost(string, tag = "2")]
-    pub text: ::prost::alloc::string::String,
-}
-#[derive(serde::Serialize)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Underway {
-    #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
