@@ -27,8 +27,8 @@ OURS = (
 # Where a guest differs from an installed Debian: DRBD's programs are in /sbin; the installation has been done.
 DEBIAN = """
 ln -sf /sbin/drbdadm /sbin/drbdsetup /usr/sbin/
-mkdir -p /tmp/source/target/release /mnt/data
-mv /usr/sbin/picket-drbd-* /tmp/source/target/release/
+mkdir -p /tmp/source/target/dist /mnt/data
+mv /usr/sbin/picket-drbd-* /tmp/source/target/dist/
 """
 
 

@@ -16,6 +16,7 @@ mod command;
 mod journal;
 mod links;
 mod machine;
+mod nonces;
 mod status;
 mod words;
 
@@ -29,7 +30,8 @@ use crate::config::{Cluster, Config};
 use core::fmt;
 use core::time::Duration;
 use machine::{Ended, Machine};
-use picket_core::ids::{Nonce, StoreId};
+use nonces::Nonces;
+use picket_core::ids::StoreId;
 use picket_core::ready::{self, Store};
 use picket_core::time::Instant;
 use picket_core::witness::{Input, Record, WitnessReady};
@@ -73,6 +75,7 @@ pub struct Driver<S> {
     due: BTreeSet<(Instant, ClusterIndex)>,
     queue: mpsc::Receiver<Command>,
     round: Vec<(ClusterIndex, WitnessReady)>,
+    nonces: Nonces,
     started: Instant,
 }
 
@@ -126,12 +129,6 @@ fn is_early(set: Duration, due: Duration) -> bool {
     set == due || set < due && set > boottime() + SOON
 }
 
-fn fresh() -> Result<Nonce, Fatal> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(Fatal::Random)?;
-    Ok(Nonce(u128::from_be_bytes(bytes)))
-}
-
 impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
     /// A loop over these clusters, whose records come from `store`.
     #[must_use]
@@ -143,7 +140,7 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
         let changes = machines.iter().map(Machine::changes).collect();
         let round = Vec::with_capacity(ROUND_MAX);
         (
-            Self { store, machines, due: BTreeSet::new(), queue, round, started },
+            Self { store, machines, due: BTreeSet::new(), queue, round, nonces: Nonces::new(), started },
             Handle { queue: sender, changes },
         )
     }
@@ -203,7 +200,7 @@ impl<S: Store<Key, Record, Error: fmt::Display>> Driver<S> {
     }
 
     fn step(&mut self, index: ClusterIndex, input: Input) -> Result<(), Fatal> {
-        let fresh = fresh()?;
+        let fresh = self.nonces.next()?;
         let Some(machine) = self.machines.get_mut(index.0) else { return Ok(()) };
         if let Some(at) = machine.due.take() {
             self.due.remove(&(at, index));
