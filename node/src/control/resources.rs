@@ -172,7 +172,9 @@ fn judge(view: &View, tag: Option<&str>, wish: Wish) -> Option<v1::Outcome> {
             if let Some(stuck) = view.lines.iter().find(|line| line.state == State::Stuck) {
                 return Some(refused("FAILED", format!("{} was not stopped: {}", stuck.tag, stuck.text)));
             }
-            chosen.all(|line| line.state == State::Stopped).then(|| done("out of service", None))
+            chosen
+                .all(|line| line.state == State::Stopped && !line.owes_stop)
+                .then(|| done("out of service", None))
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What is remembered of resources over a restart of the daemon. Failures, and what is held back, lie in the run
-//! directory, so a boot of the machine forgets them; policies lie in the state directory.
+//! What is remembered of resources over a restart of the daemon. Failures, what is held back, and what was started and
+//! not stopped lie in the run directory, so a boot of the machine forgets them; policies lie in the state directory.
 //!
-//! Nothing of it is needed for safety: what runs is looked at, never remembered.
+//! Nothing of it makes anything count as out of service: what runs is looked at. It only makes a stop due that a look
+//! would spare.
 
 use picket_core::ids::VolumeId;
 use picket_host::files::RealFiles;

@@ -147,7 +147,11 @@ impl Agent {
         for action in steps {
             let stays = matches!(*action, "start" | "promote");
             let run = self.step(action, stays, &base, (tag, node), deadline, &mut given_up).await;
-            last = self.outcome(action, run);
+            last = match self.outcome(action, run) {
+                // What was started is there.
+                Outcome::Unfit(text) if *action == "promote" => Outcome::Failed(text),
+                outcome => outcome,
+            };
             if last != Outcome::Done {
                 break;
             }

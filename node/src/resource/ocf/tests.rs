@@ -188,6 +188,8 @@ async fn a_promotable_one_is_promoted_with_its_start_and_demoted_with_its_stop()
     assert_eq!(word(&run(bench.agent(true, &[("start", 1)]), Verb::Start).await), "failed");
     assert_eq!(bench.calls(), ["start"]);
     assert_eq!(word(&run(bench.agent(true, &[("promote", 1)]), Verb::Start).await), "failed");
+    let unfit = run(bench.agent(true, &[("promote", 5)]), Verb::Start).await;
+    assert_eq!(word(&unfit), "failed", "what was started is there, whatever a promotion needs");
     bench.calls();
     assert_eq!(run(bench.agent(true, &[("monitor", 8)]), Verb::Monitor).await, Outcome::Done);
     assert_eq!(word(&run(bench.agent(true, &[("monitor", 0)]), Verb::Monitor).await), "failed");

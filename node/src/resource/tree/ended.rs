@@ -10,6 +10,7 @@ impl Tree {
     pub(super) fn take_ended(&mut self, now: Instant, action: ActionId, outcome: Outcome, out: &mut Out) {
         let is_it = |resource: &Resource| resource.work.is_some_and(|work| work.action == action);
         let Some(place) = self.resources.iter().position(is_it) else { return };
+        let owed = self.owes_stop(place);
         let Some(work) = self.resources.get_mut(place).and_then(|resource| resource.work.take()) else {
             return;
         };
@@ -20,6 +21,9 @@ impl Tree {
             Verb::Start => self.started(now, place, work.cancelled, outcome, out),
             Verb::Stop => self.stopped(place, outcome, out),
         }
+        if work.verb == Verb::Start || owed != self.owes_stop(place) {
+            out.push(Effect::Keep);
+        }
         let look_at = self.next_look(now, place);
         if let Some(resource) = self.resources.get_mut(place) {
             resource.look_at = if core::mem::take(&mut resource.stirred) { now } else { look_at };
@@ -29,6 +33,7 @@ impl Tree {
     fn set(&mut self, place: usize, state: State) {
         if let Some(resource) = self.resources.get_mut(place) {
             resource.state = state;
+            resource.owes_stop |= matches!(state, State::Running | State::Broken);
         }
     }
 
@@ -126,6 +131,9 @@ impl Tree {
         match outcome {
             Outcome::Done | Outcome::NotRunning => {
                 self.set(place, State::Stopped);
+                if let Some(resource) = self.resources.get_mut(place) {
+                    resource.owes_stop = false;
+                }
                 out.push(Effect::Tell(Note::Stopped, format!("{} is out of service", self.tag(place))));
             }
             Outcome::Failed(text) | Outcome::Unfit(text) | Outcome::Unknown(text) => {

@@ -14,6 +14,8 @@
 //!
 //! - A resource is started when all that it needs runs and nothing that stands on it does.
 //! - It is stopped when nothing that stands on it runs.
+//! - What was started is out of service when a stop has said so. That a look says so is enough for a start, never for
+//!   a stop that is due: a look that lies would leave it running under a volume that goes.
 //! - A stop never waits for a free place, and is never tried again: a failed one is the volume's stop failure.
 //! - While the volume is frozen, or under maintenance, nothing is begun.
 
@@ -254,6 +256,8 @@ struct Resource {
     stirred: bool,
     /// The last look could not say what it is; why, is in `text`.
     doubted: bool,
+    /// It was started, or seen running, and no stop has ended well since.
+    owes_stop: bool,
 }
 
 /// What is remembered of one resource over a restart of the daemon.
@@ -267,6 +271,9 @@ pub struct Kept {
     pub failed_at: Option<Instant>,
     /// What it said then.
     pub text: String,
+    /// It was started, or seen running, and no stop has ended well since.
+    #[serde(default)]
+    pub owes_stop: bool,
 }
 
 /// An order of the core that waits for the tree.
@@ -317,6 +324,7 @@ impl Tree {
                 look_at: Instant::BOOT,
                 stirred: false,
                 doubted: false,
+                owes_stop: kept.owes_stop,
             }
         };
         let resources = plan.rules().iter().map(|rules| resource(kept.get(&rules.tag))).collect();
@@ -387,7 +395,9 @@ impl Tree {
     #[must_use]
     pub fn is_down(&self) -> bool {
         let down = |resource: &Resource| {
-            resource.state == State::Stopped && resource.work.is_none_or(|work| work.verb == Verb::Monitor)
+            resource.state == State::Stopped
+                && !resource.owes_stop
+                && resource.work.is_none_or(|work| work.verb == Verb::Monitor)
         };
         self.resources.iter().all(down)
     }
@@ -396,12 +406,18 @@ impl Tree {
     #[must_use]
     pub fn kept(&self) -> BTreeMap<String, Kept> {
         let all = self.plan.rules().iter().zip(&self.resources);
-        let told = all.filter(|(_, resource)| resource.halt.is_some() || resource.failures > 0);
+        // A daemon may die between the beginning of a start and its end.
+        let owes_stop = |resource: &Resource| {
+            resource.owes_stop || resource.work.is_some_and(|work| work.verb == Verb::Start)
+        };
+        let told = all
+            .filter(|(_, resource)| resource.halt.is_some() || resource.failures > 0 || owes_stop(resource));
         let kept = |resource: &Resource| Kept {
             halt: resource.halt,
             failures: resource.failures,
             failed_at: resource.failed_at,
             text: resource.text.clone(),
+            owes_stop: owes_stop(resource),
         };
         told.map(|(rules, resource)| (rules.tag.clone(), kept(resource))).collect()
     }
@@ -414,6 +430,10 @@ impl Tree {
 
     fn tag(&self, place: usize) -> &str {
         self.plan.rules().get(place).map_or("", |rules| rules.tag.as_str())
+    }
+
+    fn owes_stop(&self, place: usize) -> bool {
+        self.resources.get(place).is_some_and(|resource| resource.owes_stop)
     }
 
     fn state(&self, place: usize) -> State {

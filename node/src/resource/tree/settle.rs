@@ -1,8 +1,8 @@
 //! What should be, and what is to be done for it.
 
 use super::{
-    ACTIONS_MAX, ActionId, Effect, Halt, LOOK_AWAY, LOOK_DOUBTED, MOVE_AGAIN, Note, Out, Standing, State,
-    Tree, Verb, Work,
+    ACTIONS_MAX, ActionId, Effect, Halt, LOOK_AWAY, LOOK_DOUBTED, MOVE_AGAIN, Note, Out, Resource, Standing,
+    State, Tree, Verb, Work,
 };
 use core::time::Duration;
 use picket_core::node::Role;
@@ -76,7 +76,8 @@ impl Tree {
             !held && !matches!(self.state(*needed), State::Running | State::Unread)
         };
         // What it stands on is gone: it goes too, and comes back with it.
-        if needs.iter().any(missing) && resource.state != State::Stopped { Goal::Down } else { Goal::Look }
+        let may_run = resource.state != State::Stopped || resource.owes_stop;
+        if needs.iter().any(missing) && may_run { Goal::Down } else { Goal::Look }
     }
 
     fn halt(&self, place: usize) -> Option<Halt> {
@@ -90,30 +91,19 @@ impl Tree {
         for place in 0..self.resources.len() {
             goals.push(self.goal(place, mandate, &goals));
         }
-        for (place, goal) in goals.into_iter().enumerate() {
-            self.settle_one(now, place, goal, mandate, out);
+        for place in 0..goals.len() {
+            self.settle_one(now, place, &goals, mandate, out);
         }
         self.settle_leave(out);
         self.settle_move(now, out);
     }
 
     /// The whole table of goal, state and work.
-    fn settle_one(&mut self, now: Instant, place: usize, goal: Goal, mandate: Mandate, out: &mut Out) {
-        let Some(resource) = self.resources.get(place) else { return };
-        let (state, work) = (resource.state, resource.work);
-        if let Some(work) = work {
-            let cancel = match (work.verb, goal) {
-                (Verb::Start, Goal::Down) => true,
-                // Nobody waits for a look before a stop; and one that is over later could tell of what runs.
-                (Verb::Monitor, Goal::Down) => {
-                    self.leave.is_some() || matches!(state, State::Running | State::Broken)
-                }
-                (Verb::Monitor, Goal::Rest) => true,
-                (Verb::Start, Goal::Up | Goal::Look | Goal::Rest)
-                | (Verb::Monitor, Goal::Up | Goal::Look)
-                | (Verb::Stop, Goal::Up | Goal::Down | Goal::Look | Goal::Rest) => false,
-            };
-            if cancel && !work.cancelled {
+    fn settle_one(&mut self, now: Instant, place: usize, goals: &[Goal], mandate: Mandate, out: &mut Out) {
+        let (Some(resource), Some(&goal)) = (self.resources.get(place), goals.get(place)) else { return };
+        let (state, owes_stop) = (resource.state, resource.owes_stop);
+        if let Some(work) = resource.work {
+            if !work.cancelled && self.is_in_vain(work.verb, goal, resource) {
                 self.cancel(place, out);
             }
             return;
@@ -121,14 +111,18 @@ impl Tree {
         let due = now >= resource.look_at;
         match (state, goal) {
             // Told to leave, it is stopped without a look first: stopping what is stopped does no harm.
-            (State::Unread, Goal::Down) if self.leave.is_some() => self.stop(place, out),
+            (State::Unread, Goal::Down) if self.leave.is_some() && !spared(resource) => {
+                self.stop(place, goals, out);
+            }
             (State::Unread, Goal::Up | Goal::Down | Goal::Look) if due => self.look(place, out),
-            (State::Stopped, Goal::Up) => self.start(place, out),
+            (State::Stopped, Goal::Up) => self.start(place, goals, out),
+            // Only a look has called it stopped.
+            (State::Stopped, Goal::Down) if owes_stop => self.stop(place, goals, out),
             (State::Stopped, Goal::Down) if due && mandate == Mandate::Down && self.leave.is_none() => {
                 self.look(place, out);
             }
-            (State::Running | State::Broken, Goal::Down) => self.stop(place, out),
-            (State::Broken, Goal::Up) => self.stop(place, out),
+            (State::Running | State::Broken, Goal::Down) => self.stop(place, goals, out),
+            (State::Broken, Goal::Up) => self.stop(place, goals, out),
             (State::Running, Goal::Up | Goal::Look) if due => self.look(place, out),
             (State::Stopped, Goal::Down | Goal::Look | Goal::Rest)
             | (State::Running, Goal::Up | Goal::Look | Goal::Rest)
@@ -138,21 +132,37 @@ impl Tree {
         }
     }
 
-    fn start(&mut self, place: usize, out: &mut Out) {
+    /// What is being done is of no use any more.
+    fn is_in_vain(&self, verb: Verb, goal: Goal, resource: &Resource) -> bool {
+        match (verb, goal) {
+            (Verb::Start, Goal::Down) => true,
+            // Nobody waits for a look before a stop; and one that is over later could tell of what runs.
+            (Verb::Monitor, Goal::Down) => {
+                let may_run = matches!(resource.state, State::Running | State::Broken) || resource.owes_stop;
+                may_run || (self.leave.is_some() && !spared(resource))
+            }
+            (Verb::Monitor, Goal::Rest) => true,
+            (Verb::Start, Goal::Up | Goal::Look | Goal::Rest)
+            | (Verb::Monitor, Goal::Up | Goal::Look)
+            | (Verb::Stop, Goal::Up | Goal::Down | Goal::Look | Goal::Rest) => false,
+        }
+    }
+
+    fn start(&mut self, place: usize, goals: &[Goal], out: &mut Out) {
         let ready = self.plan.needs(place).iter().all(|needed| {
             let needed = self.resources.get(*needed);
             needed.is_some_and(|needed| {
                 needed.state == State::Running && needed.work.is_none_or(|work| work.verb == Verb::Monitor)
             })
         });
-        if ready && self.nothing_above(place) && self.has_room() {
+        if ready && self.nothing_above(place, goals) && self.has_room() {
             let timeout = self.plan.rules().get(place).map(|rules| rules.start_timeout);
             self.begin(place, Verb::Start, timeout, out);
         }
     }
 
-    fn stop(&mut self, place: usize, out: &mut Out) {
-        if self.nothing_above(place) {
+    fn stop(&mut self, place: usize, goals: &[Goal], out: &mut Out) {
+        if self.nothing_above(place, goals) {
             let timeout = self.plan.rules().get(place).map(|rules| rules.stop_timeout);
             self.begin(place, Verb::Stop, timeout, out);
         }
@@ -165,18 +175,21 @@ impl Tree {
         }
     }
 
-    /// Nothing that stands on it runs, or could.
-    fn nothing_above(&self, place: usize) -> bool {
-        self.plan.above(place).iter().all(|above| {
-            let above = self.resources.get(*above);
+    /// Nothing that stands on it runs, or could, and no stop of it is due.
+    fn nothing_above(&self, place: usize, goals: &[Goal]) -> bool {
+        self.plan.above(place).iter().all(|place| {
+            let stop_is_due = self.owes_stop(*place) && goals.get(*place) == Some(&Goal::Down);
+            let above = self.resources.get(*place);
             above.is_none_or(|above| {
-                above.state == State::Stopped && above.work.is_none_or(|work| work.verb == Verb::Monitor)
+                above.state == State::Stopped
+                    && !stop_is_due
+                    && above.work.is_none_or(|work| work.verb == Verb::Monitor)
             })
         })
     }
 
     fn has_room(&self) -> bool {
-        let busy = |resource: &&super::Resource| resource.work.is_some_and(|work| work.verb != Verb::Stop);
+        let busy = |resource: &&Resource| resource.work.is_some_and(|work| work.verb != Verb::Stop);
         self.resources.iter().filter(busy).count() < ACTIONS_MAX
     }
 
@@ -192,6 +205,9 @@ impl Tree {
             Verb::Monitor => {}
             Verb::Start => out.push(Effect::Tell(Note::Begins, format!("{tag} starts"))),
             Verb::Stop => out.push(Effect::Tell(Note::Begins, format!("{tag} stops"))),
+        }
+        if verb == Verb::Start && !self.owes_stop(place) {
+            out.push(Effect::Keep);
         }
         out.push(Effect::Begin { action, place, verb, timeout });
     }
@@ -299,4 +315,9 @@ impl Tree {
         }
         next
     }
+}
+
+/// It cannot run on this node and was never started here: there is nothing to stop, and its stop could only fail.
+fn spared(resource: &Resource) -> bool {
+    resource.halt == Some(Halt::Unfit) && !resource.owes_stop
 }

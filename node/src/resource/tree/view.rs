@@ -40,6 +40,8 @@ pub struct Line {
     pub text: String,
     /// The last look could not say what it is.
     pub doubted: bool,
+    /// It was started, or seen running, and no stop has ended well since.
+    pub owes_stop: bool,
 }
 
 impl Line {
@@ -74,6 +76,7 @@ impl Tree {
             threshold: rules.threshold,
             text: resource.text.clone(),
             doubted: resource.doubted,
+            owes_stop: resource.owes_stop,
         };
         let lines: Vec<Line> = self.plan.rules().iter().zip(&self.resources).map(line).collect();
         let wanted = self.wants_to_move().filter(|_| self.standing == Standing::Active);

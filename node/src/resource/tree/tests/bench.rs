@@ -37,6 +37,8 @@ pub(super) struct Bench {
     pub(super) cancelled: Vec<ActionId>,
     /// Everything but actions, in the order of the effects.
     pub(super) told: Vec<Effect>,
+    /// What was started or seen running, and not stopped since: kept here by the test's own rule.
+    pub(super) ran: Vec<bool>,
 }
 
 impl Bench {
@@ -47,7 +49,9 @@ impl Bench {
     pub(super) fn with(plan: Plan, kept: &BTreeMap<String, Kept>) -> Self {
         let now = Instant::BOOT + 1000 * SECOND;
         let tree = Tree::new(Arc::new(plan), Policy::default(), kept);
-        let mut bench = Self { tree, now, open: BTreeMap::new(), cancelled: Vec::new(), told: Vec::new() };
+        let ran = vec![false; tree.resources.len()];
+        let mut bench =
+            Self { tree, now, open: BTreeMap::new(), cancelled: Vec::new(), told: Vec::new(), ran };
         bench.input(Input::Tick);
         bench
     }
@@ -105,7 +109,14 @@ impl Bench {
         let place = self.tree.plan.find(tag).unwrap();
         let found = self.open.iter().find(|(_, (at, _))| *at == place).map(|(action, _)| *action);
         let action = found.unwrap_or_else(|| panic!("nothing is done to {tag}: {:?}", self.doing()));
-        self.open.remove(&action);
+        let Some((_, verb)) = self.open.remove(&action) else { return };
+        match (verb, &outcome) {
+            (Verb::Start, Outcome::Unfit(_)) => {}
+            (Verb::Start, _) => self.ran[place] = true,
+            (Verb::Monitor, Outcome::Done) if !self.cancelled.contains(&action) => self.ran[place] = true,
+            (Verb::Stop, Outcome::Done | Outcome::NotRunning) => self.ran[place] = false,
+            (Verb::Monitor | Verb::Stop, _) => {}
+        }
         self.input(Input::Ended { action, outcome });
     }
 

@@ -66,10 +66,12 @@ fn check(bench: &mut Bench) {
     for effect in core::mem::take(&mut bench.told) {
         if let Effect::Release(_) = effect {
             assert!(down && idle && !stuck, "released with something running");
+            assert!(!bench.ran.contains(&true), "released with something that no stop has ended");
         }
     }
     if bench.tree.shown_role() == Role::Secondary {
         assert!(down, "shown as inactive with something running");
+        assert!(!bench.ran.contains(&true), "shown as inactive with something that no stop has ended");
     }
 }
 

@@ -236,7 +236,8 @@ fn failures_are_remembered_over_a_restart_of_the_daemon_and_expire() {
     bench.later(SECOND);
     assert_eq!(bench.doing(), ["fs start"]);
     bench.well();
-    assert_eq!(bench.tree.kept().len(), 0);
+    let kept = &bench.tree.kept()["fs"];
+    assert_eq!((kept.halt, kept.failures, kept.owes_stop), (None, 0, true));
 }
 
 #[test]
@@ -363,7 +364,7 @@ fn operators_take_parts_out_of_service_and_bring_them_back() {
     bench.ask(Request::Restore { tag: named("db"), only: false });
     bench.well();
     assert_eq!(bench.states(), [Running; 4]);
-    assert!(bench.tree.kept().is_empty());
+    assert!(bench.tree.kept().values().all(|kept| kept.halt.is_none() && kept.owes_stop));
 }
 
 #[test]
@@ -388,6 +389,8 @@ fn a_stop_that_fails_in_service_asks_another_node_until_an_operator_cleans_up() 
     bench.ask(Request::Cleanup { tag: Some("app".to_owned()) });
     assert_eq!(bench.doing(), ["app look"]);
     bench.end("app", Outcome::NotRunning);
+    assert_eq!(bench.doing(), ["app stop"], "a look alone does not take it out of service");
+    bench.end("app", Outcome::Done);
     assert_eq!((bench.state("app"), bench.tree.view().stranded), (State::Stopped, None));
 }
 

@@ -24,6 +24,7 @@ fn one(state: State) -> Bench {
         look_at,
         stirred: false,
         doubted: false,
+        owes_stop: matches!(state, State::Running | State::Broken | State::Stuck),
     };
     bench.told.clear();
     bench
@@ -88,10 +89,11 @@ fn every_end_in_every_state() {
 }
 
 /// What is begun in each state: in service, away, ordered to leave, frozen, not decided, and in service under a
-/// replica that is not active.
+/// replica that is not active. "Looked" is stopped by the word of a look alone.
 const BEGINS: &str = "
 Unread:  r look | r look | r stop | - | r look | r look
 Stopped: r start | - | - | - | - | -
+Looked:  r start | r stop | r stop | - | - | r stop
 Running: - | r stop | r stop | - | - | r stop
 Broken:  r stop | r stop | r stop | - | - | r stop
 Stuck:   - | - | - | - | - | -
@@ -100,9 +102,12 @@ Stuck:   - | - | - | - | - | -
 #[test]
 fn every_standing_in_every_state() {
     let mut table = String::from("\n");
-    for state in STATES {
+    let [unread, stopped, running, broken, stuck] = STATES.map(|state| (format!("{state:?}"), state, false));
+    let looked = ("Looked".to_owned(), State::Stopped, true);
+    for (name, state, looked) in [unread, stopped, looked, running, broken, stuck] {
         let cell = |inputs: &[Input]| {
             let mut bench = one(state);
+            bench.tree.resources[0].owes_stop |= looked;
             // Whatever was begun on the way is forgotten.
             for input in inputs {
                 bench.tree.resources[0].work = None;
@@ -121,7 +126,7 @@ fn every_standing_in_every_state() {
             cell(&[Input::Role(Role::Primary), Input::Standing(Standing::Unread)]),
             cell(&[Input::Role(Role::Secondary), Input::Standing(Standing::Active)]),
         ];
-        table.push_str(&format!("{:<8} {}\n", format!("{state:?}:"), cells.join(" | ")));
+        table.push_str(&format!("{:<8} {}\n", format!("{name}:"), cells.join(" | ")));
     }
     assert_eq!(table, BEGINS, "{table}");
 }
