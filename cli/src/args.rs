@@ -78,6 +78,9 @@ pub enum Verb {
     /// Whether a node may take volumes.
     #[command(subcommand)]
     Node(NodeVerb),
+    /// Stop and start the whole site.
+    #[command(subcommand)]
+    Site(SiteVerb),
     /// Take a node out of a volume's in-sync set.
     Evict(ReplicaArgs),
     /// Say that a node's disk was restored or swapped: its replica counts for nothing until it is in sync again.
@@ -136,6 +139,20 @@ pub enum NodeVerb {
         /// The node, this or another.
         node: String,
     },
+}
+
+/// `picket site …`.
+#[derive(Debug, Subcommand)]
+pub enum SiteVerb {
+    /// Every volume goes out of service on every node, and stays so, also after boots; refused, with nothing changed,
+    /// while a node is missing, a replica is not in sync, or something is not at rest.
+    Stop {
+        /// Also while not every replica is in sync: afterwards only the nodes that are can be the first.
+        #[arg(long)]
+        degraded: bool,
+    },
+    /// Every node may take volumes again; each comes up where every acknowledged write is.
+    Start,
 }
 
 /// `picket policy …`.

@@ -26,6 +26,7 @@ pub mod quorum;
 pub mod reset;
 pub mod resource;
 mod run;
+pub mod site;
 pub mod store;
 #[cfg(test)]
 mod testing;

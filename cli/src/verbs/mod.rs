@@ -22,6 +22,7 @@ mod policy;
 mod remove;
 mod restore;
 mod retire;
+mod site;
 mod status;
 mod stop;
 mod unfence;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli, session: &mut Session) -> Result<Exit, Fault> {
         Verb::Cleanup { tag } => cleanup::run(tag, session).await,
         Verb::Policy(verb) => policy::run(verb, session).await,
         Verb::Node(verb) => node::run(verb, session).await,
+        Verb::Site(verb) => site::run(verb, session).await,
         Verb::Evict(args) => evict::run(args, session).await,
         Verb::ForceStale(args) => force_stale::run(args, session).await,
         Verb::Retire => retire::run(session).await,

@@ -14,6 +14,7 @@ use crate::fencer::rounds::Tests;
 use crate::peer::Peers;
 use crate::quorum::Answers;
 use crate::resource::Trees;
+use crate::site::Site;
 use crate::volume::Gaps;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
@@ -31,10 +32,13 @@ mod door;
 mod explain;
 mod resources;
 mod service;
+mod site;
 mod status;
 mod words;
 
 pub use door::{Listening, listen};
+pub(crate) use site::asked as site_asked;
+pub(crate) use words::is_overridden;
 
 /// How long a question to the loop may take; it answers within one turn.
 const LOOP_MAX: Duration = Duration::from_secs(5);
@@ -69,6 +73,8 @@ pub struct Desk {
     pub trees: Arc<OnceLock<Trees>>,
     /// The peers, for what is asked of every node.
     pub peers: Peers,
+    /// This node's part in a stop and a start of the whole site.
+    pub site: Site,
     /// When the daemon was started.
     pub started: Instant,
     /// Asks the daemon to end, after everything is handed over or left in order.
@@ -140,6 +146,9 @@ impl Desk {
         };
         let what = format!("{} {name}", if on { "standby" } else { "online" });
         if node == self.config.me {
+            if !on && let Err(why) = self.site.forget().await {
+                return Ok(refused("NOT_DONE", why));
+            }
             return self.order(asked, what, NodeRequest::Standby(on)).await;
         }
         self.tell(asked, what);
@@ -162,12 +171,12 @@ impl Desk {
     }
 }
 
-fn refused(word: &str, text: impl Into<String>) -> v1::Outcome {
+pub(crate) fn refused(word: &str, text: impl Into<String>) -> v1::Outcome {
     let refused = v1::Refused { word: word.to_owned(), text: text.into() };
     v1::Outcome { result: Some(v1::outcome::Result::Refused(refused)) }
 }
 
-fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome {
+pub(crate) fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome {
     let effective_in_ms = effective_in.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
     v1::Outcome { result: Some(v1::outcome::Result::Done(v1::Done { text: text.into(), effective_in_ms })) }
 }

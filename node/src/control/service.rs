@@ -256,6 +256,19 @@ impl Control for Service {
         self.desk.standby(&request, name, false).await.map(Response::new)
     }
 
+    async fn site_stop(&self, request: Request<v1::SiteStopRequest>) -> Answer {
+        let degraded = request.get_ref().degraded;
+        let what = if degraded { "stop of the site, degraded or not" } else { "stop of the site" };
+        self.desk.tell(&request, what.to_owned());
+        let ended = self.desk.site_stop(degraded).await;
+        Ok(Response::new(ended))
+    }
+
+    async fn site_start(&self, request: Request<v1::SiteStartRequest>) -> Answer {
+        self.desk.tell(&request, "start of the site".to_owned());
+        Ok(Response::new(self.desk.site_start().await))
+    }
+
     async fn maintenance(&self, request: Request<v1::MaintenanceRequest>) -> Answer {
         let asked = request.get_ref();
         let named = if asked.node.is_empty() { &self.desk.config.name } else { &asked.node };

@@ -325,7 +325,10 @@ impl Desk {
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
-        if status.standby {
+        if self.site.is_stopped() {
+            let text = "the site was stopped: nothing comes into service until 'picket site start'";
+            add("SITE_STOPPED", config.cluster.clone(), text.to_owned());
+        } else if status.standby {
             add("STANDBY", config.name.clone(), standby(config, status));
         }
         for node in status.witness.maintenance.iter() {

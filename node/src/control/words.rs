@@ -67,7 +67,7 @@ pub(super) const fn quorum(witness: Option<QuorumVerdict>, vote: Vote) -> &'stat
 
 /// Whether an operator activated the volume here and no witness has recorded it: an override burns an epoch that no
 /// witness has given, and the record is behind it until then.
-pub(super) fn is_overridden(status: &VolumeStatus) -> bool {
+pub(crate) fn is_overridden(status: &VolumeStatus) -> bool {
     let recorded = status.register.as_ref().map_or(0, |register| register.epoch.0);
     status.phase.held().is_some_and(|held| held.epoch.0 >= recorded + picket_core::params::EPOCH_JUMP)
 }

@@ -19,6 +19,7 @@ use crate::resource::keep;
 use crate::resource::mover::mover;
 use crate::resource::room::{ASKS_MAX, Ends, Handle, Room, Said, Trees};
 use crate::resource::tree::View;
+use crate::site::Site;
 use crate::time::now;
 use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
 use crate::watchdog::{Bounds, Petting};
@@ -40,12 +41,14 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     };
     let (into, queue) = mpsc::channel(QUEUE_MAX);
     let (events, writer) = events::room(config.alert.clone(), &config.cluster, &config.name);
+    let trees = Arc::default();
     let shared = peer::Shared {
         config: config.clone(),
         credentials,
         into: into.clone(),
         events: events.clone(),
-        trees: Arc::default(),
+        trees: Arc::clone(&trees),
+        site: Site::new(config.clone(), into.clone(), trees),
     };
     let listening = listen(net, &config, &shared)?;
     let run_id = Nonce(random().map_err(io("randomness"))?);
@@ -159,6 +162,7 @@ fn desk(
         answers: answers.clone(),
         trees: shared.trees.clone(),
         peers: peers.clone(),
+        site: shared.site.clone(),
         started: now(),
         end,
     }

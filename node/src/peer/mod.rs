@@ -11,6 +11,7 @@ use crate::driver::Wake;
 use crate::events::Events;
 use crate::resource::Trees;
 use crate::resource::room::ABLE_WITHIN;
+use crate::site::Site;
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::{PeerBody, PeerMessage};
@@ -61,6 +62,8 @@ pub struct Shared {
     pub events: Events,
     /// The resources of this node, once they are known.
     pub trees: Arc<OnceLock<Trees>>,
+    /// This node's part in a stop and a start of the whole site.
+    pub site: Site,
 }
 
 impl Peers {
@@ -124,6 +127,20 @@ impl Peers {
         let mut client = self.client(peer)?;
         let ask = v1::PeerStandby { protocol: Some(PROTOCOL), on: Some(on) };
         answered_within(within, client.standby(ask)).await
+    }
+
+    /// Has a peer do one step of a stop or a start of the whole site.
+    ///
+    /// # Errors
+    /// Why it is not known whether it did.
+    pub async fn site(
+        &self,
+        peer: NodeId,
+        ask: v1::PeerSite,
+        within: Duration,
+    ) -> Result<v1::Outcome, String> {
+        let mut client = self.client(peer)?;
+        answered_within(within, client.site(ask)).await
     }
 
     fn client(&self, peer: NodeId) -> Result<PeerClient<Channel>, String> {

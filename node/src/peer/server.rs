@@ -1,9 +1,10 @@
 //! The streams that peers open to this node.
 
 use super::Shared;
-use crate::control::outcome;
+use crate::control::{outcome, site_asked};
 use crate::driver::ask;
 use crate::event::{OPERATOR, PEER_REFUSED, Told};
+use crate::site::Step;
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
@@ -135,12 +136,32 @@ impl Peer for Service {
         check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let on = asked.on.ok_or_else(|| Status::invalid_argument("neither standby nor online"))?;
         let (shared, word) = (&self.shared, if on { "standby" } else { "online" });
+        if !on {
+            shared.site.forget().await.map_err(Status::internal)?;
+        }
         let text = format!("{}: this node was put {word} there", shared.config.node_name(from));
         shared.events.tell(Told::new(OPERATOR, text));
         // The core gives up by itself.
         let answer = ask(&shared.into, NodeRequest::Standby(on)).await;
         let answer = answer.ok_or_else(|| Status::unavailable("the daemon ends"))?;
         Ok(Response::new(outcome(&shared.config, answer)))
+    }
+
+    async fn site(&self, request: Request<v1::PeerSite>) -> Result<Response<v1::Outcome>, Status> {
+        let from = self.who(&request).map_err(|text| self.refuse(text))?;
+        let asked = request.get_ref();
+        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let step = site_asked(asked).ok_or_else(|| Status::invalid_argument("no step that is known here"))?;
+        let what = match step {
+            Step::Check { .. } => None,
+            Step::Hold | Step::Release => Some("stopped"),
+            Step::Start => Some("started"),
+        };
+        if let Some(what) = what {
+            let text = format!("{}: the site is {what} there", self.shared.config.node_name(from));
+            self.shared.events.tell(Told::new(OPERATOR, text));
+        }
+        Ok(Response::new(self.shared.site.step(step).await))
     }
 
     async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {

@@ -1,6 +1,7 @@
 use super::{Peers, Shared, listen};
 use crate::driver::Wake;
 use crate::events;
+use crate::site::Site;
 use crate::testing::{self, Lab, free, until};
 use picket_core::error::Refusal;
 use picket_core::ids::{BootId, Epoch, NodeId, Nonce, RequestId, VolumeId};
@@ -29,8 +30,9 @@ fn node(lab: &Lab, name: &str, identity: &Identity, addresses: [SocketAddr; 2]) 
     let (into, inputs) = mpsc::channel(64);
     let (events, writer) = events::room(None, "east", name);
     tokio::spawn(writer.run());
-    let shared =
-        Shared { config: Arc::new(config), credentials, into, events: events.clone(), trees: Arc::default() };
+    let config = Arc::new(config);
+    let site = Site::new(config.clone(), into.clone(), Arc::default());
+    let shared = Shared { config, credentials, into, events: events.clone(), trees: Arc::default(), site };
     Node { shared, inputs, events }
 }
 

@@ -463,6 +463,71 @@ impl FenceReason {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerSite {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    #[prost(enumeration = "peer_site::Step", tag = "2")]
+    pub step: i32,
+    /// For STEP_CHECK: also when not every replica is in sync.
+    #[prost(bool, tag = "3")]
+    pub degraded: bool,
+}
+/// Nested message and enum types in `PeerSite`.
+pub mod peer_site {
+    #[derive(serde::Serialize)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Step {
+        Unspecified = 0,
+        /// Whether the site could be stopped now, as far as that node knows. Changes nothing.
+        Check = 1,
+        /// It takes no volume any more, also after restarts, until STEP_START.
+        Hold = 2,
+        /// It takes out of service what it holds. If there was something, its daemon ends, and the answer may be lost.
+        Release = 3,
+        /// It may take volumes again.
+        Start = 4,
+    }
+    impl Step {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "STEP_UNSPECIFIED",
+                Self::Check => "STEP_CHECK",
+                Self::Hold => "STEP_HOLD",
+                Self::Release => "STEP_RELEASE",
+                Self::Start => "STEP_START",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "STEP_UNSPECIFIED" => Some(Self::Unspecified),
+                "STEP_CHECK" => Some(Self::Check),
+                "STEP_HOLD" => Some(Self::Hold),
+                "STEP_RELEASE" => Some(Self::Release),
+                "STEP_START" => Some(Self::Start),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeerStandby {
     /// The protocol version that it is written in.
     #[prost(uint32, optional, tag = "1")]
@@ -822,6 +887,25 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Standby"));
             self.inner.unary(req, path, codec).await
         }
+        /// One step of a stop or a start of the whole site, on the node that is asked.
+        pub async fn site(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeerSite>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Site");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Site"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -864,6 +948,11 @@ pub mod peer_server {
         async fn standby(
             &self,
             request: tonic::Request<super::PeerStandby>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// One step of a stop or a start of the whole site, on the node that is asked.
+        async fn site(
+            &self,
+            request: tonic::Request<super::PeerSite>,
         ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
     }
     #[derive(Debug)]
@@ -1102,6 +1191,49 @@ pub mod peer_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StandbySvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Site" => {
+                    #[allow(non_camel_case_types)]
+                    struct SiteSvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::PeerSite>
+                    for SiteSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeerSite>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::site(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SiteSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3161,6 +3293,16 @@ pub mod stop_request {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SiteStopRequest {
+    /// Also when not every replica is in sync.
+    #[prost(bool, tag = "1")]
+    pub degraded: bool,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SiteStartRequest {}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VersionRequest {}
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3727,6 +3869,50 @@ pub mod control_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Control", "Online"));
             self.inner.unary(req, path, codec).await
         }
+        /// Take every volume out of service on every node, and keep them so, also after boots, until SiteStart.
+        pub async fn site_stop(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SiteStopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/SiteStop",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("picket.v1.Control", "SiteStop"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Every node may take volumes again.
+        pub async fn site_start(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SiteStartRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/picket.v1.Control/SiteStart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("picket.v1.Control", "SiteStart"));
+            self.inner.unary(req, path, codec).await
+        }
         /// No permit and no takeover for so long.
         pub async fn maintenance(
             &mut self,
@@ -4017,6 +4203,16 @@ pub mod control_server {
         async fn online(
             &self,
             request: tonic::Request<super::NodeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// Take every volume out of service on every node, and keep them so, also after boots, until SiteStart.
+        async fn site_stop(
+            &self,
+            request: tonic::Request<super::SiteStopRequest>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// Every node may take volumes again.
+        async fn site_start(
+            &self,
+            request: tonic::Request<super::SiteStartRequest>,
         ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
         /// No permit and no takeover for so long.
         async fn maintenance(
@@ -4818,6 +5014,92 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = OnlineSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/SiteStop" => {
+                    #[allow(non_camel_case_types)]
+                    struct SiteStopSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::SiteStopRequest>
+                    for SiteStopSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SiteStopRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::site_stop(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SiteStopSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Control/SiteStart" => {
+                    #[allow(non_camel_case_types)]
+                    struct SiteStartSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::SiteStartRequest>
+                    for SiteStartSvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SiteStartRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::site_start(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SiteStartSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

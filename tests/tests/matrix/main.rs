@@ -15,6 +15,7 @@ mod machines;
 mod operators;
 mod resources;
 mod several;
+mod site;
 mod standby;
 mod topology;
 mod volumes;

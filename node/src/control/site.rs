@@ -1,0 +1,178 @@
+//! `picket site stop` and `picket site start`: the steps of [`crate::site`] on every node, in order.
+
+use super::{ANSWER_MAX, Desk, done, refused};
+use crate::site::Step;
+use core::time::Duration;
+use picket_core::ids::NodeId;
+use picket_proto::{PROTOCOL, v1};
+use std::collections::BTreeSet;
+
+/// How long the witness's word is waited for that a node has released what it held, when its daemon ended before it
+/// answered: the word was recorded before that end.
+const RELEASED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a step ended on a node.
+enum Ended {
+    Done,
+    /// Begun, and not over yet.
+    Underway(String),
+    /// Refused, or the node was not reached.
+    Not(String),
+}
+
+impl Desk {
+    /// Stops the site: everybody is asked first, and nothing is changed if anybody objects.
+    pub(super) async fn site_stop(&self, degraded: bool) -> v1::Outcome {
+        let everybody = self.everybody();
+        let mut objections = Vec::new();
+        for node in &everybody {
+            match self.site_step(*node, Step::Check { degraded }).await {
+                Ended::Done => {}
+                Ended::Underway(why) | Ended::Not(why) => objections.push(self.by(*node, &why)),
+            }
+        }
+        if !objections.is_empty() {
+            return refused("NOT_SAFE", objections.join("; "));
+        }
+        if let Err(why) = self.hold_all(everybody.clone()).await {
+            return refused("NOT_HELD", why);
+        }
+        // Whoever speaks goes last: its daemon may end with it.
+        let mut left: Vec<NodeId> = everybody.into_iter().filter(|node| *node != self.config.me).collect();
+        left.push(self.config.me);
+        for node in left {
+            if let Err(why) = self.release(node).await {
+                let text =
+                    format!("{}; the others take no volume until 'picket site start'", self.by(node, &why));
+                return underway(text);
+            }
+        }
+        done("out of service on every node, also after boots, until 'picket site start'", None)
+    }
+
+    /// Lets every node take volumes again; those that are not reached are named.
+    pub(super) async fn site_start(&self) -> v1::Outcome {
+        let mut missing = Vec::new();
+        for node in self.everybody() {
+            if let Ended::Underway(why) | Ended::Not(why) = self.site_step(node, Step::Start).await {
+                missing.push(self.by(node, &why));
+            }
+        }
+        if missing.is_empty() {
+            return done("every node may take volumes again", None);
+        }
+        underway(format!("{}; 'picket site start' again when that is mended", missing.join("; ")))
+    }
+
+    /// First those that hold nothing, so that nothing is handed over on the way.
+    async fn hold_all(&self, mut everybody: Vec<NodeId>) -> Result<(), String> {
+        let holders = self.holders().await.unwrap_or_default();
+        everybody.sort_by_key(|node| holders.contains(node));
+        let mut held = Vec::new();
+        for node in everybody {
+            match self.site_step(node, Step::Hold).await {
+                // What it holds stays until it is released.
+                Ended::Done | Ended::Underway(_) => held.push(node),
+                Ended::Not(why) => {
+                    let mut text = self.by(node, &why);
+                    for held in held {
+                        if let Ended::Underway(why) | Ended::Not(why) =
+                            self.site_step(held, Step::Start).await
+                        {
+                            text.push_str(&format!("; it stays held: {}", self.by(held, &why)));
+                        }
+                    }
+                    return Err(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&self, node: NodeId) -> Result<(), String> {
+        let why = match self.site_step(node, Step::Release).await {
+            Ended::Done => return Ok(()),
+            Ended::Underway(why) | Ended::Not(why) => why,
+        };
+        if node == self.config.me {
+            return Err(why);
+        }
+        // Its daemon ends with the release, so its answer may be lost. What the witness tells is the better proof.
+        let mut changed = self.changed.clone();
+        let released = async {
+            loop {
+                changed.mark_unchanged();
+                if self.holders().await.is_some_and(|holders| !holders.contains(&node)) {
+                    return;
+                }
+                if changed.changed().await.is_err() {
+                    return core::future::pending().await;
+                }
+            }
+        };
+        tokio::time::timeout(RELEASED_WITHIN, released).await.map_err(|_| why)
+    }
+
+    /// Who holds a volume that has a replica here, as the witness tells; nothing: that is not known of each.
+    async fn holders(&self) -> Option<BTreeSet<NodeId>> {
+        let snapshot = self.snapshot().await.ok().filter(|snapshot| snapshot.status.witness.registered)?;
+        let mut holders = BTreeSet::new();
+        for volume in &snapshot.status.volumes {
+            holders.extend(volume.register.as_ref()?.holder.map(|holder| holder.node));
+        }
+        Some(holders)
+    }
+
+    async fn site_step(&self, node: NodeId, step: Step) -> Ended {
+        use v1::outcome::Result as Told;
+        let told = if node == self.config.me {
+            self.site.step(step).await
+        } else {
+            match self.peers.site(node, ask(step), ANSWER_MAX).await {
+                Ok(told) => told,
+                Err(why) => return Ended::Not(format!("not reached: {why}")),
+            }
+        };
+        match told.result {
+            Some(Told::Done(_)) => Ended::Done,
+            Some(Told::Underway(underway)) => Ended::Underway(underway.text),
+            Some(Told::Refused(refused)) => Ended::Not(refused.text),
+            None => Ended::Not("it did not say how it ended".to_owned()),
+        }
+    }
+
+    fn everybody(&self) -> Vec<NodeId> {
+        self.config.members.keys().copied().collect()
+    }
+
+    fn by(&self, node: NodeId, why: &str) -> String {
+        format!("{}: {why}", self.config.node_name(node))
+    }
+}
+
+fn underway(text: String) -> v1::Outcome {
+    v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text })) }
+}
+
+fn ask(step: Step) -> v1::PeerSite {
+    use v1::peer_site::Step as Wire;
+    let (wire, degraded) = match step {
+        Step::Check { degraded } => (Wire::Check, degraded),
+        Step::Hold => (Wire::Hold, false),
+        Step::Release => (Wire::Release, false),
+        Step::Start => (Wire::Start, false),
+    };
+    v1::PeerSite { protocol: Some(PROTOCOL), step: wire.into(), degraded }
+}
+
+/// What a peer asks; none: no step of this version.
+pub(crate) fn asked(ask: &v1::PeerSite) -> Option<Step> {
+    use v1::peer_site::Step as Wire;
+    match ask.step() {
+        Wire::Check => Some(Step::Check { degraded: ask.degraded }),
+        Wire::Hold => Some(Step::Hold),
+        Wire::Release => Some(Step::Release),
+        Wire::Start => Some(Step::Start),
+        Wire::Unspecified => None,
+    }
+}
