@@ -144,6 +144,10 @@ codes! {
     RESOURCE_MOVES = 1618, "resources-move", Warn;
     /// Nobody can say whether a resource runs.
     RESOURCE_UNKNOWN = 1619, "resource-unknown", Error;
+    /// This node does not meet a condition: volumes should be elsewhere.
+    CONDITION_NOT_MET = 1630, "condition-not-met", Warn;
+    /// It meets it again.
+    CONDITION_MET = 1631, "condition-met", Notify;
     /// An alert's program failed.
     ALERT_FAILED = 1700, "alert-failed", Warn;
     /// An operator asked for something.

@@ -13,6 +13,7 @@
 //! and never holds up the loop. [`daemon`] puts them together.
 
 pub mod backoff;
+pub mod condition;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -78,6 +78,7 @@ use picket_host::logging::{Detail, Output};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+mod conditions;
 mod device;
 mod drbd;
 mod fencing;
@@ -92,6 +93,7 @@ mod tests;
 mod timing;
 mod volumes;
 
+pub use conditions::Condition;
 pub use device::{ActionMap, FenceDevice, TestDepth};
 pub use drbd::DrbdConfig;
 pub use postgresql::{PostgreSql, Rejoin};
@@ -138,6 +140,8 @@ pub struct Config {
     pub volumes: BTreeMap<VolumeId, Volume>,
     /// What runs above each volume, in an order in which it can be started.
     pub resources: BTreeMap<VolumeId, Vec<Resource>>,
+    /// What this node looks at to know whether volumes should be here.
+    pub conditions: Vec<Condition>,
     /// How peers are fenced: levels of devices.
     pub fencing: BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
     /// How often the fence devices are tested; absent: never.

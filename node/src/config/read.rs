@@ -2,7 +2,10 @@
 
 use super::fencing::{self, Agents};
 use super::timing::{self, length, length_or_none};
-use super::{Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, machine, members, resources, volumes};
+use super::{
+    Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, conditions, machine, members, resources,
+    volumes,
+};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use picket_core::params::Profile;
@@ -51,6 +54,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
     let volumes = volumes::read(root, &known);
     let own = volumes.clone().unwrap_or_default();
     let resources = resources::read(root, &resources::Around { volumes: &own, me }, &mut warnings);
+    let conditions = conditions::read(root, &own);
     let dirs = AGENT_DIRS.iter().map(PathBuf::from).collect();
     let agent_dirs = root.or("agent_dirs", list_of(path()), dirs);
     let fencing = fencing::read(root, &known, me, &Agents { dirs: &agent_dirs, lab: is_lab }, &mut warnings);
@@ -78,6 +82,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
         pause_visible: node.pause_visible,
         volumes: volumes?,
         resources,
+        conditions,
         fencing,
         test_interval: node.test_interval,
         agent_dirs,

@@ -5,6 +5,7 @@
 //! turns names into numbers and answers into words. Every request that changes something is told as an event with
 //! the user who asked.
 
+use crate::condition::Conditions;
 use crate::config::Config;
 use crate::driver::{Ask, Snapshot, Wake};
 use crate::event::{OPERATOR, Told};
@@ -75,6 +76,8 @@ pub struct Desk {
     pub peers: Peers,
     /// This node's part in a stop and a start of the whole site.
     pub site: Site,
+    /// What this node must have for volumes to be placed on it.
+    pub conditions: Conditions,
     /// When the daemon was started.
     pub started: Instant,
     /// Asks the daemon to end, after everything is handed over or left in order.

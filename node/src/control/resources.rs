@@ -3,9 +3,8 @@
 use super::status::prio;
 use super::{ANSWER_MAX, Desk, done, refused};
 use crate::driver::Snapshot;
-use crate::resource::room::{GONE, Handle};
+use crate::resource::room::GONE;
 use crate::resource::tree::{Halt, Line, Request, Standing, State, Verb, View};
-use picket_core::ids::VolumeId;
 use picket_proto::{PROTOCOL, SCHEMA, v1};
 use tonic::Status;
 
@@ -58,14 +57,20 @@ impl Desk {
         lines
     }
 
-    /// Volumes whose resources should run on another node, with what is in the way.
-    pub(super) fn stranded(&self) -> Vec<(String, String)> {
-        let Some(trees) = self.trees.get() else { return Vec::new() };
-        let why = |(id, handle): (VolumeId, &Handle)| {
+    /// Volumes that should be on another node, with what is in the way, and the conditions that this one does not meet.
+    pub(super) fn displaced(&self) -> Vec<(&'static str, String, String)> {
+        let mut lines = Vec::new();
+        for (id, handle) in self.trees.get().into_iter().flat_map(|trees| trees.all()) {
             let stranded = handle.view.borrow().stranded.clone();
-            stranded.map(|text| (self.config.volume_name(id), text))
-        };
-        trees.all().filter_map(why).collect()
+            lines.extend(stranded.map(|text| ("STRANDED", self.config.volume_name(id), text)));
+        }
+        for (tag, why) in self.conditions.not_met() {
+            let text = format!("{tag} is not met here, so that volumes should be elsewhere: {why}");
+            lines.push(("CONDITION", tag, text));
+        }
+        let misplaced = self.conditions.misplaced().into_iter();
+        lines.extend(misplaced.map(|(id, why)| ("MISPLACED", self.config.volume_name(id), why)));
+        lines
     }
 
     /// Asks, and waits until it is so.

@@ -1,9 +1,11 @@
 //! `picket site stop` and `picket site start`: the steps of [`crate::site`] on every node, in order.
 
 use super::{ANSWER_MAX, Desk, done, refused};
+use crate::config::Config;
 use crate::site::Step;
 use core::time::Duration;
 use picket_core::ids::NodeId;
+use picket_core::node::Status as NodeStatus;
 use picket_proto::{PROTOCOL, v1};
 use std::collections::BTreeSet;
 
@@ -141,6 +143,15 @@ impl Desk {
         }
     }
 
+    /// Why this node takes no volume, if an operator said so.
+    pub(super) fn stands_by(&self, status: &NodeStatus) -> Option<(&'static str, String, String)> {
+        if self.site.is_stopped() {
+            let text = "the site was stopped: nothing comes into service until 'picket site start'";
+            return Some(("SITE_STOPPED", self.config.cluster.clone(), text.to_owned()));
+        }
+        status.standby.then(|| ("STANDBY", self.config.name.clone(), standby(&self.config, status)))
+    }
+
     fn everybody(&self) -> Vec<NodeId> {
         self.config.members.keys().copied().collect()
     }
@@ -175,4 +186,17 @@ pub(crate) fn asked(ask: &v1::PeerSite) -> Option<Step> {
         Wire::Start => Some(Step::Start),
         Wire::Unspecified => None,
     }
+}
+
+/// What this node's standby means now.
+fn standby(config: &Config, status: &NodeStatus) -> String {
+    let kept = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
+    let kept: Vec<_> = kept.map(|volume| config.volume_name(volume.volume)).collect();
+    let stays = if kept.is_empty() {
+        String::new()
+    } else {
+        format!("; {} stays in service here until another node can take it", kept.join(", "))
+    };
+    let me = &config.name;
+    format!("{me} is on standby and takes no volume ('picket node online {me}'){stays}")
 }

@@ -2,7 +2,7 @@
 
 use super::words::{self, ms};
 use super::{Desk, WatchdogStatus};
-use crate::config::{Config, Volume, VolumeDriver};
+use crate::config::{Volume, VolumeDriver};
 use crate::driver::Snapshot;
 use crate::witness_client::Link;
 use core::sync::atomic::Ordering;
@@ -319,18 +319,11 @@ impl Desk {
                 format!("{tag} was activated by an operator outside the guarantee"),
             );
         }
-        for (tag, text) in self.stranded() {
-            add("STRANDED", tag, text);
-        }
+        self.displaced().into_iter().for_each(|(word, subject, text)| add(word, subject, text));
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
-        if self.site.is_stopped() {
-            let text = "the site was stopped: nothing comes into service until 'picket site start'";
-            add("SITE_STOPPED", config.cluster.clone(), text.to_owned());
-        } else if status.standby {
-            add("STANDBY", config.name.clone(), standby(config, status));
-        }
+        self.stands_by(status).into_iter().for_each(|(word, subject, text)| add(word, subject, text));
         for node in status.witness.maintenance.iter() {
             let name = config.node_name(node);
             let text =
@@ -452,17 +445,4 @@ fn event(told: crate::event::Told) -> v1::StatusEvent {
         level: told.code.level.word().to_owned(),
         text: told.text,
     }
-}
-
-/// What this node's standby means now.
-fn standby(config: &Config, status: &picket_core::node::Status) -> String {
-    let kept = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
-    let kept: Vec<_> = kept.map(|volume| config.volume_name(volume.volume)).collect();
-    let stays = if kept.is_empty() {
-        String::new()
-    } else {
-        format!("; {} stays in service here until another node can take it", kept.join(", "))
-    };
-    let me = &config.name;
-    format!("{me} is on standby and takes no volume ('picket node online {me}'){stays}")
 }

@@ -4,6 +4,7 @@ use super::looping::{Beating, run_loop};
 use super::prepare::Prepared;
 use super::watched::Watched;
 use super::{Answering, Daemon, Runtimes, StartError, io};
+use crate::condition::{Conditions, Placing};
 use crate::config::Config;
 use crate::control::{self, Desk};
 use crate::driver::{Above, BEATS_MAX, Driver, QUEUE_MAX, Rooms};
@@ -49,6 +50,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
         events: events.clone(),
         trees: Arc::clone(&trees),
         site: Site::new(config.clone(), into.clone(), trees),
+        conditions: Conditions::new(config.clone()),
     };
     let listening = listen(net, &config, &shared)?;
     let run_id = Nonce(random().map_err(io("randomness"))?);
@@ -71,6 +73,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let places = Places { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
     let (volumes, above) = places.start_volumes(rooms);
     rooms.spawn(writer.run());
+    Placing::new(&shared, &peers, &hears).begin(rooms);
     let carried = Rooms {
         config: config.clone(),
         heartbeats: sender,
@@ -163,6 +166,7 @@ fn desk(
         trees: shared.trees.clone(),
         peers: peers.clone(),
         site: shared.site.clone(),
+        conditions: shared.conditions.clone(),
         started: now(),
         end,
     }

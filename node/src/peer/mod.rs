@@ -6,6 +6,7 @@
 //! Who speaks is known from the certificate alone. A release that is relayed is signed by its sender on the way out
 //! and checked against the sender's certificate on the way in.
 
+use crate::condition::Conditions;
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::events::Events;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub trees: Arc<OnceLock<Trees>>,
     /// This node's part in a stop and a start of the whole site.
     pub site: Site,
+    /// What this node must have for volumes to be placed on it.
+    pub conditions: Conditions,
 }
 
 impl Peers {

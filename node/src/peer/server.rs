@@ -173,7 +173,8 @@ impl Peer for Service {
             (None, _) => Some("it has no replica of that volume".to_owned()),
             (Some(_), None) => Some("it is starting".to_owned()),
             (Some(volume), Some(trees)) => {
-                trees.of(volume).and_then(|handle| handle.view.borrow().unable.clone())
+                let unable = trees.of(volume).and_then(|handle| handle.view.borrow().unable.clone());
+                unable.or_else(|| self.shared.conditions.unable(volume))
             }
         };
         let able = reason.is_none();

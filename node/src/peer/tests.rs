@@ -1,4 +1,5 @@
 use super::{Peers, Shared, listen};
+use crate::condition::Conditions;
 use crate::driver::Wake;
 use crate::events;
 use crate::site::Site;
@@ -31,8 +32,10 @@ fn node(lab: &Lab, name: &str, identity: &Identity, addresses: [SocketAddr; 2]) 
     let (events, writer) = events::room(None, "east", name);
     tokio::spawn(writer.run());
     let config = Arc::new(config);
+    let conditions = Conditions::new(config.clone());
     let site = Site::new(config.clone(), into.clone(), Arc::default());
-    let shared = Shared { config, credentials, into, events: events.clone(), trees: Arc::default(), site };
+    let shared =
+        Shared { config, credentials, into, events: events.clone(), trees: Arc::default(), site, conditions };
     Node { shared, inputs, events }
 }
 

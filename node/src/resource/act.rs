@@ -12,6 +12,7 @@ use picket_host::process::Program;
 mod command;
 mod program;
 
+pub(crate) use program::last_line;
 pub(super) use program::{Run, run as run_program, with};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod lab;
 mod links;
 mod machines;
 mod operators;
+mod placement;
 mod resources;
 mod several;
 mod site;

@@ -377,3 +377,21 @@ fn agents_that_are_missing_or_told_what_they_do_not_know_are_told_at_their_place
         ]
     );
 }
+
+#[test]
+fn conditions_are_read_whole() {
+    let good = "[[condition]]\ntag = \"gateway\"\ncommand = [\"/usr/bin/ping\", \"192.0.2.1\"]\n[lab]\n";
+    let config = super::parse(&super::changed("[lab]\n", good)).unwrap();
+    let [condition] = &config.conditions[..] else { panic!("{:?}", config.conditions) };
+    assert_eq!((condition.tag.as_str(), condition.volumes.len(), condition.threshold), ("gateway", 1, 3));
+    let wrong = good.replace(
+        "tag = \"gateway\"",
+        "tag = \"gateway\"\nvolumes = [\"v9\"]\nthreshold = 0\nintervl = \"1s\"",
+    );
+    let told = super::errors("[lab]\n", &wrong).join("\n");
+    for part in ["\"v9\" is no volume", "threshold", "intervl"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let missing = super::errors("[lab]\n", "[[condition]]\ntag = \"gateway\"\n[lab]\n").join("\n");
+    assert!(missing.contains("command"), "{missing}");
+}

@@ -43,7 +43,7 @@ pub(in crate::resource) fn with(text: String, said: &str) -> String {
 }
 
 /// The last line that a program wrote, to standard error if there is one; one line, of printable characters.
-fn last_line(stderr: &Captured, stdout: &Captured, hidden: &[Secret]) -> String {
+pub(crate) fn last_line(stderr: &Captured, stdout: &Captured, hidden: &[Secret]) -> String {
     let last = |captured: &Captured| {
         let mut text = captured.text();
         for secret in hidden.iter().filter_map(Secret::expose_line).filter(|secret| !secret.is_empty()) {
