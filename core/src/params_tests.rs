@@ -64,3 +64,41 @@ fn a_pet_torn_from_its_look_at_the_clock_ends_with_the_lease() {
         assert!(last_look > watchdog.pet, "it is petted at all: {params:?}");
     }
 }
+
+/// What is refused by one millisecond, and what just holds: (inequality, timings that break it, timings at its limit).
+#[test]
+fn each_inequality_holds_up_to_its_limit_and_not_beyond() {
+    let ms = Duration::from_millis;
+    let fast = Profile::Fast.params();
+    let bare = Profile::LanAggressive.params();
+    let pet = |pet| Params { watchdog: Some(Watchdog { effective: ms(1000), pet }), ..fast };
+    let start = |start_within| Params { start_within, ..fast };
+    let freeze = |freeze_before| Params { freeze_before, ..fast };
+    for (inequality, broken, limit) in [
+        ("L − F > (m+1)·h", freeze(ms(1900)), freeze(ms(1899))),
+        ("0 < start_within ≤ L", start(Duration::ZERO), start(ms(1))),
+        ("0 < start_within ≤ L", start(ms(2401)), start(ms(2400))),
+        ("F > freeze time", Params { freeze_before: ms(40), ..bare }, Params { freeze_before: ms(41), ..bare }),
+        ("F > W + 2p + freeze time", freeze(ms(1180)), freeze(ms(1181))),
+        ("0 < 4p ≤ W", pet(Duration::ZERO), pet(ms(1))),
+    ] {
+        let told = broken.validate().expect_err(inequality);
+        assert_eq!(told.iter().map(|one| one.inequality).collect::<Vec<_>>(), [inequality]);
+        assert_eq!(limit.validate(), Ok(()), "{inequality}");
+    }
+    let quarter = Params { lease: ms(4000), guard: ms(80), freeze_before: ms(1700), ..pet(ms(250)) };
+    assert_eq!(quarter.validate(), Ok(()), "4p = W");
+    let more = Params { watchdog: Some(Watchdog { effective: ms(1000), pet: ms(251) }), ..quarter };
+    assert_eq!(more.validate().expect_err("4p > W")[0].inequality, "0 < 4p ≤ W");
+}
+
+#[test]
+fn a_lease_beyond_all_counting_still_has_drift() {
+    let params = Params { lease: Duration::MAX, ..Profile::Fast.params() };
+    assert!(params.drift_over_lease() > Duration::from_secs(3600));
+}
+
+#[test]
+fn profiles_have_the_names_of_the_configuration_file() {
+    assert_eq!(Profile::ALL.map(Profile::name), ["fast", "lan-aggressive", "wan", "slow-watchdog"]);
+}

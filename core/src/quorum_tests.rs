@@ -25,6 +25,12 @@ fn the_witness_breaks_a_tie() {
 }
 
 #[test]
+fn three_of_five_votes_win() {
+    assert_eq!(count(&[1, 2, 3, 4], &[1, 2, 3], &[], Some(false)), Vote::Won);
+    assert_eq!(count(&[1, 2, 3, 4], &[1, 2], &[], Some(false)), Vote::Lost);
+}
+
+#[test]
 fn votes_of_others_do_not_count() {
     assert_eq!(count(&[1, 2, 3], &[1, 7, 8, 9], &[], Some(false)), Vote::Lost);
 }

@@ -45,3 +45,10 @@ fn a_failed_sync_gives_up_no_effect() {
     let mut disk = Disk { fails: true, ..Disk::default() };
     assert_eq!(commit(&mut disk, vec![((), Ready::new(Some(1), vec!['a']))]), Err("input/output error"));
 }
+
+#[test]
+fn a_record_or_an_effect_is_something_to_do() {
+    assert!(Ready::<u8, u8>::new(None, alloc::vec![]).is_idle());
+    assert!(!Ready::<u8, u8>::new(Some(1), alloc::vec![]).is_idle());
+    assert!(!Ready::<u8, u8>::new(None, alloc::vec![1]).is_idle());
+}

@@ -101,3 +101,7 @@ impl<T: Instants> Instants for alloc::vec::Vec<T> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;

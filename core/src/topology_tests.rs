@@ -85,6 +85,15 @@ fn only_the_first_start_is_bound_to_the_permit() {
 }
 
 #[test]
+fn a_fence_says_at_which_level_it_is() {
+    let plan = plan(&[&[POWER], &[POWER]]);
+    let mut fence = Fence::new(PermitId(1), NodeId(2), BootId(3), false, Instant::NEVER);
+    assert_eq!(fence.level(), 0);
+    fence.ended(&plan, Failed);
+    assert_eq!(fence.level(), 1);
+}
+
+#[test]
 fn too_late_before_anything_ran_is_not_started() {
     assert_eq!(run(&plan(&[&[POWER]]), &[TooLate]).1, Next::Ended(FenceOutcome::NotStarted));
 }
