@@ -78,7 +78,11 @@ fn each_inequality_holds_up_to_its_limit_and_not_beyond() {
         ("L − F > (m+1)·h", freeze(ms(1900)), freeze(ms(1899))),
         ("0 < start_within ≤ L", start(Duration::ZERO), start(ms(1))),
         ("0 < start_within ≤ L", start(ms(2401)), start(ms(2400))),
-        ("F > freeze time", Params { freeze_before: ms(40), ..bare }, Params { freeze_before: ms(41), ..bare }),
+        (
+            "F > freeze time",
+            Params { freeze_before: ms(40), ..bare },
+            Params { freeze_before: ms(41), ..bare },
+        ),
         ("F > W + 2p + freeze time", freeze(ms(1180)), freeze(ms(1181))),
         ("0 < 4p ≤ W", pet(Duration::ZERO), pet(ms(1))),
     ] {

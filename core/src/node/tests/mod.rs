@@ -5,6 +5,7 @@ mod fences;
 mod grants;
 mod leases;
 mod moves;
+mod operators;
 mod pace;
 mod replicas;
 mod restarts;
