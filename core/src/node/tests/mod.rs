@@ -10,6 +10,7 @@ mod pace;
 mod replicas;
 mod restarts;
 mod standby;
+mod stories;
 mod table;
 mod without_witness;
 
