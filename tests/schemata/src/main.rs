@@ -112,7 +112,7 @@ impl Session {
         Ok(Self { arguments, list, book, sums, all })
     }
 
-    /// Whether all is as it should be, as far as it is known.
+    /// Whether cargo-mutants agrees, as far as it was asked.
     fn run(mut self) -> Result<bool, String> {
         if !self.arguments.report {
             let pending: Vec<u32> = self
@@ -126,7 +126,8 @@ impl Session {
             }
         }
         let agreed = self.arguments.check == 0 || self.compare()?;
-        Ok(self.report()? && agreed)
+        self.report()?;
+        Ok(agreed)
     }
 
     fn verdict(&self, fault: &Listed) -> Option<(Verdict, &str)> {

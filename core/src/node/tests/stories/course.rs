@@ -42,7 +42,11 @@ fn a_silent_holder_is_fenced_and_its_volume_taken() {
     story.then("recorded", |bench| bench.say(Reply::FenceRecorded { permit: PermitId(1) }));
     story.then("granted", |bench| {
         let register = bench.register_view(Some(A), 2, both(), 2);
-        bench.say(Reply::Granted(Granted { attempt: acquire, register, proof: Proof::Fenced { permit: PermitId(1) } }))
+        bench.say(Reply::Granted(Granted {
+            attempt: acquire,
+            register,
+            proof: Proof::Fenced { permit: PermitId(1) },
+        }))
     });
     story.wait(ms(50));
     story.then("promoted", Bench::promoted);

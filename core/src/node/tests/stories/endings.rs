@@ -4,9 +4,9 @@ use super::*;
 
 fn questions(effects: &[Effect]) -> Vec<RequestId> {
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::Peer { message: PeerMessage { body: PeerBody::FailsafeLease { request, .. }, .. }, .. } => {
-            Some(*request)
-        }
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::FailsafeLease { request, .. }, .. }, ..
+        } => Some(*request),
         _ => None,
     });
     asked.collect()

@@ -98,7 +98,9 @@ fn a_restart_finds_its_volume_as_it_was() {
             bench.step(Input::Tick)
         });
         story.wait(ms(300));
-        story.then("what the driver sees", |bench| bench.step(Input::Volume { volume: V, report: report(role) }));
+        story.then("what the driver sees", |bench| {
+            bench.step(Input::Volume { volume: V, report: report(role) })
+        });
         story.then("connected", |bench| {
             let register = bench.register_view(Some(A), 2, both(), 3);
             bench.connect(register)
@@ -123,7 +125,8 @@ fn what_nobody_granted_is_stopped() {
 fn a_witness_that_answers_late_or_not() {
     let mut story = Story::new(Bench::new(bench::config(LossAction::Osu)));
     story.then("a greeting before the first report", Bench::challenged);
-    story.then("the report", |bench| bench.step(Input::Volume { volume: V, report: report(Role::Secondary) }));
+    story
+        .then("the report", |bench| bench.step(Input::Volume { volume: V, report: report(Role::Secondary) }));
     story.then("a view before the registration", |bench| bench.say(Reply::View(View::default())));
     story.wait(ms(11_000));
     story.then("greeted and refused", |bench| {
