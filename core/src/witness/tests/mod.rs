@@ -6,6 +6,7 @@ mod clocks;
 mod drill;
 mod fencing;
 mod grants;
+mod invariants;
 mod membership;
 mod recovery;
 mod runs;
