@@ -22,8 +22,8 @@ impl Session {
             self.list.faults.len()
         );
         let (killed, judged) = (caught + timed_out, caught + timed_out + survived);
-        if judged > 0 {
-            println!("killed: {}.{} %", killed * 100 / judged, killed * 1000 / judged % 10);
+        if let Some(permille) = (killed * 1000).checked_div(judged) {
+            println!("killed: {}.{} %", permille / 10, permille % 10);
         }
         let survivors: Vec<_> = self
             .list

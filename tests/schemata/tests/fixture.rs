@@ -1,6 +1,8 @@
 //! A small program with every kind of fault: woven, and told by number which fault is on, it does what it does when
 //! cargo-mutants has put that fault in. `fixture/list.json` is what cargo-mutants 27.1.0 lists for it.
 
+#![allow(clippy::unwrap_used)] // a test fails by it
+
 use picket_schemata::compile::{Built, Tree};
 use picket_schemata::list::List;
 use picket_schemata::run::{Said, Step, ask, baseline};

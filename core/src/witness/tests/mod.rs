@@ -12,4 +12,5 @@ mod recovery;
 mod runs;
 mod sessions;
 mod stalls;
+mod starts;
 mod table;
