@@ -4,6 +4,7 @@ mod bench;
 mod fences;
 mod grants;
 mod leases;
+mod links;
 mod moves;
 mod operators;
 mod pace;

@@ -1,0 +1,76 @@
+//! What of the witness's words counts: those on the session that is open, and nothing before the registration.
+
+use super::super::*;
+use super::bench::asked;
+use super::*;
+use crate::evidence::Proof;
+use crate::ids::*;
+use crate::message::*;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The witness shows the volume free, on this session.
+fn shows_free(bench: &mut Bench, session: u64) -> Vec<Effect> {
+    let register = bench.register_view(None, 1, Bench::both(), 2);
+    let body = Reply::View(View { registers: vec![register], hears: Bench::both(), ..View::default() });
+    says(bench, session, body)
+}
+
+fn says(bench: &mut Bench, session: u64, body: Reply) -> Vec<Effect> {
+    let seen = Seen { store: StoreId(9), commit: CommitIndex(10) };
+    let (session, processed) = (SessionId(session), bench.request);
+    bench.step(Input::Witness(FromWitness { session, processed, seen, body }))
+}
+
+#[test]
+fn what_comes_on_another_session_is_not_heard() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let session = bench.session;
+    assert_eq!(asked(&shows_free(&mut bench, session + 1)), None);
+    let attempt = asked(&shows_free(&mut bench, session)).expect("on its own session it is");
+    let register = bench.register_view(Some(A), 2, Bench::both(), 3);
+    let grant = Reply::Granted(Granted { attempt, register, proof: Proof::Released });
+    says(&mut bench, session + 1, grant.clone());
+    assert_eq!(bench.phase(), Phase::Secondary);
+    says(&mut bench, session, grant);
+    assert!(matches!(bench.phase(), Phase::Promoting(_)));
+}
+
+#[test]
+fn nothing_counts_before_the_registration() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.challenged();
+    let session = bench.session;
+    shows_free(&mut bench, session);
+    let register = bench.node.status(bench.now).volumes[0].register.clone().expect("as before");
+    assert_eq!(register.holder.map(|holder| holder.node), Some(B));
+}
+
+#[test]
+fn a_lease_is_over_in_its_last_instant() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let Phase::Active(held) = bench.phase() else { panic!("held") };
+    bench.now = held.lease_until;
+    bench.step(Input::Tick);
+    assert!(!matches!(bench.phase(), Phase::Active(_)), "{:?}", bench.phase());
+}
+
+#[test]
+fn a_promise_that_comes_after_the_lease_extends_nothing() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.step(Input::WitnessGone);
+    let effects = bench.wait(ms(700));
+    let request = effects.iter().rev().find_map(|effect| match effect {
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::FailsafeLease { request, .. }, .. }, ..
+        } => Some(*request),
+        _ => None,
+    });
+    let (request, run) = (request.expect("asked"), Nonce(0x55));
+    let end = bench.node.status(bench.now).volumes[0].phase.held().expect("held").lease_until;
+    bench.now = end;
+    let promise = Ok(());
+    bench.peer_says(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise });
+    assert_eq!(bench.run.held[&V].lease_until, end);
+    assert!(!bench.node.status(bench.now).volumes[0].failsafe);
+}
