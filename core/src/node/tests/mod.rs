@@ -10,6 +10,7 @@ mod operators;
 mod pace;
 mod replicas;
 mod restarts;
+mod rests;
 mod standby;
 mod stories;
 mod table;
