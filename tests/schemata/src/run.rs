@@ -1,6 +1,7 @@
 //! Runs tests with one fault after the other.
 
 use std::collections::VecDeque;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
@@ -17,7 +18,8 @@ const CPU_S_MIN: u64 = 2;
 const WAIT: &str = "600";
 
 /// What `timeout` and the shell say if the program was killed, as the limits do.
-const KILLED: i32 = 137;
+const KILLED: i32 = 128 + SIGKILL;
+const SIGKILL: i32 = 9;
 /// What they say when there was nothing to run.
 const NO_PROGRAM: [i32; 3] = [125, 126, 127];
 
@@ -71,7 +73,8 @@ pub fn ask(step: &Step, fault: u32) -> Result<Said, String> {
         .map_err(|error| format!("sh: {error}"))?;
     match status.code() {
         Some(0) => Ok(Said::Survived),
-        Some(KILLED) | None => Ok(Said::TimedOut),
+        Some(KILLED) => Ok(Said::TimedOut),
+        None if status.signal() == Some(SIGKILL) => Ok(Said::TimedOut),
         Some(code) if NO_PROGRAM.contains(&code) => Err(format!("{} did not run", step.program.display())),
         _ => Ok(Said::Caught),
     }
