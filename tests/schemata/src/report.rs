@@ -21,9 +21,10 @@ impl Session {
              {left} not judged yet",
             self.list.faults.len()
         );
-        let (killed, judged) = (caught + timed_out, caught + timed_out + survived);
-        if let Some(permille) = (killed * 1000).checked_div(judged) {
-            println!("killed: {}.{} %", permille / 10, permille % 10);
+        // The survivors are known last: what is not judged counts as one.
+        let killed = caught + timed_out;
+        if let Some(permille) = (killed * 1000).checked_div(killed + survived + left) {
+            println!("killed: {}.{} %, at least", permille / 10, permille % 10);
         }
         let survivors: Vec<_> = self
             .list
