@@ -17,7 +17,7 @@
 
 use crate::config::Config;
 use crate::control::{done, outcome, refused};
-use crate::driver::{Ask, Snapshot, Wake, ask};
+use crate::driver::{self, Snapshot, Wake, ask};
 use crate::resource::Trees;
 use crate::resource::tree::State as ResourceState;
 use picket_core::node::{NodeAnswer, NodeRequest, Phase};
@@ -27,7 +27,7 @@ use picket_proto::v1;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Tells the file from others.
 const KIND: [u8; 4] = *b"PKST";
@@ -177,10 +177,7 @@ impl Site {
     }
 
     async fn snapshot(&self) -> Result<Box<Snapshot>, String> {
-        let (answer, answered) = oneshot::channel();
-        let gone = || "the daemon ends".to_owned();
-        self.queue.send(Wake::Ask(Ask::Status(answer))).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())
+        driver::snapshot(&self.queue).await.ok_or_else(|| "the daemon ends".to_owned())
     }
 
     /// The core gives up by itself.

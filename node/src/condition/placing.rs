@@ -1,7 +1,7 @@
 //! Moves volumes away from a node that does not meet their conditions.
 
 use super::Conditions;
-use crate::driver::{Ask, Snapshot, Wake};
+use crate::driver::{self, Snapshot};
 use crate::peer::{Peers, Shared};
 use crate::resource::mover::mover;
 use crate::resource::tree::MOVE_AGAIN;
@@ -10,7 +10,7 @@ use picket_core::node::Phase;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use tokio::runtime::Runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// What it takes to move a volume.
 pub(crate) struct Placing {
@@ -52,7 +52,7 @@ impl Placing {
             || config.own_volumes().filter_map(|(id, _)| Some((id, self.conditions.should_leave(id)?)));
         let mut misplaced = BTreeMap::new();
         if leaving().next().is_some()
-            && let Some(snapshot) = self.snapshot().await
+            && let Some(snapshot) = driver::snapshot(&self.shared.into).await
         {
             for (id, why) in leaving().filter(|(id, _)| self.may_move(&snapshot, *id)) {
                 let refused = mover(&self.shared, &self.peers, &self.heard, id)(why.clone()).await;
@@ -72,11 +72,5 @@ impl Placing {
         let tree = self.shared.trees.get().and_then(|trees| trees.of(id));
         let failover = tree.is_none_or(|tree| tree.view.borrow().failover);
         is_here && failover && !status.witness.maintenance.contains(self.shared.config.me)
-    }
-
-    async fn snapshot(&self) -> Option<Box<Snapshot>> {
-        let (answer, answered) = oneshot::channel();
-        self.shared.into.send(Wake::Ask(Ask::Status(answer))).await.ok()?;
-        answered.await.ok()
     }
 }

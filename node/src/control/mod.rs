@@ -7,7 +7,7 @@
 
 use crate::condition::Conditions;
 use crate::config::Config;
-use crate::driver::{Ask, Snapshot, Wake};
+use crate::driver::{self, Ask, Snapshot, Wake};
 use crate::event::{OPERATOR, Told};
 use crate::events::Events;
 use crate::fencer::Fencer;
@@ -104,12 +104,7 @@ pub struct WatchdogStatus {
 impl Desk {
     /// What the core knows now.
     async fn snapshot(&self) -> Result<Box<Snapshot>, Status> {
-        let (answer, answered) = oneshot::channel();
-        let ask = async {
-            self.queue.send(Wake::Ask(Ask::Status(answer))).await.ok()?;
-            answered.await.ok()
-        };
-        match tokio::time::timeout(LOOP_MAX, ask).await {
+        match tokio::time::timeout(LOOP_MAX, driver::snapshot(&self.queue)).await {
             Ok(Some(snapshot)) => Ok(snapshot),
             Ok(None) => Err(Status::unavailable("the daemon ends")),
             Err(_) => Err(Status::unavailable(format!("the loop has not answered within {LOOP_MAX:?}"))),

@@ -86,6 +86,13 @@ pub async fn ask(queue: &mpsc::Sender<Wake>, request: NodeRequest) -> Option<Nod
     answered.await.ok()
 }
 
+/// Asks what the core knows; none: the daemon ends.
+pub async fn snapshot(queue: &mpsc::Sender<Wake>) -> Option<Box<Snapshot>> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(Wake::Ask(Ask::Status(answer))).await.ok()?;
+    answered.await.ok()
+}
+
 /// What the core knows at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
