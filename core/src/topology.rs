@@ -292,12 +292,6 @@ impl Fence {
     pub const fn level(&self) -> u8 {
         self.at.level
     }
-
-    /// Whether an agent was started, so that the target may go off at any moment.
-    #[must_use]
-    pub const fn has_started(&self) -> bool {
-        self.started
-    }
 }
 
 impl Instants for Fence {

@@ -264,3 +264,53 @@ fn a_permit_for_another_attempt_is_given_back_unused() {
     assert_eq!(reported(&effects), [crate::evidence::FenceOutcome::NotStarted]);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Device(_))), "{effects:?}");
 }
+
+#[test]
+fn the_end_of_a_fence_is_told_once_and_ends_nothing_else() {
+    let mut bench = standby_with_one(DeviceKind::Power);
+    let asked = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    let request = NodeRequest::Move { volume: super::V, to: super::A };
+    assert!(answered(&bench.step(Input::Operator { ticket: 2, request })).is_empty(), "the holder decides");
+    let subject = Subject::Fence { target: B, attempt: asked[0].0 };
+    let refusal = crate::error::Refusal::HeldOff;
+    let effects = bench.say(Reply::Refused { subject, refusal: refusal.clone() });
+    assert_eq!(answered(&effects), [(1, NodeAnswer::Refused(refusal))]);
+    let later = answered(&bench.live(ms(120_000)));
+    assert!(matches!(later[..], [(2, _)]), "the move has its own end: {later:?}");
+}
+
+#[test]
+fn a_permit_whose_start_has_passed_is_given_back() {
+    let started_after = |late| {
+        let mut bench = standby_with_one(DeviceKind::Power);
+        let asked = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+        bench.now = bench.now + late;
+        let effects = permit(&mut bench, asked[0].0);
+        effects.iter().any(|effect| matches!(effect, Effect::Device(_)))
+    };
+    let within = bench::params().start_within;
+    assert!(started_after(within - ms(1)));
+    assert!(!started_after(within), "the witness may have permitted another");
+}
+
+#[test]
+fn only_the_record_of_its_own_permit_ends_a_wait_for_a_person() {
+    let mut bench = standby_with_one(DeviceKind::Meatware);
+    let asked = requested(&type_fence(&mut bench, 1, FenceWish::Reboot));
+    permit(&mut bench, asked[0].0);
+    assert!(answered(&bench.say(Reply::FenceRecorded { permit: PermitId(2) })).is_empty(), "another's");
+    let ended = bench.say(Reply::FenceRecorded { permit: PermitId(1) });
+    assert_eq!(answered(&ended), [(1, NodeAnswer::Done)]);
+}
+
+#[test]
+fn a_permit_that_ends_before_a_person_confirmed_is_not_asked_for_at_once() {
+    let mut bench = standby_with_one(DeviceKind::Meatware);
+    let asked = requested(&bench.wait(ms(600)));
+    permit(&mut bench, asked[0].0);
+    let over = bench.say(Reply::View(View::default()));
+    assert!(requested(&over).is_empty());
+    let rest = bench::params().suspect_after();
+    assert!(requested(&bench.wait(rest - ms(1))).is_empty());
+    assert!(!requested(&bench.wait(ms(200))).is_empty());
+}

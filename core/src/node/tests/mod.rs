@@ -1,6 +1,7 @@
 //! Tests of the node machine: one rule each, and the table of every phase and input.
 
 mod bench;
+mod bounds;
 mod fences;
 mod grants;
 mod leases;
@@ -8,12 +9,14 @@ mod links;
 mod moves;
 mod operators;
 mod pace;
+mod promises;
 mod replicas;
 mod restarts;
 mod rests;
 mod standby;
 mod stories;
 mod table;
+mod waits;
 mod without_witness;
 
 use bench::{A, B, Bench, V, ms};

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod claims;
 mod clocks;
 mod drill;
 mod fencing;

@@ -1,0 +1,124 @@
+//! Promises to peers: which of them last, what they keep this node from, and what is made of those of others.
+
+use super::super::*;
+use super::bench::{W, asked, config, params, report, requests, volume_config};
+use super::*;
+use crate::error::Refusal;
+use crate::ids::*;
+use crate::message::*;
+use crate::time::Instant;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A standby with a second volume, which B holds too.
+fn with_two() -> Bench {
+    let mut config = config(LossAction::Osu);
+    config.volumes.insert(W, volume_config(LossAction::Osu));
+    let mut bench = Bench::standby_with(config);
+    bench.step(Input::Volume { volume: W, report: report(Role::Secondary) });
+    bench
+}
+
+fn promise(bench: &mut Bench, volume: VolumeId) -> Vec<Effect> {
+    let effects = bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume, epoch: Epoch(1) });
+    let promised = effects.iter().any(|effect| {
+        matches!(effect, Effect::Peer { message, .. }
+            if matches!(message.body, PeerBody::FailsafeAnswer { promise: Ok(()), .. }))
+    });
+    assert!(promised, "{effects:?}");
+    effects
+}
+
+fn kept(bench: &Bench) -> Vec<(VolumeId, Instant)> {
+    bench.run.promises.iter().map(|promise| (promise.volume, promise.until)).collect()
+}
+
+fn is_told(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Event(Event::Promised { .. })))
+}
+
+#[test]
+fn a_promise_about_one_volume_leaves_that_about_another_alive() {
+    let mut bench = with_two();
+    let length = params().lease_and_guard();
+    promise(&mut bench, V);
+    let first = bench.now + length;
+    bench.now = bench.now + ms(1000);
+    promise(&mut bench, W);
+    let second = bench.now + length;
+    assert_eq!(kept(&bench), [(V, first), (W, second)], "both bind this node");
+    let until = WhyNot::Promised { to: B, until: first };
+    assert_eq!(bench.node.wants(bench.now, V), Err(until), "also without another word about it");
+    bench.now = first;
+    promise(&mut bench, W);
+    assert_eq!(kept(&bench), [(W, first + length)], "in its last instant it is over");
+}
+
+#[test]
+fn a_promise_that_is_given_anew_is_told_once_while_it_lasts() {
+    let mut bench = with_two();
+    assert!(is_told(&promise(&mut bench, V)));
+    bench.now = bench.now + ms(1000);
+    assert!(!is_told(&promise(&mut bench, V)));
+    bench.now = bench.run.promises[0].until;
+    assert!(is_told(&promise(&mut bench, V)), "the former is over: this is another");
+}
+
+#[test]
+fn no_attempt_stays_open_beside_a_live_promise() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    promise(&mut bench, V);
+    bench.wait(ms(700));
+    let shows = |bench: &mut Bench, holder, epoch, version| {
+        let register = bench.register_view(holder, epoch, Bench::both(), version);
+        bench.say(Reply::View(View { registers: vec![register], ..View::default() }))
+    };
+    // The holder has released, so that the promise protects nobody; then the volume is held again.
+    assert!(asked(&shows(&mut bench, None, 1, 3)).is_some());
+    let effects = shows(&mut bench, Some(B), 2, 4);
+    assert!(matches!(requests(&effects)[..], [Request::Withdraw { .. }]), "{effects:?}");
+}
+
+#[test]
+fn peers_are_asked_only_while_the_witness_is_lost() {
+    let mut config = config(LossAction::Freeze);
+    config.volumes.insert(W, volume_config(LossAction::Freeze));
+    let mut bench = Bench::holder_with(config);
+    let held = Held { epoch: Epoch(1), lease_until: bench.now + ms(60_000) };
+    bench.node.volumes.get_mut(&W).expect("configured").phase = Phase::Active(held);
+    bench.node.disk.volumes.get_mut(&W).expect("configured").isr = Bench::both();
+    let refusal = Refusal::EpochMismatch { held: Epoch(3), asked: Epoch(2) };
+    bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: Bench::both() });
+    assert!(questions(&bench.wait(ms(300))).is_empty(), "a refusal of one volume says nothing about another");
+    let asked = questions(&bench.wait(ms(500)));
+    assert!(!asked.is_empty() && asked.iter().all(|(volume, _)| *volume == W), "{asked:?}");
+}
+
+fn questions(effects: &[Effect]) -> Vec<(VolumeId, RequestId)> {
+    let asked = effects.iter().filter_map(|effect| match effect {
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::FailsafeLease { request, volume, .. }, .. },
+            ..
+        } => Some((*volume, *request)),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn a_frozen_volume_whose_lease_is_over_is_not_revived_by_a_late_promise() {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    let lease_until = bench.phase().held().expect("held").lease_until;
+    bench.step(Input::WitnessGone);
+    let left = lease_until.since(bench.now);
+    bench.wait(left - params().freeze_before);
+    bench.done();
+    bench.step(Input::Volume { volume: V, report: VolumeReport { frozen: true, ..report(Role::Primary) } });
+    let effects = bench.wait(lease_until.since(bench.now) - ms(1));
+    let (_, request) = *questions(&effects).last().expect("it asks to the end");
+    bench.now = lease_until;
+    let run = Nonce(0x55);
+    bench.peer_says(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise: Ok(()) });
+    let held = Held { epoch: Epoch(2), lease_until };
+    assert_eq!(bench.phase(), Phase::Frozen(held), "somebody else may have been granted it");
+}
