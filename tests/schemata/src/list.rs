@@ -93,26 +93,28 @@ pub fn sum(text: &str) -> String {
     short(Sha256::new().chain_update(text))
 }
 
-/// The sum of all Rust files below the folders: of the code and of its tests.
+/// The sum of all files below the folders, of the code and of its tests, wherever the folders are.
 ///
 /// # Errors
 /// A folder that cannot be read.
 pub fn sum_of_all(folders: &[std::path::PathBuf]) -> Result<String, String> {
-    let mut left = folders.to_vec();
-    let mut files = Vec::new();
-    while let Some(folder) = left.pop() {
-        let told = |error| format!("{}: {error}", folder.display());
-        for entry in std::fs::read_dir(&folder).map_err(told)? {
-            let path = entry.map_err(told)?.path();
-            if path.is_dir() { left.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
     let mut digest = Sha256::new();
-    for file in files {
-        let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        digest.update(file.to_string_lossy().as_bytes());
-        digest.update(&bytes);
+    for root in folders {
+        let mut left = vec![root.clone()];
+        let mut files = Vec::new();
+        while let Some(folder) = left.pop() {
+            let told = |error| format!("{}: {error}", folder.display());
+            for entry in std::fs::read_dir(&folder).map_err(told)? {
+                let path = entry.map_err(told)?.path();
+                if path.is_dir() { left.push(path) } else { files.push(path) }
+            }
+        }
+        files.sort();
+        for file in files {
+            let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            digest.update(file.strip_prefix(root).unwrap_or(&file).to_string_lossy().as_bytes());
+            digest.update(&bytes);
+        }
     }
     Ok(short(digest))
 }

@@ -198,17 +198,21 @@ impl Session {
         })
     }
 
-    /// Lets cargo-mutants judge those that are not in the one text, one compilation each.
+    /// Lets cargo-mutants judge those that are not in the one text, one compilation each. All in one call: it adds faults
+    /// of its own choice to whatever it is asked for.
     #[expect(clippy::disallowed_methods, reason = "how long this may run, on a machine that is awake")]
     fn the_rest(&mut self, left: &[u32], until: Option<Instant>) -> Result<(), String> {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+        let names: Vec<String> =
+            left.iter().filter_map(|number| self.list.get(*number)).map(|fault| fault.name.clone()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let verdicts = self.real(&names, &["picket-core", "picket-proof"])?;
         for number in left {
-            if until.is_some_and(|until| Instant::now() >= until) {
-                return Ok(());
-            }
-            let Some(fault) = self.list.get(*number).cloned() else { continue };
-            let verdicts = self.real(&[&fault.name], &["picket-core", "picket-proof"])?;
-            if let Some(verdict) = verdicts.get(&fault.name) {
-                self.add(*number, *verdict, "cargo-mutants")?;
+            let verdict = self.list.get(*number).and_then(|fault| verdicts.get(&fault.name)).copied();
+            if let Some(verdict) = verdict {
+                self.add(*number, verdict, "cargo-mutants")?;
             }
         }
         Ok(())

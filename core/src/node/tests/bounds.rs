@@ -110,6 +110,9 @@ fn only_the_answer_about_the_held_epoch_extends_the_lease_and_none_shortens_it()
     assert_eq!(renewed(&mut bench, 1), until, "that was another grant");
     let extended = renewed(&mut bench, 2);
     assert!(extended > until);
+    let syncs = bench.syncs;
+    assert_eq!(renewed(&mut bench, 2), extended);
+    assert_eq!(bench.syncs, syncs, "nothing new is written");
     let newest = core::mem::replace(&mut bench.request, sent);
     bench.node.link.sent.push_front((sent, bench.now - ms(1000)));
     assert_eq!(renewed(&mut bench, 2), extended, "the answer to an older question");
@@ -195,13 +198,13 @@ fn a_grant_to_this_boot_is_not_used_up_by_seeing_it() {
 
 #[test]
 fn an_epoch_that_an_override_burnt_is_as_far_as_the_jump() {
-    let closed = |epoch| {
-        let mut bench = Bench::standby(LossAction::Osu);
-        bench.beat_with_epoch(1);
-        closes(&bench.beat_with_epoch(epoch))
-    };
-    assert_eq!(closed(EPOCH_JUMP), 0, "the register has 1: grants may lead there");
-    assert_eq!(closed(1 + EPOCH_JUMP), 1);
+    let mut bench = Bench::standby(LossAction::Osu);
+    let syncs = bench.syncs;
+    bench.beat_with_epoch(1);
+    assert_eq!(bench.syncs, syncs, "what is known is not written again");
+    assert_eq!(closes(&bench.beat_with_epoch(EPOCH_JUMP)), 0, "the register has 1: grants may lead there");
+    assert_eq!(closes(&bench.beat_with_epoch(1 + EPOCH_JUMP)), 1);
+    assert_eq!(closes(&bench.beat_with_epoch(2 + EPOCH_JUMP)), 0, "it is told once");
 }
 
 #[test]

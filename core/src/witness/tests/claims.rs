@@ -239,6 +239,8 @@ fn the_newest_set_wins_and_equals_are_cut() {
         Err(set(&[])),
         "no replica is in all of them, and none is held"
     );
+    let stale = [(A, ReplicaReport { held: Some(Epoch(8)), ..knows(9, 7, &[A]) }), (B, knows(9, 7, &[B]))];
+    assert_eq!(outcome(&blank(), &stale, None), Err(set(&[A])), "who says that it holds it is named");
     let other = ReplicaReport { recorded: OTHER, ..knows(9, 7, &both) };
     let reports = [(A, knows(9, 7, &both)), (B, other.clone()), (C, knows(9, 6, &both))];
     assert_eq!(outcome(&blank(), &reports, None), Err(set(&both)), "one version has one data");

@@ -1,6 +1,7 @@
 //! Tests of the witness machine: one rule each, the table of every state and input, and random runs.
 
 mod bench;
+mod bounds;
 mod checks;
 mod claims;
 mod clocks;
