@@ -169,4 +169,13 @@ fn all_instants_of_a_state_are_shown() {
     let mut run = 0;
     crate::time::Instants::instants(&mut holder.run, &mut |_| run += 1);
     assert_eq!(run, 1, "the lease");
+    let mut volume = 0;
+    let held = holder.node.volumes.get_mut(&V).expect("configured");
+    crate::time::Instants::instants(held, &mut |_| volume += 1);
+    assert_eq!(volume, 7, "the lease, and six times that every volume has");
+    let mut fence = 0;
+    let (permit, boot) = (crate::ids::PermitId(1), crate::ids::BootId(0xB1));
+    let mut begun = crate::topology::Fence::new(permit, B, boot, false, holder.now);
+    crate::time::Instants::instants(&mut begun, &mut |_| fence += 1);
+    assert_eq!(fence, 1, "its start");
 }

@@ -34,6 +34,16 @@ fn that_volumes_were_left_running_counts_once() {
     assert!(resetting, "this daemon crashed, and what it held is over");
 }
 
+#[test]
+fn what_is_taken_up_after_a_crash_is_not_written_again() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.restart_daemon();
+    let syncs = bench.syncs;
+    bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    assert!(matches!(bench.phase(), Phase::Active(_)));
+    assert_eq!(bench.syncs, syncs);
+}
+
 /// A holder whose daemon stopped under a maintenance and starts again.
 fn left_running() -> Bench {
     let mut bench = Bench::holder(LossAction::Osu);

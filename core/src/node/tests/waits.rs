@@ -79,6 +79,14 @@ fn what_nobody_could_take_is_offered_again_five_seconds_after_that_was_clear() {
 }
 
 #[test]
+fn what_is_to_be_offered_in_this_instant_is_not_said_to_stay() {
+    let bench = declined();
+    let (again, later) = (bench.node.volumes[&V].offer_after, crate::time::Instant::NEVER);
+    assert_eq!(bench.node.standby_answer(again - ms(1), later), Some(NodeAnswer::Kept(vec![V])));
+    assert_eq!(bench.node.standby_answer(again, later), None);
+}
+
+#[test]
 fn another_order_of_standby_offers_it_again_at_once() {
     let mut bench = declined();
     let effects = ask(&mut bench, NodeRequest::Standby(true));

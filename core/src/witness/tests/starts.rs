@@ -5,6 +5,7 @@ use crate::ids::{AttemptId, Epoch, IsrVersion, PermitId, StoreId};
 use crate::message::{FenceReason, Override};
 use crate::params::FENCE_LOOP_WINDOW;
 use crate::time::{Instant, Instants};
+use crate::witness::clock::Clock;
 use crate::witness::record::{Asked, PermitRecord};
 use crate::witness::{Register, SCHEMA, Witness, recovery, session};
 use alloc::vec;
@@ -132,4 +133,7 @@ fn all_instants_of_a_state_are_shown() {
     assert!(shown(session) >= 1, "its beat");
     assert_eq!(shown(&mut bench.witness.timers), 3, "a lease, and two nodes that are heard");
     assert_eq!(bench.witness.deadline(), bench.witness.timers.next());
+    let mut clock = None;
+    Clock::read(&mut clock, bench.now, bench.now.elapsed(), ms(100));
+    assert_eq!(shown(&mut clock), 2, "its window and its best reading");
 }
