@@ -188,3 +188,30 @@ fn a_refused_change_is_not_asked_for_again_at_once() {
     let view = View { registers: alloc::vec![register], ..View::default() };
     assert!(update(&bench.say(Reply::View(view))).is_some(), "what it waited for has happened");
 }
+
+/// Whether a grow is asked for when a thaw is done this much before the freeze is due again.
+fn grows_when_thawed(before: crate::time::Duration) -> bool {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    solo(&mut bench);
+    bench.live(ms(300));
+    let back = VolumeReport { required: NodeSet::EMPTY, ..report(Role::Primary) };
+    bench.step(Input::Volume { volume: V, report: back });
+    let freeze_at = |bench: &Bench| {
+        bench.phase().held().expect("held").lease_until - super::bench::params().freeze_before
+    };
+    let left = freeze_at(&bench).since(bench.now);
+    bench.wait(left);
+    assert!(matches!(actions(&bench.done())[..], [VolumeAction::RequirePeer { peer: B }]), "frozen");
+    bench.done();
+    let effects = bench.renew();
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+    bench.now = freeze_at(&bench) - before;
+    bench.step(Input::Tick);
+    update(&bench.done()).is_some()
+}
+
+#[test]
+fn no_grow_is_asked_for_once_a_freeze_is_due() {
+    assert!(grows_when_thawed(ms(1)));
+    assert!(!grows_when_thawed(ms(0)));
+}

@@ -255,14 +255,14 @@ fn who_holds_nothing_has_no_lease_after_a_restart() {
     assert!(bench.witness.timers.leases.is_empty());
 }
 
-/// What is said of a node's clock that is right for a window of ten seconds and then wrong by so much for another, one
-/// reading a second.
+/// What is said of a node's clock that is right for a window of ten seconds, and fast by so much in the first reading of
+/// the next, the best one. There is one reading a second.
 fn judged(skew: Duration) -> Option<bool> {
     let (mut clock, jitter) = (None, ms(100));
     let mut verdict = None;
     for second in 0..=20 {
         let now = Instant::since_boot(Duration::from_secs(1000 + second));
-        let wrong = if second < 10 { Duration::ZERO } else { skew };
+        let wrong = if second == 10 { skew } else { Duration::ZERO };
         assert_eq!(verdict, None, "not before the window is over");
         verdict = Clock::read(&mut clock, now, now.elapsed() + wrong, jitter);
     }
