@@ -33,10 +33,12 @@ pub(super) fn resolve(
     let version =
         reports.values().map(|(_, report)| newest_version(report)).fold(own.isr_version, IsrVersion::max);
     let holder = holder(own, reports, epoch)?;
-    let (isr, generation) = match (source, overridden(reports)?) {
-        (Some(source), _) => named(reports, source, holder)?,
-        (None, Some(claimant)) => claimed(reports, claimant, holder, version)?,
-        (None, None) => newest(own, reports, version)?,
+    let (isr, generation) = match source {
+        Some(source) => named(reports, source, holder)?,
+        None => match overridden(reports)? {
+            Some(claimant) => claimed(reports, claimant, holder, version)?,
+            None => newest(own, reports, version)?,
+        },
     };
     let isr = isr.intersection(members);
     let outside = holder.map_or(NodeSet::EMPTY, |holder| NodeSet::only(holder.node)).minus(isr);

@@ -319,3 +319,20 @@ fn an_operator_names_whose_data_counts_but_not_against_a_holder() {
     let reports = [(A, of_a()), (B, of_b())];
     assert_eq!(outcome(&own, &reports, source), Err(set(&[B])), "C holds it by the record, and is silent");
 }
+
+#[test]
+fn between_two_overrides_that_have_ended_an_operator_names_whose_data_counts() {
+    let both = [A, B];
+    let late = 9 + EPOCH_JUMP;
+    let ended = |node| ReplicaReport { held: None, ..overrides(node, late, 70) };
+    let named = |a, b| outcome(&blank(), &[(A, a), (B, b)], Some(B));
+    assert_eq!(named(ended(A), ended(B)), Ok((None, set(&[B]))), "the others' data is not in sync any more");
+    assert_eq!(named(ended(A), overrides(B, late, 70)), Ok((Some(B), set(&[B]))), "B still runs on its own");
+    assert_eq!(named(overrides(A, late, 70), ended(B)), Err(set(&both)), "A does");
+    assert_eq!(named(overrides(A, late, 70), overrides(B, late, 70)), Err(set(&both)), "both do");
+    let register = verdict(&blank(), &[(A, ended(A)), (B, ended(B))], Some(B)).unwrap();
+    assert!(
+        register.isr_version > IsrVersion(70) && register.floor > Epoch(late),
+        "A's claim is an old one now"
+    );
+}
