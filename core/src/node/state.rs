@@ -98,6 +98,9 @@ pub(super) struct Volume {
     pub(super) phase: Phase,
     pub(super) report: Option<VolumeReport>,
     pub(super) command: Option<Command>,
+    /// A promotion that was ordered, and of which the driver has not said how it ended: neither its time nor a later
+    /// order ends it.
+    pub(super) promoting: Option<CommandId>,
     /// The witness's record, as told in this run.
     pub(super) register: Option<RegisterView>,
     pub(super) attempt: Option<Attempt>,
@@ -328,6 +331,7 @@ impl Volume {
             phase: Phase::Unread,
             report: None,
             command: None,
+            promoting: None,
             register: None,
             attempt: None,
             releasing: None,
@@ -353,8 +357,7 @@ impl Volume {
     /// The driver sees the replica inactive, and nothing is under way that could change that.
     pub(super) fn is_verified_inactive(&self) -> bool {
         let seen = self.report.as_ref().is_some_and(|report| report.role == super::Role::Secondary);
-        let promoting = self.command.is_some_and(|command| command.kind == CommandKind::Promote);
-        seen && !promoting
+        seen && self.promoting.is_none()
     }
 
     pub(super) fn is_seen_frozen(&self) -> bool {

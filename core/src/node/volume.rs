@@ -32,6 +32,9 @@ impl Node {
         let command = CommandId(self.counters.command);
         if let Some(volume) = self.volumes.get_mut(&id) {
             volume.command = Some(Command { id: command, kind, deadline });
+            if kind == CommandKind::Promote {
+                volume.promoting = Some(command);
+            }
         }
         out.push(Effect::Volume { volume: id, command, action });
     }
@@ -55,6 +58,10 @@ impl Node {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         match (volume.phase, role) {
             (Phase::Unread, Role::Primary | Role::Secondary) => self.first_report(now, id, out),
+            // A freeze has overtaken the promotion, which may still be done.
+            (Phase::Active(held) | Phase::Frozen(held), Role::Secondary) if volume.promoting.is_some() => {
+                self.stop_volume(now, id, held, None, out);
+            }
             (Phase::Active(held) | Phase::Frozen(held), Role::Secondary) => {
                 self.stopped(now, id, Some(held.epoch), None, out);
             }
@@ -95,6 +102,9 @@ impl Node {
         out: &mut Out,
     ) {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
+        if volume.promoting == Some(command) && !matches!(outcome, CommandOutcome::Unknown(_)) {
+            volume.promoting = None;
+        }
         let Some(open) = volume.command.filter(|open| open.id == command) else { return };
         volume.command = None;
         match outcome {
@@ -189,6 +199,7 @@ impl Node {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         volume.phase = Phase::Secondary;
         volume.command = None;
+        volume.promoting = None;
         volume.updating = None;
         volume.handover = None;
         volume.failsafe = false;

@@ -1,7 +1,7 @@
 //! How long something is waited for, and what is done when the wait is over.
 
 use super::super::*;
-use super::bench::{actions, config, params, report, requests};
+use super::bench::{actions, config, params, report, requests, resets};
 use super::*;
 use crate::ids::*;
 use crate::message::*;
@@ -119,6 +119,46 @@ fn the_volume_is_not_moved_to_whoever_holds_it() {
     let mut bench = Bench::standby(LossAction::Osu);
     let effects = ask(&mut bench, NodeRequest::Move { volume: V, to: B });
     assert_eq!(answers(&effects), [NodeAnswer::Refused(crate::error::Refusal::AlreadyThere)]);
+}
+
+#[test]
+fn a_promotion_without_an_answer_is_no_inactive_volume() {
+    let promoting = || {
+        let mut bench = Bench::standby(LossAction::Osu);
+        let effects = bench.say_free(2);
+        bench.grant(&effects, 2);
+        assert!(matches!(bench.phase(), Phase::Promoting(_)));
+        bench
+    };
+    // Given up, and told to end: what is left of it may still be done.
+    let mut bench = promoting();
+    bench.live(ms(5200));
+    assert!(matches!(bench.phase(), Phase::Stopping(_)));
+    assert_ne!(bench.node.pet_until(bench.now), Instant::NEVER, "the watchdog must end with the lease");
+    assert!(resets(&bench.wait(ms(2400))), "the lease has ended, and the demotion is not answered");
+    let mut bench = promoting();
+    bench.live(ms(5200));
+    bench.done();
+    assert_eq!((bench.phase(), bench.node.pet_until(bench.now)), (Phase::Secondary, Instant::NEVER));
+    assert!(!resets(&bench.wait(ms(2400))), "the demotion was answered");
+    // Overtaken by the freeze before the end of the lease.
+    let mut bench = promoting();
+    let promotion = bench.command();
+    bench.wait(ms(1500));
+    assert_ne!(bench.command(), promotion, "a freeze was ordered");
+    assert!(resets(&bench.wait(ms(1000))), "the lease has ended");
+    let mut bench = promoting();
+    bench.wait(ms(1500));
+    let outcome = CommandOutcome::Failed("too late".into());
+    bench.step(Input::VolumeDone { volume: V, command: promotion, outcome });
+    assert!(!resets(&bench.wait(ms(1000))), "it was not promoted, says the driver");
+    let mut bench = promoting();
+    bench.wait(ms(1500));
+    let effects = bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
+    assert!(matches!(bench.phase(), Phase::Stopping(_)), "it is not given back yet");
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]), "{effects:?}");
+    bench.done();
+    assert_eq!(bench.phase(), Phase::Secondary);
 }
 
 #[test]
