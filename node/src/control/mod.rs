@@ -174,6 +174,10 @@ pub(crate) fn refused(word: &str, text: impl Into<String>) -> v1::Outcome {
     v1::Outcome { result: Some(v1::outcome::Result::Refused(refused)) }
 }
 
+fn underway(text: String) -> v1::Outcome {
+    v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text })) }
+}
+
 pub(crate) fn done(text: impl Into<String>, effective_in: Option<Duration>) -> v1::Outcome {
     let effective_in_ms = effective_in.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
     v1::Outcome { result: Some(v1::outcome::Result::Done(v1::Done { text: text.into(), effective_in_ms })) }
@@ -198,8 +202,6 @@ pub(crate) fn outcome(config: &Config, answer: NodeAnswer) -> v1::Outcome {
         NodeAnswer::Refused(refusal) | NodeAnswer::Witness(OperatorAnswer::Refused(refusal)) => {
             refused(refusal.word(), refusal.told(config))
         }
-        NodeAnswer::Unfinished(text) => {
-            v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text })) }
-        }
+        NodeAnswer::Unfinished(text) => underway(text),
     }
 }

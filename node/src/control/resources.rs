@@ -1,7 +1,7 @@
 //! Resources, for people: the lines of the status, and what can be asked of them.
 
 use super::status::prio;
-use super::{ANSWER_MAX, Desk, done, refused};
+use super::{ANSWER_MAX, Desk, done, refused, underway};
 use crate::driver::Snapshot;
 use crate::resource::room::GONE;
 use crate::resource::tree::{Halt, Line, Request, Standing, State, Verb, View};
@@ -113,11 +113,7 @@ impl Desk {
                 }
             }
         };
-        let late = || v1::Outcome {
-            result: Some(v1::outcome::Result::Underway(v1::Underway {
-                text: format!("not over within {ANSWER_MAX:?}; its end is in the status"),
-            })),
-        };
+        let late = || underway(format!("not over within {ANSWER_MAX:?}; its end is in the status"));
         tokio::time::timeout(ANSWER_MAX, ended).await.unwrap_or_else(|_| late())
     }
 }

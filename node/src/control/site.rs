@@ -1,6 +1,6 @@
 //! `picket site stop` and `picket site start`: the steps of [`crate::site`] on every node, in order.
 
-use super::{ANSWER_MAX, Desk, done, refused};
+use super::{ANSWER_MAX, Desk, done, refused, underway};
 use crate::config::Config;
 use crate::site::Step;
 use core::time::Duration;
@@ -159,10 +159,6 @@ impl Desk {
     fn by(&self, node: NodeId, why: &str) -> String {
         format!("{}: {why}", self.config.node_name(node))
     }
-}
-
-fn underway(text: String) -> v1::Outcome {
-    v1::Outcome { result: Some(v1::outcome::Result::Underway(v1::Underway { text })) }
 }
 
 fn ask(step: Step) -> v1::PeerSite {

@@ -3,8 +3,8 @@
 use crate::error::Refusal;
 use crate::evidence::{FenceOutcome, Generation, SelfFence};
 use crate::ids::{
-    AttemptId, BootId, ConfigDigest, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, Nonce, RequestId,
-    SessionId, StoreId, VolumeId,
+    AttemptId, BootId, ConfigDigest, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, Nonce, PermitId,
+    RequestId, SessionId, StoreId, VolumeId,
 };
 use crate::message::{
     Acquire, FenceReason, FromWitness, Granted, Heartbeat, OperatorAnswer, OperatorRequest, Permit, Register,
@@ -13,6 +13,7 @@ use crate::message::{
 use crate::params::{Params, Profile};
 use crate::ready::{Store, commit};
 use crate::time::{Duration, Instant};
+use crate::witness::record::PermitRecord;
 use crate::witness::{Alarm, Config, Effect, Event, Input, Record, Witness, WitnessReady};
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -90,6 +91,20 @@ pub(super) fn config(members: &[NodeId], volumes: &[VolumeId]) -> Config {
 
 pub(super) fn params() -> Params {
     Profile::Fast.params()
+}
+
+/// B's permit against A's first boot, of which nobody was asked.
+pub(super) fn permit() -> PermitRecord {
+    PermitRecord {
+        id: PermitId(3),
+        target_boot: boot(A, 1),
+        fencer: B,
+        attempt: AttemptId(1),
+        reason: FenceReason::Silent,
+        lives: ms(7000),
+        keep_off: false,
+        asked: None,
+    }
 }
 
 pub(super) fn report(volume: VolumeId) -> ReplicaReport {

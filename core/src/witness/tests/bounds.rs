@@ -1,6 +1,6 @@
 //! What holds up to a bound and what beyond it, and what is done once.
 
-use super::bench::{A, B, Bench, C, STORE, U, V, boot, config, ms, params, set, wish};
+use super::bench::{self, A, B, Bench, C, STORE, U, V, boot, config, ms, params, set, wish};
 use crate::evidence::{FenceOutcome, Proof};
 use crate::ids::{AttemptId, NodeId, Nonce, PermitId, RequestId, SessionId};
 use crate::message::{FenceReason, Heartbeat, OperatorRequest, Request, RequestFence, ToWitness};
@@ -71,16 +71,7 @@ fn a_node_is_held_off_after_as_many_fences_as_the_limit_and_one_more() {
     let mut bench = Bench::held(&[A, B], &[V]);
     let mut turn = Turn::new(bench.now, Nonce(1));
     let fence = |bench: &mut Bench, turn: &mut Turn, keep_off| {
-        let permit = PermitRecord {
-            id: PermitId(3),
-            target_boot: boot(A, 1),
-            fencer: B,
-            attempt: AttemptId(1),
-            reason: FenceReason::Silent,
-            lives: ms(7000),
-            keep_off,
-            asked: None,
-        };
+        let permit = PermitRecord { keep_off, ..bench::permit() };
         bench.witness.record.nodes.get_mut(&A).unwrap().permit = Some(permit);
         permit::end(&mut bench.witness, turn, A, PermitEnd::Attested);
         let known = &bench.witness.record().nodes[&A];

@@ -1,27 +1,14 @@
 //! What a start of the witness makes of its record: every time counts as fresh, for its full length.
 
-use super::bench::{A, B, Bench, C, STORE, V, boot, config, ms, params, report, set};
-use crate::ids::{AttemptId, Epoch, IsrVersion, PermitId, StoreId};
-use crate::message::{FenceReason, Override};
+use super::bench::{A, B, Bench, C, STORE, V, config, ms, params, permit, report, set};
+use crate::ids::{Epoch, IsrVersion, StoreId};
+use crate::message::Override;
 use crate::params::FENCE_LOOP_WINDOW;
 use crate::time::{Instant, Instants};
 use crate::witness::clock::Clock;
 use crate::witness::record::{Asked, PermitRecord};
 use crate::witness::{Register, SCHEMA, Witness, recovery, session};
 use alloc::vec;
-
-fn permit(asked: Option<Asked>) -> PermitRecord {
-    PermitRecord {
-        id: PermitId(3),
-        target_boot: boot(A, 1),
-        fencer: B,
-        attempt: AttemptId(1),
-        reason: FenceReason::Silent,
-        lives: ms(7000),
-        keep_off: false,
-        asked,
-    }
-}
 
 #[test]
 fn a_new_store_has_no_history() {
@@ -49,11 +36,13 @@ fn every_time_begins_anew() {
     let long = params().lease_and_guard() + ms(1000);
     record.lease_and_guard = long;
     record.volumes.get_mut(&V).unwrap().successor = Some(B);
-    record.nodes.get_mut(&A).unwrap().permit = Some(permit(None));
+    record.nodes.get_mut(&A).unwrap().permit = Some(permit());
     record.nodes.get_mut(&A).unwrap().maintenance = Some(ms(9000));
     record.nodes.get_mut(&A).unwrap().fences = 2;
-    record.nodes.get_mut(&B).unwrap().permit = Some(permit(Some(Asked { challenge: 1, confirmed: false })));
-    record.nodes.get_mut(&C).unwrap().permit = Some(permit(Some(Asked { challenge: 1, confirmed: true })));
+    record.nodes.get_mut(&B).unwrap().permit =
+        Some(PermitRecord { asked: Some(Asked { challenge: 1, confirmed: false }), ..permit() });
+    record.nodes.get_mut(&C).unwrap().permit =
+        Some(PermitRecord { asked: Some(Asked { challenge: 1, confirmed: true }), ..permit() });
     bench.disk = Some(record.clone());
     bench.restart();
     let (now, timers) = (bench.now, &bench.witness.timers);
