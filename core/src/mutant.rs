@@ -85,6 +85,7 @@ mutants! {
     M52 = 52, "an override's time that outlives the witness's record of it";
     M53 = 53, "a replica that is only about to be required is reported as in sync";
     M54 = 54, "a standby that is acknowledged before it is durable";
+    M55 = 55, "a promotion that is overtaken or given up taken as over";
 }
 
 #[cfg(not(picket_mutants))]

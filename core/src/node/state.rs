@@ -11,6 +11,7 @@ use crate::ids::{
 use crate::message::{
     PendingConfirmation, PermitView, QuorumVerdict, RegisterView, ReportFence, Seen, WitnessVerdict,
 };
+use crate::mutant::{self, Mutant};
 use crate::quorum::Vote;
 use crate::ready::Ready;
 use crate::time::{Instant, Instants};
@@ -357,7 +358,12 @@ impl Volume {
     /// The driver sees the replica inactive, and nothing is under way that could change that.
     pub(super) fn is_verified_inactive(&self) -> bool {
         let seen = self.report.as_ref().is_some_and(|report| report.role == super::Role::Secondary);
-        seen && self.promoting.is_none()
+        let promoting = if mutant::on(Mutant::M55) {
+            self.command.is_some_and(|command| command.kind == CommandKind::Promote)
+        } else {
+            self.promoting.is_some()
+        };
+        seen && !promoting
     }
 
     pub(super) fn is_seen_frozen(&self) -> bool {

@@ -7,8 +7,12 @@ use super::world::World;
 use picket_core::ids::NodeId;
 use picket_core::message::FromWitness;
 use picket_core::node::Input;
+use picket_core::time::Duration;
 use picket_core::witness;
 use std::collections::VecDeque;
+
+/// How long a promotion takes that takes long: a lease, a guard and what a takeover needs are over.
+const SLOW_PROMOTION: Duration = Duration::from_millis(130);
 
 impl World {
     pub(super) fn listens(&self, id: NodeId) -> bool {
@@ -103,7 +107,13 @@ impl World {
         if !host.runs() || host.paused_until.is_some() || host.driver_until.is_some() {
             return false;
         }
-        let Some((volume, command, action)) = host.commands.pop_front() else { return false };
+        let clock = host.clock(now);
+        let Some((volume, command, action)) = host.next_command() else { return false };
+        if host.begins(clock, (volume, command, action)) {
+            host.driver_until = Some(now + SLOW_PROMOTION);
+            self.tell(|| format!("n{id}: volume {volume} {action:?}: begun"));
+            return true;
+        }
         let hangs = action == VolumeAction2::Demote && core::mem::take(&mut host.stop_hangs);
         let done = if hangs { None } else { Some(act(host, volume, action, now)) };
         self.tell(|| format!("n{id}: volume {volume} {action:?}: {done:?}"));

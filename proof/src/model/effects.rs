@@ -173,9 +173,7 @@ impl World {
         host.ends_at = None;
         host.said_stopped = false;
         host.daemon_at = Some(now + back);
-        host.commands.clear();
-        host.agents.clear();
-        host.held.clear();
+        host.daemon_dies();
         host.volumes.values_mut().for_each(|replica| replica.told = None);
         self.inbox.retain(|(to, _)| *to != id);
         self.break_stream(id, true);

@@ -35,6 +35,8 @@ pub enum Fault {
     Pause(NodeId),
     /// The drivers of a node carry nothing out for a while.
     SlowDriver(NodeId),
+    /// The next promotion on the node is begun at once and done a long time later.
+    SlowPromotion(NodeId),
     /// One direction of everything between two nodes.
     Cut(NodeId, NodeId),
     /// Heartbeats from one node to another.
@@ -139,6 +141,7 @@ impl Fault {
                 Self::StallLong(node),
                 Self::StallTorn(node),
                 Self::SlowDriver(node),
+                Self::SlowPromotion(node),
                 Self::CutWitness(node),
                 Self::CutFromWitness(node),
                 Self::CutSwitch(node),
@@ -206,6 +209,11 @@ impl Fault {
                 let until = world.now + HELD / 2;
                 if let Some(host) = world.hosts.get_mut(&node) {
                     host.driver_until = Some(until);
+                }
+            }
+            Self::SlowPromotion(node) => {
+                if let Some(host) = world.hosts.get_mut(&node) {
+                    host.promotes_slowly = true;
                 }
             }
             Self::RestartWitness => world.kill_witness(SHORT),
@@ -393,6 +401,7 @@ impl fmt::Display for Fault {
             }
             Self::Pause(n) => write!(f, "n{n} is paused with its clock"),
             Self::SlowDriver(n) => write!(f, "the drivers of n{n} are slow"),
+            Self::SlowPromotion(n) => write!(f, "the next promotion on n{n} takes long"),
             Self::Cut(a, b) => write!(f, "nothing of n{a} arrives at n{b}"),
             Self::CutBeats(a, b) => write!(f, "no heartbeat of n{a} arrives at n{b}"),
             Self::CutData(a, b) => write!(f, "the replication between n{a} and n{b} is cut"),

@@ -80,6 +80,10 @@ pub struct Host {
     pub tick_at: Instant,
     /// The next demote hangs.
     pub stop_hangs: bool,
+    /// The next promotion takes long.
+    pub promotes_slowly: bool,
+    /// A promotion that was begun, and is done when the drivers go on; it ends with its daemon.
+    pub promoting: Option<(VolumeId, CommandId, VolumeAction2)>,
     /// What arrived while the daemon was stopped.
     pub held: VecDeque<picket_core::node::Input>,
 }
@@ -239,6 +243,33 @@ impl Host {
         self.held.drain(..).collect()
     }
 
+    /// What the daemon had in hand ends with it.
+    pub fn daemon_dies(&mut self) {
+        self.commands.clear();
+        if self.promoting.take().is_some() {
+            self.driver_until = None;
+        }
+        self.agents.clear();
+        self.held.clear();
+    }
+
+    /// A driver's next command, or what it began before.
+    pub fn next_command(&mut self) -> Option<(VolumeId, CommandId, VolumeAction2)> {
+        self.promoting.take().or_else(|| self.commands.pop_front())
+    }
+
+    /// A promotion that takes long is begun now, while it is valid; then nothing in its driver asks for the time again.
+    pub fn begins(&mut self, clock: Instant, command: (VolumeId, CommandId, VolumeAction2)) -> bool {
+        let (volume, id, action) = command;
+        let VolumeAction2::Promote { epoch, required, valid_until } = action else { return false };
+        if clock >= valid_until || !core::mem::take(&mut self.promotes_slowly) {
+            return false;
+        }
+        let action = VolumeAction2::Promote { epoch, required, valid_until: Instant::NEVER };
+        self.promoting = Some((volume, id, action));
+        true
+    }
+
     /// The power is gone, or the kernel.
     pub fn dies(&mut self) {
         self.daemon = None;
@@ -253,9 +284,7 @@ impl Host {
         self.paused_until = None;
         self.booted_at = None;
         self.run = None;
-        self.commands.clear();
-        self.agents.clear();
-        self.held.clear();
+        self.daemon_dies();
         self.pet_stop = None;
         self.volumes.values_mut().for_each(Replica::power_lost);
     }

@@ -138,7 +138,8 @@ pub fn check_reset(world: &mut World, id: NodeId) {
         return;
     }
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
-    let idle = host.volumes.values().all(|replica| replica.role == Role::Secondary);
+    let secondary = host.volumes.values().all(|replica| replica.role == Role::Secondary);
+    let idle = secondary && host.promoting.is_none();
     let busy = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);
     if idle && !stopped && !busy {
         world.violations.push(format!("n{id} is reset although nothing is active on it"));

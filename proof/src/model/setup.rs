@@ -37,6 +37,8 @@ pub struct Setup {
     pub devices: Devices,
     /// The timings.
     pub params: Params,
+    /// How long a driver may take for a promotion, and for a demotion.
+    pub driver: Duration,
     /// From power-on to a kernel that runs.
     pub boot: Duration,
     /// How long a fence agent may run.
@@ -106,6 +108,7 @@ impl Setup {
             loss_action: LossAction::Osu,
             devices: Devices::Power,
             params: timings(),
+            driver: ms(30),
             boot: ms(30),
             agent: ms(8),
             stopped_for: ms(10),
@@ -143,8 +146,8 @@ impl Setup {
             loss_action: self.loss_action,
             barrier: Barrier::Replication,
             barrier_suffices: false,
-            demote_timeout: ms(30),
-            promote_timeout: ms(30),
+            demote_timeout: self.driver,
+            promote_timeout: self.driver,
         };
         let others = self.members().without(me);
         node::Config {

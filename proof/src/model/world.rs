@@ -135,6 +135,8 @@ impl World {
             pet_stop: None,
             tick_at: now,
             stop_hangs: false,
+            promotes_slowly: false,
+            promoting: None,
             held: VecDeque::new(),
         };
         Self {

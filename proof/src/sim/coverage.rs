@@ -142,6 +142,7 @@ pub(super) const KINDS: &[&str] = &[
     "evict",
     "keep-running",
     "driver-blind",
+    "driver-slow",
     "device-slow",
     "device-tells-late",
 ];

@@ -236,6 +236,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["driver-fails", n, v] => {
             Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Fails }
         }
+        ["driver-slow", n, v] => Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Slow },
         ["device", n, level, mode] => {
             let level: u8 = number_of(level)?;
             Fault::Device { target: node(n)?, level: level - 1, mode: device_mode(mode)? }

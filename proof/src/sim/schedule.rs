@@ -192,7 +192,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         10 => Fault::NodeDisk(first),
         11 => {
             let (node, volume) = replica(rng, setup)?;
-            let modes = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind];
+            let modes = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow];
             Fault::Driver { node, volume, mode: rng.pick(&modes)? }
         }
         12 => {

@@ -121,8 +121,9 @@ pub enum Act {
 #[expect(missing_docs, reason = "the fields are named for what they are")]
 #[derive(Clone, Copy, Debug)]
 pub enum VolAct {
-    /// A promotion; redeemed by comparing with `valid_until` at the moment of acting.
-    Promote { epoch: Epoch, required: NodeSet, valid_until: Instant },
+    /// A promotion; redeemed by comparing with `valid_until` when it is begun. One that is done by a `program` ends
+    /// with its daemon.
+    Promote { epoch: Epoch, required: NodeSet, valid_until: Instant, program: bool },
     /// Demote.
     Demote,
     /// Freeze.
@@ -183,6 +184,7 @@ impl VolAct {
                 epoch: promotion.epoch(),
                 required: promotion.required(),
                 valid_until: promotion.valid_until(),
+                program: false,
             },
             VolumeAction::Demote { deadline: _ } => Self::Demote,
             VolumeAction::Freeze => Self::Freeze,

@@ -109,6 +109,7 @@ impl Fault {
             Self::NodeDisk(_) => "node-disk",
             Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
             Self::Driver { mode: DriverMode::Blind, .. } => "driver-blind",
+            Self::Driver { mode: DriverMode::Slow, .. } => "driver-slow",
             Self::Driver { .. } => "driver-fails",
             Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
             Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",

@@ -42,6 +42,7 @@ pub fn of_fault(fault: &Fault) -> String {
                 DriverMode::Fails => "fails",
                 DriverMode::Hangs => "hangs",
                 DriverMode::Blind => "says nothing of its replica",
+                DriverMode::Slow => "takes seconds for a promotion",
             };
             format!("the driver of volume {volume} on node {node} {does}")
         }

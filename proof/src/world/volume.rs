@@ -4,13 +4,14 @@
 //! the volume is done even if the daemon ends meanwhile.
 
 use super::World;
-use super::clock::{MS, Time};
+use super::clock::{MS, SECOND, Time};
 use super::event::{Ev, Msg, RunNo, VolAct};
 use super::net::{Lane, place};
 use super::replica::{ReplMsg, Replica, Sends};
 use super::stream::StreamId;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, VolumeReport};
+use picket_core::time::Instant;
 use std::collections::VecDeque;
 
 /// What a driver does with its commands.
@@ -25,6 +26,8 @@ pub enum DriverMode {
     Hangs,
     /// It says nothing of what the replica is.
     Blind,
+    /// A promotion takes seconds once it was begun, and ends with its daemon.
+    Slow,
 }
 
 /// The driver of a volume in one daemon.
@@ -32,8 +35,20 @@ pub enum DriverMode {
 pub struct Driver {
     queue: VecDeque<(CommandId, VolAct)>,
     busy: bool,
+    /// A promotion that it was told to do, and has not answered.
+    promoting: Option<CommandId>,
     told: Option<VolumeReport>,
     newest: Time,
+}
+
+/// The longest promotion: every lease is over, and another node has taken over.
+const SLOWEST: u64 = 20 * SECOND;
+
+impl Driver {
+    /// Whether a promotion that was ordered may still be done.
+    pub(super) const fn is_promoting(&self) -> bool {
+        self.promoting.is_some()
+    }
 }
 
 /// A peer that is asked to be required is looked at so often.
@@ -82,6 +97,9 @@ impl World {
     ) {
         self.log.line(self.now, node, || format!("volume {volume}: {action:?}"));
         let Some(driver) = self.machine_mut(node).drivers.get_mut(&volume) else { return };
+        if matches!(action, VolAct::Promote { .. }) {
+            driver.promoting = Some(command);
+        }
         driver.queue.push_back((command, action));
         if !driver.busy {
             self.next_command(node, run, volume);
@@ -89,28 +107,39 @@ impl World {
     }
 
     pub(super) fn next_command(&mut self, node: NodeId, run: RunNo, volume: VolumeId) {
-        let (slow, hangs) =
-            (self.rng.range(MS, 15 * MS), self.driver_mode(node, volume) == DriverMode::Hangs);
+        let mode = self.driver_mode(node, volume);
+        let (hangs, slow) = (mode == DriverMode::Hangs, mode == DriverMode::Slow);
+        let brief = self.rng.range(MS, 15 * MS);
         let above = self.rng.range(10 * MS, 150 * MS);
+        let long = if slow { self.rng.range(SECOND / 2, SLOWEST) } else { 0 };
+        let now = self.now;
         let machine = self.machine_mut(node);
         if machine.daemon.as_ref().is_none_or(|daemon| daemon.run != run) {
             return;
         }
-        let boot_no = machine.boot_no;
+        let (boot_no, local) = (machine.boot_no, machine.now(now));
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
         if hangs && !driver.queue.is_empty() {
             driver.busy = true;
             self.put(self.now + 20 * MS, Ev::Command { node, run, volume });
             return;
         }
-        let Some((command, action)) = driver.queue.pop_front() else {
+        let Some((command, mut action)) = driver.queue.pop_front() else {
             driver.busy = false;
             return;
         };
         driver.busy = true;
-        let takes = match action {
-            VolAct::Promote { .. } | VolAct::Demote => above,
-            VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => slow,
+        let takes = match &mut action {
+            VolAct::Promote { valid_until, program, .. } => {
+                // Whoever has begun does not ask for the time again.
+                if local < *valid_until {
+                    *valid_until = Instant::NEVER;
+                }
+                *program = slow;
+                if slow { long } else { above }
+            }
+            VolAct::Demote => above,
+            VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => brief,
         };
         self.put(self.now + takes, Ev::Do { node, boot_no, run, volume, command, action });
     }
@@ -130,6 +159,11 @@ impl World {
         }
         if !machine.runs() {
             machine.waiting.push(Ev::Do { node, boot_no, run, volume, command, action });
+            return;
+        }
+        let orphan = machine.daemon.as_ref().is_none_or(|daemon| daemon.run != run);
+        if orphan && matches!(action, VolAct::Promote { program: true, .. }) {
+            self.log.line(now, node, || format!("volume {volume}: {action:?} ended with its daemon"));
             return;
         }
         let local = machine.now(now);
@@ -187,6 +221,7 @@ impl World {
             return;
         }
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
+        driver.promoting.take_if(|open| *open == command);
         let at = at.max(driver.newest);
         driver.newest = at;
         let input = Box::new(Input::VolumeDone { volume, command, outcome });
@@ -282,7 +317,7 @@ fn apply(
     action: VolAct,
 ) -> Result<Option<Sends>, String> {
     match action {
-        VolAct::Promote { epoch, required, valid_until } => {
+        VolAct::Promote { epoch, required, valid_until, program: _ } => {
             if local >= valid_until {
                 return Err("the promotion expired".into());
             }

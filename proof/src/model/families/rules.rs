@@ -43,6 +43,8 @@ fn leases() -> Vec<Family> {
     let bare = Setup { self_fence: BARE, ..alone() };
     let slow = Setup { params: tight(), slow_clock: 4_900, ..alone() };
     let two = Setup { volumes: 2, ..alone() };
+    let patient = Setup { driver: ms(300), ..alone() };
+    let hasty = Setup { driver: ms(100), ..alone() };
     let guest = Setup { self_fence: GUEST, ..alone() };
     vec![
         Family::new("an answer that comes late", alone())
@@ -72,6 +74,18 @@ fn leases() -> Vec<Family> {
             .within(&[Fault::Isolate(N1)], 0, 12, 2)
             .within(&[Fault::SlowDriver(N1)], 20, 38, 2)
             .within(&[Fault::StallLong(N1), Fault::StallTorn(N1)], 0, 30, 1),
+        Family::new("a promotion that is done after its lease", patient)
+            .finds(&[55])
+            .within(&[Fault::SlowPromotion(N2)], 0, 4, 8)
+            .then(&[Fault::Move(N2)])
+            .within(&[Fault::Isolate(N2), Fault::CutWitness(N2), Fault::CutSwitch(N2)], 0, 30, 1)
+            .end(End::Eventually),
+        Family::new("a promotion that is given up and done later", hasty)
+            .finds(&[55])
+            .within(&[Fault::SlowPromotion(N2)], 0, 4, 8)
+            .then(&[Fault::Crash(N1), Fault::Move(N2)])
+            .within(&[Fault::PowerOn(N1), Fault::Isolate(N2), Fault::Mute(N2)], 0, 160, 4)
+            .end(End::Eventually),
         Family::new("a guest is paused", guest).finds(&[18]).then(&[Fault::Pause(N1)]).within(
             &[Fault::CutWitness(N1), Fault::Isolate(N1)],
             0,

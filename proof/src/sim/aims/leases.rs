@@ -31,6 +31,13 @@ pub(super) const AIMS: &[Aim] = &[
     },
     Aim { name: "stopped twice around a pet", finds: &[26], seeds: 60, cluster: lone, make: stopped_twice },
     Aim { name: "a guest is paused", finds: &[18], seeds: 20, cluster: guest, make: paused },
+    Aim {
+        name: "a promotion that outlasts its lease",
+        finds: &[55],
+        seeds: 60,
+        cluster: lone,
+        make: promotes_slowly,
+    },
     Aim { name: "isolated and alone", finds: &[11], seeds: 20, cluster: freezing, make: isolated },
 ];
 
@@ -120,6 +127,15 @@ fn stopped_twice(draft: &mut Draft<'_>) {
     draft.isolate(at, END, N1);
     draft.put(first, second, Fault::DaemonStall { node: N1, torn: true });
     draft.put(second, until, Fault::DaemonStall { node: N1, torn: false });
+}
+
+/// A node is cut off while its driver promotes.
+fn promotes_slowly(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let cut = at + draft.ms(20, 900);
+    draft.driver(0, END, N2, V1, DriverMode::Slow);
+    draft.put(at, at, Fault::Move { asked: N1, volume: V1, to: N2 });
+    draft.isolate(cut, END, N2);
 }
 
 fn paused(draft: &mut Draft<'_>) {

@@ -2,6 +2,7 @@
 
 use super::super::World;
 use super::super::clock::{SECOND, nanos};
+use super::super::volume::Driver;
 use picket_core::ids::NodeId;
 use picket_core::node::{self, ResetReason, Role};
 
@@ -14,9 +15,7 @@ impl World {
         let hindered = self.now.since(machine.daemon_hindered_at) < window || !machine.daemon_runs();
         let Some(core) = machine.node().filter(|_| !hindered && !machine.reset_due) else { return };
         let local = machine.now(self.now);
-        let free = |volume: &node::VolumeStatus| {
-            volume.solo || volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary)
-        };
+        let free = |volume: &node::VolumeStatus| volume.solo || self.is_inactive(node, volume);
         if core.status(local).volumes.iter().all(free) {
             let until = core.pet_until(local);
             let text = format!("node {node}: its watchdog kills it, petting allowed until {until:?}");
@@ -29,9 +28,7 @@ impl World {
         let machine = self.machine(node);
         let Some(core) = machine.node() else { return };
         let status = core.status(machine.now(self.now));
-        let inactive = |volume: &node::VolumeStatus| {
-            volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary)
-        };
+        let inactive = |volume: &node::VolumeStatus| self.is_inactive(node, volume);
         if status.volumes.iter().all(inactive) && !matches!(reason, ResetReason::StopFailed { .. }) {
             self.violated("innocent-reset", format!("node {node} resets itself: {reason:?}"));
         } else if matches!(reason, ResetReason::AuthorityLost { .. })
@@ -39,5 +36,12 @@ impl World {
         {
             self.violated("solo-killed", format!("node {node} resets itself: {reason:?}"));
         }
+    }
+
+    /// Seen secondary, and no promotion is under way that could change that.
+    fn is_inactive(&self, node: NodeId, volume: &node::VolumeStatus) -> bool {
+        let seen = volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary);
+        let driver = self.machine(node).drivers.get(&volume.volume);
+        seen && !driver.is_some_and(Driver::is_promoting)
     }
 }
