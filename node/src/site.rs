@@ -9,8 +9,7 @@
 //!   start: start   ───────────► it may take volumes again
 //! ```
 //! Idea: a node on standby asks for no volume, also after a boot. When all are, a holder that stops finds nobody to hand
-//! over to, and releases: nobody is missed, so nobody is fenced, and replication goes on until the last write. The daemon
-//! of who held something ends, and comes back on standby.
+//! over to, and releases: nobody is missed, so nobody is fenced, and replication goes on until the last write.
 //!
 //! Contract: what stops the site is on disk before a node says that it is held; a node that an operator had put on
 //! standby before stays so when the site is started.
@@ -98,7 +97,7 @@ impl Site {
         self.record().stopped
     }
 
-    /// Does one step, and says how it ended. [`Step::Release`] that is done has ended the loop if something was held.
+    /// Does one step, and says how it ended.
     pub async fn step(&self, step: Step) -> v1::Outcome {
         let ended = match step {
             Step::Check { degraded } => self.check(degraded).await,
@@ -137,12 +136,7 @@ impl Site {
     }
 
     async fn release(&self) -> Result<v1::Outcome, String> {
-        let snapshot = self.snapshot().await?;
-        let holds = |phase: Phase| !matches!(phase, Phase::Unread | Phase::Secondary);
-        if !snapshot.status.volumes.iter().any(|volume| holds(volume.phase)) {
-            return Ok(done("it holds nothing", None));
-        }
-        Ok(outcome(&self.config, self.ask(NodeRequest::StopHandOver).await?))
+        Ok(outcome(&self.config, self.ask(NodeRequest::Release).await?))
     }
 
     async fn start(&self) -> Result<v1::Outcome, String> {

@@ -329,6 +329,9 @@ pub enum NodeRequest {
     /// From now on, and after every restart, take no volume, and hand over what is held to nodes that can take it;
     /// what nobody can take stays. With `false`: as any other node again.
     Standby(bool),
+    /// On a node on standby: take out of service what is held here, whether anybody can take it or not, and have the
+    /// witness record it. Refused on any other node, which would ask for it again, and without a witness.
+    Release,
     /// Stop: hand over or release everything held, then say so.
     StopHandOver,
     /// Stop while the volumes keep running: maintenance is recorded first.

@@ -33,6 +33,7 @@ impl Node {
                 self.set_standby(now, ticket, on, out);
                 Ok(())
             }
+            NodeRequest::Release => self.begin_release(now, ticket),
             NodeRequest::StopHandOver => {
                 self.stop = Some(Stop { ticket, give_up_at: now + ANSWER_WITHIN, answered: false });
                 self.offer_anew();
@@ -185,6 +186,7 @@ impl Node {
                 }
             }
             OperatorTicket::Standby { give_up_at } => self.standby_answer(now, give_up_at),
+            OperatorTicket::Release { give_up_at } => self.release_answer(now, give_up_at),
             OperatorTicket::Fence { give_up_at, .. } => {
                 late(give_up_at, "no permit, or the devices are still at work")
             }

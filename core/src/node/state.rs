@@ -271,6 +271,7 @@ pub(super) enum OperatorTicket {
     Witness { session: Option<SessionId>, give_up_at: Instant },
     KeepRunning { session: Option<SessionId>, give_up_at: Instant },
     Standby { give_up_at: Instant },
+    Release { give_up_at: Instant },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -411,7 +412,8 @@ impl Instants for Node {
                 | OperatorTicket::Fence { give_up_at, .. }
                 | OperatorTicket::Witness { give_up_at, .. }
                 | OperatorTicket::KeepRunning { give_up_at, .. }
-                | OperatorTicket::Standby { give_up_at } => visit(give_up_at),
+                | OperatorTicket::Standby { give_up_at }
+                | OperatorTicket::Release { give_up_at } => visit(give_up_at),
             }
         }
     }

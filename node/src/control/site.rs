@@ -3,15 +3,10 @@
 use super::{ANSWER_MAX, Desk, done, refused, underway};
 use crate::config::Config;
 use crate::site::Step;
-use core::time::Duration;
 use picket_core::ids::NodeId;
 use picket_core::node::Status as NodeStatus;
 use picket_proto::{PROTOCOL, v1};
 use std::collections::BTreeSet;
-
-/// How long the witness's word is waited for that a node has released what it held, when its daemon ended before it
-/// answered: the word was recorded before that end.
-const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a step ended on a node.
 enum Ended {
@@ -39,11 +34,8 @@ impl Desk {
         if let Err(why) = self.hold_all(everybody.clone()).await {
             return refused("NOT_HELD", why);
         }
-        // Whoever speaks goes last: its daemon may end with it.
-        let mut left: Vec<NodeId> = everybody.into_iter().filter(|node| *node != self.config.me).collect();
-        left.push(self.config.me);
-        for node in left {
-            if let Err(why) = self.release(node).await {
+        for node in everybody {
+            if let Ended::Underway(why) | Ended::Not(why) = self.site_step(node, Step::Release).await {
                 let text =
                     format!("{}; the others take no volume until 'picket site start'", self.by(node, &why));
                 return underway(text);
@@ -89,30 +81,6 @@ impl Desk {
             }
         }
         Ok(())
-    }
-
-    async fn release(&self, node: NodeId) -> Result<(), String> {
-        let why = match self.site_step(node, Step::Release).await {
-            Ended::Done => return Ok(()),
-            Ended::Underway(why) | Ended::Not(why) => why,
-        };
-        if node == self.config.me {
-            return Err(why);
-        }
-        // Its daemon ends with the release, so its answer may be lost. What the witness tells is the better proof.
-        let mut changed = self.changed.clone();
-        let released = async {
-            loop {
-                changed.mark_unchanged();
-                if self.holders().await.is_some_and(|holders| !holders.contains(&node)) {
-                    return;
-                }
-                if changed.changed().await.is_err() {
-                    return core::future::pending().await;
-                }
-            }
-        };
-        tokio::time::timeout(RELEASED_WITHIN, released).await.map_err(|_| why)
     }
 
     /// Who holds a volume that has a replica here, as the witness tells; nothing: that is not known of each.

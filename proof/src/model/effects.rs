@@ -20,6 +20,9 @@ pub(super) const STOP_AND_LEAVE_RUNNING: u64 = 8;
 /// The ticket of a request to stand by.
 pub(super) const STAND_BY: u64 = 10;
 
+/// The ticket of a request to release what is held.
+pub(super) const RELEASE: u64 = 11;
+
 /// How long the process of a daemon lives after it has said that it may be ended: longer than a heartbeat interval.
 const ENDS_AFTER: Duration = Duration::from_millis(12);
 
@@ -199,6 +202,9 @@ impl World {
         let at = self.now + ENDS_AFTER;
         if ticket == STAND_BY && matches!(answer, NodeAnswer::Done | NodeAnswer::Kept(_)) {
             self.watch.standby = self.watch.standby.with(id).intersection(self.watch.to_stand_by);
+        }
+        if ticket == RELEASE && *answer == NodeAnswer::Done {
+            super::properties::check_released(self, id);
         }
         let stops = [STOP, STOP_AND_LEAVE_RUNNING].contains(&ticket) && *answer == NodeAnswer::Done;
         let Some(host) = self.hosts.get_mut(&id).filter(|_| stops) else { return };

@@ -1,6 +1,6 @@
 //! What the adversary can do.
 
-use super::effects::{STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
+use super::effects::{RELEASE, STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
 use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
@@ -95,6 +95,8 @@ pub enum Fault {
     Standby(NodeId),
     /// An operator puts the node online again.
     Online(NodeId),
+    /// An operator has the node, which stands by, release what it holds.
+    Release(NodeId),
     /// An operator takes the node out of the first volume's in-sync set.
     Evict(NodeId),
     /// An operator has the first node fence the second.
@@ -234,6 +236,7 @@ impl Fault {
             | Self::LeaveRunning(_)
             | Self::Standby(_)
             | Self::Online(_)
+            | Self::Release(_)
             | Self::Evict(_)
             | Self::FenceByHand(..)
             | Self::Attest(_)
@@ -265,6 +268,10 @@ impl Fault {
                 world.watch.to_stand_by = world.watch.to_stand_by.without(node);
                 world.watch.standby = world.watch.standby.without(node);
                 (node, NodeRequest::Standby(false))
+            }
+            Self::Release(node) => {
+                let request = NodeRequest::Release;
+                return world.inbox.push_back((node, Input::Operator { ticket: RELEASE, request }));
             }
             Self::FenceByHand(node, target) => (node, NodeRequest::Fence { target, wish: FenceWish::Reboot }),
             Self::Override(node) => {
@@ -437,6 +444,7 @@ impl fmt::Display for Fault {
             }
             Self::Standby(n) => write!(f, "an operator puts n{n} on standby"),
             Self::Online(n) => write!(f, "an operator puts n{n} online again"),
+            Self::Release(n) => write!(f, "an operator has n{n} release what it holds"),
             Self::Evict(n) => write!(f, "an operator takes n{n} out of the in-sync set"),
             Self::FenceByHand(a, b) => write!(f, "an operator has n{a} fence n{b}"),
             Self::Attest(n) => write!(f, "an operator attests that n{n} is off"),

@@ -146,6 +146,19 @@ pub fn check_reset(world: &mut World, id: NodeId) {
     }
 }
 
+/// A node that says that it has released everything has nothing active, and the witness records it as no volume's
+/// holder.
+pub fn check_released(world: &mut World, id: NodeId) {
+    let Some(host) = world.hosts.get(&id) else { return };
+    let primary = host.volumes.values().any(|replica| replica.role == Role::Primary);
+    let active = primary || host.promoting.is_some();
+    let holds =
+        |record: &Record| record.volumes.values().any(|it| it.holder.is_some_and(|holder| holder.node == id));
+    if active || world.record.as_ref().is_some_and(holds) {
+        world.violations.push(format!("n{id} says that it has released everything, and has not"));
+    }
+}
+
 /// A volume that lost its authority does not take a machine down on which another one is alone in its in-sync set.
 /// A daemon that has not looked at that one yet does not count: none knows after a start that a volume is alone
 /// until a witness says so, and without one its lease ends with the other's.

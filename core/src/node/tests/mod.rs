@@ -10,6 +10,7 @@ mod moves;
 mod operators;
 mod pace;
 mod promises;
+mod releases;
 mod replicas;
 mod restarts;
 mod rests;

@@ -133,6 +133,7 @@ fn inputs(bench: &Bench) -> Vec<(&'static str, Input)> {
         ("Lost", Input::RemoteVote(Vote::Lost)),
         ("stop", Input::Operator { ticket: 1, request: NodeRequest::StopHandOver }),
         ("standby", Input::Operator { ticket: 1, request: NodeRequest::Standby(true) }),
+        ("release", Input::Operator { ticket: 1, request: NodeRequest::Release }),
         ("online", Input::Operator { ticket: 1, request: NodeRequest::Standby(false) }),
         (
             "free",

@@ -45,6 +45,22 @@ pub(super) fn families() -> Vec<Family> {
             .then(&[Fault::Move(N2)])
             .within(&[Fault::Standby(N2), Fault::Standby(N1)], 0, 40, 1)
             .within(&[Fault::Online(N1), Fault::Online(N2), Fault::RestartWitness], 0, 40, 5),
+        Family::new("a release while both stand by, and one fault", base)
+            .start(&[Fault::Standby(N2), Fault::Standby(N1)])
+            .then(&[Fault::Release(N1)])
+            .within(&Fault::all(2), 0, 40, 2),
+        Family::new("a release, and back online", alone)
+            .start(&[Fault::Standby(N2)])
+            .within(&[Fault::Standby(N1)], 0, 4, 8)
+            .within(&[Fault::Release(N1)], 0, 4, 1)
+            .within(
+                &[Fault::Online(N1), Fault::Online(N2), Fault::RestartDaemon(N1), Fault::CutWitness(N1)],
+                0,
+                60,
+                1,
+            )
+            .within(&[Fault::Online(N2), Fault::SlowPromotion(N2), Fault::RestartWitness], 0, 60, 7)
+            .end(End::Redundant),
         Family::new("two holders, both on standby", both)
             .then(&[Fault::Standby(N1)])
             .within(&[Fault::Standby(N2)], 0, 40, 1)
