@@ -97,7 +97,7 @@ pub enum Verb {
         #[arg(value_parser = maintenance_length)]
         length: MaintenanceLength,
     },
-    /// Stop the daemon here; its volumes are handed over first.
+    /// Stop the daemon here; its volumes are handed over first, unless they are to stay.
     Stop(StopArgs),
     /// Certificates.
     #[command(subcommand)]
@@ -304,8 +304,15 @@ pub enum MaintenanceLength {
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// Leave the volumes in service, under a maintenance that ends by itself.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["stay", "switch_over"])]
     pub keep_running: bool,
+    /// Take the volumes out of service; no other node takes them, and this one does when it is back. Refused while a peer
+    /// is not reached. Without this and the next one, as node.on_stop says.
+    #[arg(long, conflicts_with = "switch_over")]
+    pub stay: bool,
+    /// Hand the volumes over to other nodes, whatever node.on_stop says.
+    #[arg(long)]
+    pub switch_over: bool,
     /// How long that maintenance lasts [default: the daemon's].
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "keep_running")]
     pub length: Option<Duration>,

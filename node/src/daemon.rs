@@ -4,10 +4,13 @@
 //! it; the connections to witness and peers share one at a priority below; agents, drivers, operators, log and
 //! alerts run at ordinary priority.
 
-use crate::config::Config;
+use crate::config::{Config, OnStop};
 use crate::driver::{Ask, Ended, Wake, ask};
-use crate::event;
+use crate::event::{self, Told};
+use crate::events::Events;
+use crate::peer::Peers;
 use crate::reset::Way;
+use crate::stay::Stay;
 use crate::store::StoreError;
 use crate::watchdog::Petting;
 use core::time::Duration;
@@ -82,12 +85,21 @@ fn io(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 pub struct Daemon {
     config: Arc<Config>,
     queue: mpsc::Sender<Wake>,
+    stopping: Stopping,
     ended: oneshot::Receiver<Ended>,
     outcome: Option<Ended>,
     end_asked: mpsc::Receiver<()>,
     petting: Option<Petting>,
     /// Held for what runs on them.
     runtimes: Runtimes,
+}
+
+/// What it takes to stop with volumes that stay.
+#[derive(Debug)]
+struct Stopping {
+    stay: Stay,
+    peers: Peers,
+    events: Events,
 }
 
 /// How long answers that are on their way may take to be read once the loop has ended: far longer than a socket needs.
@@ -151,9 +163,17 @@ impl Daemon {
         }
     }
 
-    /// Asks the core: to hand over, or to leave running.
-    pub async fn ask(&self, request: NodeRequest) -> Option<NodeAnswer> {
-        ask(&self.queue, request).await
+    /// Takes everything out of service: other nodes take it, or it stays, as the configuration says. What cannot stay is
+    /// handed over: a peer that is not held would take it anyway.
+    pub async fn stop(&self) -> Option<NodeAnswer> {
+        let Stopping { stay, peers, events } = &self.stopping;
+        if self.config.on_stop == OnStop::Stay
+            && let Err(why) = stay.leave(peers).await
+        {
+            let text = format!("volumes are handed over and do not stay: {why}");
+            events.tell(Told::new(event::NOT_STAYING, text));
+        }
+        ask(&self.queue, NodeRequest::StopHandOver).await
     }
 
     /// Ends the loop and everything else, and tells how the loop ended; nothing: it broke off. The watchdog is

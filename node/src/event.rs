@@ -90,6 +90,12 @@ codes! {
     STANDBY = 1314, "standby", Warn;
     /// An operator put this node online again.
     ONLINE = 1315, "online", Notify;
+    /// This node takes no volume until a peer is back that stopped and keeps its own.
+    HELD = 1316, "held-for-peer", Warn;
+    /// That peer is back.
+    FREED = 1317, "freed-by-peer", Notify;
+    /// This node's volumes were to stay while it is stopped, and cannot.
+    NOT_STAYING = 1318, "volumes-cannot-stay", Warn;
     /// A permit to fence was given to this node.
     PERMITTED = 1400, "fence-permitted", Notify;
     /// A permit was refused or is waited for.

@@ -28,6 +28,7 @@ pub mod reset;
 pub mod resource;
 mod run;
 pub mod site;
+pub mod stay;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -8,7 +8,7 @@ use crate::volume::drbd;
 use crate::watchdog::measure;
 use clap::{Parser, Subcommand};
 use core::time::Duration;
-use picket_core::node::{NodeAnswer, NodeRequest};
+use picket_core::node::NodeAnswer;
 use picket_host::config::parse_duration;
 use picket_host::logging::{self, emit};
 use picket_host::output::say;
@@ -167,8 +167,8 @@ async fn until_told(config: Config) -> Result<(), Failure> {
     };
     tell_manager(ServiceState::Stopping);
     if why != "an operator" {
-        // An operator's stop has handed over already, or has left everything running on purpose.
-        match daemon.ask(NodeRequest::StopHandOver).await {
+        // An operator's stop has released already, or has left everything running on purpose.
+        match daemon.stop().await {
             Some(NodeAnswer::Done) => {}
             Some(other) => tracing::warn!(?other, "not everything could be handed over"),
             None => tracing::warn!("the loop has ended"),

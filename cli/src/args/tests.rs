@@ -47,6 +47,18 @@ fn keep_running_alone_takes_a_length() {
 }
 
 #[test]
+fn a_stop_says_one_thing_of_the_volumes() {
+    for both in
+        [["--stay", "--switch-over"], ["--stay", "--keep-running"], ["--switch-over", "--keep-running"]]
+    {
+        assert!(parse(&["stop", both[0], both[1]]).is_err(), "{both:?}");
+        for one in both {
+            assert!(parse(&["stop", one]).is_ok(), "{one}");
+        }
+    }
+}
+
+#[test]
 fn the_help_names_the_exit_statuses() {
     assert!(Cli::command().render_long_help().to_string().contains("Exit status:"));
 }

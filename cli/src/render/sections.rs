@@ -48,10 +48,19 @@ fn short(id: &str) -> &str {
 }
 
 fn notes(member: &StatusMember) -> String {
+    let held = format!(
+        "HELD for {}: takes no volume until that is back, or until 'picket node online {}'",
+        list(&member.held_for),
+        member.node
+    );
+    let is_held = !member.held_for.is_empty();
+    // What is not known is not said.
+    let standby = member.standby == Some(true);
     let marks = [
         (member.local, "this node"),
         (member.maintenance, "in maintenance"),
-        (member.standby, "STANDBY: takes no volume until 'picket node online'"),
+        (is_held, held.as_str()),
+        (standby && !is_held, "STANDBY: takes no volume until 'picket node online'"),
         (member.held_off, "HELD OFF: fenced too often, 'picket clear' lets it back"),
         (member.failed, "DECLARED ITSELF FAILED"),
     ];

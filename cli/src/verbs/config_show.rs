@@ -81,6 +81,7 @@ fn settings(config: &Config) -> Vec<(String, String)> {
     add("node.control_socket", path(&config.control.socket));
     add("node.control_group", config.control.group.as_deref().map_or_else(none, text));
     add("node.pause_visible", config.pause_visible.to_string());
+    add("node.on_stop", text(config.on_stop.word()));
     add("node.fence_test_interval", length(config.test_interval.unwrap_or(Duration::ZERO)));
     add("cluster.name", text(&config.cluster));
     add("cluster.profile", text(config.profile.name()));

@@ -6,7 +6,12 @@ use crate::session::Session;
 use picket_proto::v1::{StopRequest, stop_request::Mode};
 
 pub(super) async fn run(args: &StopArgs, session: &mut Session) -> Result<Exit, Fault> {
-    let mode = if args.keep_running { Mode::KeepRunning } else { Mode::Handover };
+    let mode = match (args.keep_running, args.stay, args.switch_over) {
+        (true, _, _) => Mode::KeepRunning,
+        (false, true, _) => Mode::Stay,
+        (false, false, true) => Mode::Handover,
+        (false, false, false) => Mode::Unspecified,
+    };
     let request = StopRequest { mode: mode.into(), length_ms: args.length.map_or(0, to_ms) };
     let mut daemon = session.daemon().await?;
     let answer = daemon.calls().stop(request).await;

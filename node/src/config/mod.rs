@@ -6,6 +6,7 @@
 //! name = "n1"
 //! state_dir = "/var/lib/picket"                   # and run_dir = "/run/picket"
 //! control_socket = "/run/picket/picketd.sock"     # control_group = "picket": who may ask besides root
+//! on_stop = "switch-over"                         # or stay: what becomes of volumes when the daemon is stopped
 //! fence_test_interval = "10min"                   # how often fence devices are tested without harm; "0s": never
 //!
 //! [cluster]
@@ -144,6 +145,8 @@ pub struct Config {
     pub conditions: Vec<Condition>,
     /// How peers are fenced: levels of devices.
     pub fencing: BTreeMap<NodeId, Vec<Vec<FenceDevice>>>,
+    /// What becomes of this node's volumes when the daemon is stopped.
+    pub on_stop: OnStop,
     /// How often the fence devices are tested; absent: never.
     pub test_interval: Option<Duration>,
     /// Where agents are looked up that are named without a path.
@@ -156,6 +159,27 @@ pub struct Config {
     pub lab: Option<Lab>,
     /// What works and should not stay so; one line each.
     pub warnings: Vec<String>,
+}
+
+/// What becomes of a node's volumes when its daemon is stopped, unless the stop itself says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStop {
+    /// Other nodes take them.
+    #[default]
+    SwitchOver,
+    /// They go out of service; no other node takes them, and this one does when it is back.
+    Stay,
+}
+
+impl OnStop {
+    /// As the file has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SwitchOver => "switch-over",
+            Self::Stay => "stay",
+        }
+    }
 }
 
 /// A member of the cluster.

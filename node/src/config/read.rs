@@ -3,8 +3,8 @@
 use super::fencing::{self, Agents};
 use super::timing::{self, length, length_or_none};
 use super::{
-    Alert, Asked, Config, Control, Log, Quorum, Tls, Witness, conditions, machine, members, resources,
-    volumes,
+    Alert, Asked, Config, Control, Log, OnStop, Quorum, Tls, Witness, conditions, machine, members,
+    resources, volumes,
 };
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -84,6 +84,7 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
         resources,
         conditions,
         fencing,
+        on_stop: node.on_stop,
         test_interval: node.test_interval,
         agent_dirs,
         alert: alert.flatten(),
@@ -99,6 +100,7 @@ struct NodeTable {
     run_dir: PathBuf,
     control: Control,
     pause_visible: bool,
+    on_stop: OnStop,
     test_interval: Option<Duration>,
 }
 
@@ -119,7 +121,9 @@ fn node(table: &Table<'_, '_>, lab: bool, warnings: &mut Vec<String>) -> NodeTab
     let interval = table.or("fence_test_interval", length_or_none(), TEST_INTERVAL);
     let test_interval = Some(interval).filter(|interval| !interval.is_zero());
     let control = Control { socket, group };
-    NodeTable { name: node_name, state_dir, run_dir, control, pause_visible, test_interval }
+    let stops = [OnStop::SwitchOver, OnStop::Stay].map(|stop| (stop.word(), stop));
+    let on_stop = table.or("on_stop", one_of(stops), OnStop::default());
+    NodeTable { name: node_name, state_dir, run_dir, control, pause_visible, on_stop, test_interval }
 }
 
 struct ClusterTable {

@@ -1,4 +1,4 @@
-use super::{Config, VolumeDriver, WatchdogKind};
+use super::{Config, OnStop, VolumeDriver, WatchdogKind};
 use crate::testing;
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
@@ -55,6 +55,17 @@ fn a_good_file_gives_everything() {
     assert_eq!(config.control.socket.to_str(), Some("/lab/n1/run/picketd.sock"));
     let core = config.core(false);
     assert_eq!((core.paths[&NodeId(2)], core.members.len(), core.watchdog), (2, 3, false));
+}
+
+#[test]
+fn volumes_are_handed_over_at_a_stop_unless_the_file_says_that_they_stay() {
+    assert_eq!(parse(&testing::text("n1")).unwrap().on_stop, OnStop::SwitchOver);
+    for stop in [OnStop::SwitchOver, OnStop::Stay] {
+        let text = changed("[cluster]", &format!("on_stop = \"{}\"\n[cluster]", stop.word()));
+        assert_eq!(parse(&text).unwrap().on_stop, stop);
+    }
+    let told = error("[cluster]", "on_stop = \"leave\"\n[cluster]", "on_stop");
+    assert!(told.contains("switch-over") && told.contains("stay"), "{told}");
 }
 
 #[test]

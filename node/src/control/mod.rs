@@ -16,6 +16,7 @@ use crate::peer::Peers;
 use crate::quorum::Answers;
 use crate::resource::Trees;
 use crate::site::Site;
+use crate::stay::Stay;
 use crate::volume::Gaps;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
@@ -35,6 +36,7 @@ mod resources;
 mod service;
 mod site;
 mod status;
+mod stay;
 mod words;
 
 pub use door::{Listening, listen};
@@ -76,6 +78,8 @@ pub struct Desk {
     pub peers: Peers,
     /// This node's part in a stop and a start of the whole site.
     pub site: Site,
+    /// This node's part in a stop of one whose volumes stay.
+    pub stay: Stay,
     /// What this node must have for volumes to be placed on it.
     pub conditions: Conditions,
     /// When the daemon was started.
@@ -144,9 +148,10 @@ impl Desk {
         };
         let what = format!("{} {name}", if on { "standby" } else { "online" });
         if node == self.config.me {
-            if !on && let Err(why) = self.site.forget().await {
-                return Ok(refused("NOT_DONE", why));
-            }
+            let _turn = match self.stay.before(on).await {
+                Ok(turn) => turn,
+                Err(why) => return Ok(refused("NOT_DONE", why)),
+            };
             return self.order(asked, what, NodeRequest::Standby(on)).await;
         }
         self.tell(asked, what);

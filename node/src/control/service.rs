@@ -1,8 +1,9 @@
 //! The calls of the control service.
 
 use super::resources::Wish;
+use super::stay::Stop;
 use super::words::ms;
-use super::{ANSWER_MAX, Desk, done, explain, outcome, refused, status};
+use super::{ANSWER_MAX, Desk, explain, outcome, refused, status};
 use crate::config::FenceDevice;
 use crate::fencer::rounds::{Place, Tested};
 use core::pin::Pin;
@@ -10,7 +11,7 @@ use core::time::Duration;
 use futures_util::Stream;
 use picket_core::ids::NodeSet;
 use picket_core::message::OperatorRequest;
-use picket_core::node::{FenceWish, NodeAnswer, NodeRequest};
+use picket_core::node::{FenceWish, NodeRequest};
 use picket_proto::v1::control_server::Control;
 use picket_proto::{SCHEMA, v1};
 use tokio::sync::mpsc;
@@ -23,9 +24,6 @@ const WATCH_LEAST: Duration = Duration::from_millis(200);
 
 /// A watch tells again after so long, also when nothing has changed: leases and times go on.
 const WATCH_MOST: Duration = Duration::from_secs(1);
-
-/// A stop that leaves volumes running is bridged by a maintenance of this length, unless the request says else.
-const MAINTENANCE: Duration = Duration::from_secs(600);
 
 /// Entries of the history in one answer, unless the request says else.
 const HISTORY_ENTRIES: usize = 50;
@@ -279,23 +277,9 @@ impl Control for Service {
     }
 
     async fn stop(&self, request: Request<v1::StopRequest>) -> Answer {
-        use v1::stop_request::Mode;
-        let asked = request.get_ref();
-        let length = if asked.length_ms == 0 { MAINTENANCE } else { Duration::from_millis(asked.length_ms) };
-        let (what, stop) = match asked.mode() {
-            Mode::KeepRunning => ("stop, volumes keep running", NodeRequest::StopKeepRunning { length }),
-            Mode::Handover | Mode::Unspecified => {
-                ("stop, volumes are handed over", NodeRequest::StopHandOver)
-            }
-        };
-        self.desk.tell(&request, what.to_owned());
-        let answer = self.desk.ask(stop, ANSWER_MAX).await?;
-        if answer == NodeAnswer::Done {
-            // A daemon that is ending already needs no second word.
-            let _ = self.desk.end.try_send(());
-            return Ok(Response::new(done("stopped", None)));
-        }
-        Ok(Response::new(outcome(&self.desk.config, answer)))
+        let stop = Stop::asked(request.get_ref(), self.desk.config.on_stop);
+        self.desk.tell(&request, stop.title().to_owned());
+        self.desk.stop(stop).await.map(Response::new)
     }
 
     async fn version(&self, _: Request<v1::VersionRequest>) -> Result<Response<v1::Versions>, Status> {

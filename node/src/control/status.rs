@@ -164,6 +164,7 @@ impl Desk {
             let held = status.volumes.iter().filter(|volume| volume.phase.held().is_some());
             let own: Vec<String> = held.map(|volume| config.volume_name(volume.volume)).collect();
             let boot = if local { Some(status.boot) } else { said.map(|said| said.boot) };
+            let (standby, held_for) = self.standing(*id, status.standby);
             v1::StatusMember {
                 node: config.node_name(*id),
                 id: u32::from(id.0),
@@ -175,7 +176,8 @@ impl Desk {
                 maintenance: status.witness.maintenance.contains(*id),
                 held_off: status.witness.held_off.contains(*id),
                 failed: status.witness.failed.contains(*id) || local && status.failed,
-                standby: local && status.standby,
+                standby,
+                held_for,
                 site: config.members.get(id).map(|member| member.site.clone()).unwrap_or_default(),
                 holds: if local {
                     own
@@ -185,6 +187,17 @@ impl Desk {
             }
         };
         config.members.keys().map(line).collect()
+    }
+
+    /// Whether a node is on standby, if that is known, and for whom it is held.
+    fn standing(&self, id: NodeId, own: bool) -> (Option<bool>, Vec<String>) {
+        let named = |nodes: Vec<NodeId>| nodes.into_iter().map(|node| self.config.node_name(node)).collect();
+        if id == self.config.me {
+            return (Some(own), named(self.stay.held_for()));
+        }
+        let Some(said) = self.peers.standing(id) else { return (None, Vec::new()) };
+        let nodes = said.held_for.iter().filter_map(|node| u8::try_from(*node).ok()).map(NodeId);
+        (said.standby, named(nodes.collect()))
     }
 
     /// What a node that is not heard holds by the record.
@@ -323,7 +336,7 @@ impl Desk {
         if !status.witness.registered || status.witness.lost {
             add("NO_WITNESS", String::new(), "the witness does not answer: there is no fail-over".to_owned());
         }
-        self.stands_by(status).into_iter().for_each(|(word, subject, text)| add(word, subject, text));
+        self.takes_none(status).into_iter().for_each(|(word, subject, text)| add(word, subject, text));
         for node in status.witness.maintenance.iter() {
             let name = config.node_name(node);
             let text =

@@ -3,11 +3,11 @@
 use super::looping::{Beating, run_loop};
 use super::prepare::Prepared;
 use super::watched::Watched;
-use super::{Answering, Daemon, Runtimes, StartError, io};
+use super::{Answering, Daemon, Runtimes, StartError, Stopping, io};
 use crate::condition::{Conditions, Placing};
 use crate::config::Config;
 use crate::control::{self, Desk};
-use crate::driver::{Above, BEATS_MAX, Driver, QUEUE_MAX, Rooms};
+use crate::driver::{Above, BEATS_MAX, Driver, QUEUE_MAX, Rooms, Wake};
 use crate::event::{self, Told};
 use crate::events::{self, Events};
 use crate::fencer::Fencer;
@@ -21,12 +21,14 @@ use crate::resource::mover::mover;
 use crate::resource::room::{ASKS_MAX, Ends, Handle, Room, Said, Trees};
 use crate::resource::tree::View;
 use crate::site::Site;
+use crate::stay::Stay;
 use crate::time::now;
 use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
 use crate::watchdog::{Bounds, Petting};
 use crate::witness_client;
 use picket_core::ids::{NodeSet, Nonce, VolumeId};
 use picket_core::node::{Node, Recorded};
+use picket_host::tls::Credentials;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
@@ -42,16 +44,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     };
     let (into, queue) = mpsc::channel(QUEUE_MAX);
     let (events, writer) = events::room(config.alert.clone(), &config.cluster, &config.name);
-    let trees = Arc::default();
-    let shared = peer::Shared {
-        config: config.clone(),
-        credentials,
-        into: into.clone(),
-        events: events.clone(),
-        trees: Arc::clone(&trees),
-        site: Site::new(config.clone(), into.clone(), trees),
-        conditions: Conditions::new(config.clone()),
-    };
+    let (standby, stands_by) = watch::channel(None);
+    let shared = shared((&config, credentials), (&into, &events), stands_by);
     let listening = listen(net, &config, &shared)?;
     let run_id = Nonce(random().map_err(io("randomness"))?);
     let (sender, receivers) = heartbeats.split().map_err(io("heartbeats"))?;
@@ -69,11 +63,18 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let (end, end_asked) = mpsc::channel(1);
     let answers = Answers::default();
     let gaps = Gaps::default();
-    let desk = desk((&shared, &peers), (changes, end), (&link, &fencer, &tests, &answers), (&watched, &gaps));
+    let desk = desk(
+        (&shared, &peers),
+        (changes.clone(), end),
+        (&link, &fencer, &tests, &answers),
+        (&watched, &gaps),
+    );
     let places = Places { shared: &shared, peers: &peers, hears: &hears, gaps: &gaps };
     let (volumes, above) = places.start_volumes(rooms);
     rooms.spawn(writer.run());
+    rooms.spawn(shared.stay.clone().run(peers.clone(), changes.clone()));
     Placing::new(&shared, &peers, &hears).begin(rooms);
+    let stopping_peers = peers.clone();
     let carried = Rooms {
         config: config.clone(),
         heartbeats: sender,
@@ -88,7 +89,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let core = config.core(watched.status.counts);
     let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started);
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
-    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, above };
+    let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, standby, above };
     announce(&config, &events);
     let beating = Beating { receivers, into: beats_into, events: events.clone() };
     let ended = match spawn_loop(driver, beating) {
@@ -106,7 +107,28 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
         rooms.spawn(crate::quorum::run(config.clone(), answers, into.clone()));
     }
     let petting = watched.petting;
-    Ok(Daemon { config, queue: into, ended, outcome: None, end_asked, petting, runtimes })
+    let stopping = Stopping { stay: shared.stay, peers: stopping_peers, events };
+    Ok(Daemon { config, queue: into, stopping, ended, outcome: None, end_asked, petting, runtimes })
+}
+
+fn shared(
+    (config, credentials): (&Arc<Config>, Arc<Credentials>),
+    (into, events): (&mpsc::Sender<Wake>, &Events),
+    standby: watch::Receiver<Option<bool>>,
+) -> peer::Shared {
+    let trees = Arc::default();
+    let site = Site::new(config.clone(), into.clone(), Arc::clone(&trees));
+    peer::Shared {
+        config: config.clone(),
+        credentials,
+        into: into.clone(),
+        events: events.clone(),
+        trees,
+        stay: Stay::new(config.clone(), into.clone(), site.clone()),
+        site,
+        standby,
+        conditions: Conditions::new(config.clone()),
+    }
 }
 
 fn listen(net: &Runtime, config: &Config, shared: &peer::Shared) -> Result<peer::Listening, StartError> {
@@ -166,6 +188,7 @@ fn desk(
         trees: shared.trees.clone(),
         peers: peers.clone(),
         site: shared.site.clone(),
+        stay: shared.stay.clone(),
         conditions: shared.conditions.clone(),
         started: now(),
         end,

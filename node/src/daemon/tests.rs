@@ -334,10 +334,7 @@ async fn a_volume_of_programs_is_promoted_and_the_alert_runs() {
         std::fs::read_to_string(dir.join("alerted")).ok().filter(|text| !text.is_empty())
     });
     assert_eq!(alerted.await, "promoted data\n");
-    assert_eq!(
-        daemon.ask(picket_core::node::NodeRequest::StopHandOver).await,
-        Some(picket_core::node::NodeAnswer::Done)
-    );
+    assert_eq!(daemon.stop().await, Some(picket_core::node::NodeAnswer::Done));
     assert!(matches!(daemon.end().await, Some(Ended::Told { idle: true, .. })));
     assert_eq!(std::fs::read_to_string(dir.join("role")).unwrap(), "secondary\n");
 }

@@ -137,6 +137,8 @@ pub struct Driver {
     pub changed: watch::Sender<u64>,
     /// The peers that are heard.
     pub heard: watch::Sender<NodeSet>,
+    /// Whether this node is on standby.
+    pub standby: watch::Sender<Option<bool>>,
     /// What volumes and resources follow.
     pub above: Above,
 }
@@ -255,6 +257,7 @@ impl Driver {
             let _ = answer.send(Box::new(Snapshot { status: self.node.status(now), now }));
         }
         self.note_recorded();
+        self.note_standby();
         if news || ticked {
             self.note_standing();
         }
@@ -335,6 +338,11 @@ impl Driver {
             let recorded = self.node.recorded(*volume);
             into.send_if_modified(|known| core::mem::replace(known, recorded) != recorded);
         }
+    }
+
+    fn note_standby(&self) {
+        let (disk, _) = self.node.records();
+        self.standby.send_if_modified(|known| known.replace(disk.standby) != Some(disk.standby));
     }
 
     /// Tells the resources where their volume stands.

@@ -1,5 +1,6 @@
 //! The stream to one peer.
 
+use super::standing::{Said, follow};
 use super::{Line, OUTGOING_MAX, Shared, Slot};
 use crate::backoff::Backoff;
 use crate::config::Member;
@@ -24,19 +25,27 @@ const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// The stream, where messages for it go, and the connection below it.
 type Opened = (Streaming<v1::PeerAccepted>, mpsc::Sender<picket_core::message::PeerMessage>, Channel);
 
+/// Where what is open is found.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) slot: Slot,
+    pub(super) line: Line,
+    /// What the peer says of itself while it is.
+    pub(super) said: Said,
+}
+
 /// Keeps the stream to one peer open; to be run until the daemon ends.
 #[derive(Debug)]
 pub struct Client {
     shared: Shared,
     peer: NodeId,
     member: Member,
-    slot: Slot,
-    line: Line,
+    ends: Ends,
 }
 
 impl Client {
-    pub(super) const fn new(shared: Shared, peer: NodeId, member: Member, slot: Slot, line: Line) -> Self {
-        Self { shared, peer, member, slot, line }
+    pub(super) const fn new(shared: Shared, peer: NodeId, member: Member, ends: Ends) -> Self {
+        Self { shared, peer, member, ends }
     }
 
     /// Connects for ever.
@@ -48,11 +57,16 @@ impl Client {
                 Ok((stream, outgoing, channel)) => {
                     backoff.reset();
                     error.clear();
-                    *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outgoing);
-                    *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
-                    let why = until_end(stream).await;
-                    *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                    *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    let Ends { slot, line, said } = &self.ends;
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outgoing);
+                    *line.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel.clone());
+                    let why = tokio::select! {
+                        why = until_end(stream) => why,
+                        never = async { follow(channel, said).await; core::future::pending().await } => never,
+                    };
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    *line.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    *said.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     tracing::info!(peer = %self.member.name, %why, "the connection to a peer ended");
                 }
                 Err(why) if why != error => {

@@ -13,6 +13,7 @@ use crate::events::Events;
 use crate::resource::Trees;
 use crate::resource::room::ABLE_WITHIN;
 use crate::site::Site;
+use crate::stay::Stay;
 use core::time::Duration;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::{PeerBody, PeerMessage};
@@ -22,17 +23,21 @@ use picket_proto::v1::peer_client::PeerClient;
 use picket_proto::{PROTOCOL, relay, v1};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 mod client;
 mod server;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use client::Client;
 pub use server::{Listening, listen};
+pub(crate) use standing::Told;
+
+use standing::Said;
 
 /// Messages that wait for one connection: a few questions for each volume.
 const OUTGOING_MAX: usize = 256;
@@ -45,6 +50,7 @@ type Slot = Arc<Mutex<Option<mpsc::Sender<PeerMessage>>>>;
 pub struct Peers {
     slots: Arc<BTreeMap<NodeId, Slot>>,
     channels: Arc<BTreeMap<NodeId, Line>>,
+    standings: Arc<BTreeMap<NodeId, Said>>,
 }
 
 /// One peer's open connection, for questions that are answered on it.
@@ -65,6 +71,10 @@ pub struct Shared {
     pub trees: Arc<OnceLock<Trees>>,
     /// This node's part in a stop and a start of the whole site.
     pub site: Site,
+    /// This node's part in a stop of one whose volumes stay.
+    pub stay: Stay,
+    /// Whether this node is on standby, once the loop has told.
+    pub standby: watch::Receiver<Option<bool>>,
     /// What this node must have for volumes to be placed on it.
     pub conditions: Conditions,
 }
@@ -73,15 +83,18 @@ impl Peers {
     /// The loop's end, and a client for each peer.
     #[must_use]
     pub fn new(shared: &Shared) -> (Self, Vec<Client>) {
-        let (mut slots, mut channels) = (BTreeMap::new(), BTreeMap::new());
+        let (mut slots, mut channels, mut standings) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut clients = Vec::new();
         for (id, member) in shared.config.peers() {
-            let (slot, line) = (Slot::default(), Line::default());
-            clients.push(Client::new(shared.clone(), id, member.clone(), slot.clone(), line.clone()));
+            let (slot, line, said) = (Slot::default(), Line::default(), Said::default());
+            let ends = client::Ends { slot: slot.clone(), line: line.clone(), said: said.clone() };
+            clients.push(Client::new(shared.clone(), id, member.clone(), ends));
             slots.insert(id, slot);
             channels.insert(id, line);
+            standings.insert(id, said);
         }
-        (Self { slots: Arc::new(slots), channels: Arc::new(channels) }, clients)
+        let (slots, channels, standings) = (Arc::new(slots), Arc::new(channels), Arc::new(standings));
+        (Self { slots, channels, standings }, clients)
     }
 
     /// Asks a peer whether the resources above a volume could run there.

@@ -1,10 +1,12 @@
 //! The streams that peers open to this node.
 
 use super::Shared;
-use crate::control::{outcome, site_asked};
+use super::standing::Standings;
+use crate::control::{done, outcome, refused, site_asked};
 use crate::driver::ask;
-use crate::event::{OPERATOR, PEER_REFUSED, Told};
+use crate::event::{FREED, HELD, OPERATOR, PEER_REFUSED, Told};
 use crate::site::Step;
+use crate::stay;
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
@@ -136,11 +138,9 @@ impl Peer for Service {
         check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let on = asked.on.ok_or_else(|| Status::invalid_argument("neither standby nor online"))?;
         let (shared, word) = (&self.shared, if on { "standby" } else { "online" });
-        if !on {
-            shared.site.forget().await.map_err(Status::internal)?;
-        }
         let text = format!("{}: this node was put {word} there", shared.config.node_name(from));
         shared.events.tell(Told::new(OPERATOR, text));
+        let _turn = shared.stay.before(on).await.map_err(Status::internal)?;
         // The core gives up by itself.
         let answer = ask(&shared.into, NodeRequest::Standby(on)).await;
         let answer = answer.ok_or_else(|| Status::unavailable("the daemon ends"))?;
@@ -164,6 +164,30 @@ impl Peer for Service {
         Ok(Response::new(self.shared.site.step(step).await))
     }
 
+    async fn stay(&self, request: Request<v1::PeerStay>) -> Result<Response<v1::Outcome>, Status> {
+        let from = self.who(&request).map_err(|text| self.refuse(text))?;
+        let asked = request.get_ref();
+        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let step =
+            stay::asked(asked).ok_or_else(|| Status::invalid_argument("no step that is known here"))?;
+        let shared = self.shared.clone();
+        // Who asked may be gone before it is done; what was begun is brought to its end.
+        let told = tokio::spawn(async move { shared.stayed(from, step).await }).await;
+        told.map(Response::new).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    type StandingStream = Standings;
+
+    async fn standing(
+        &self,
+        request: Request<v1::StandingRequest>,
+    ) -> Result<Response<Self::StandingStream>, Status> {
+        self.who(&request).map_err(|text| self.refuse(text))?;
+        let asked = request.get_ref();
+        check_protocol(asked.protocol).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Response::new(self.shared.standings()))
+    }
+
     async fn able(&self, request: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {
         self.who(&request).map_err(|text| self.refuse(text))?;
         let asked = request.get_ref();
@@ -179,6 +203,31 @@ impl Peer for Service {
         };
         let able = reason.is_none();
         Ok(Response::new(v1::AbleAnswer { able, reason: reason.unwrap_or_default() }))
+    }
+}
+
+impl Shared {
+    async fn stayed(&self, from: NodeId, step: stay::Step) -> v1::Outcome {
+        let name = self.config.node_name(from);
+        match step {
+            stay::Step::Hold => match self.stay.hold(from).await {
+                Ok(()) => {
+                    let text =
+                        format!("{name} stops, and its volumes stay: this node takes none until it is back");
+                    self.events.tell(Told::new(HELD, text));
+                    done("held", None)
+                }
+                Err(why) => refused("NOT_HELD", why),
+            },
+            stay::Step::Free => match self.stay.free(from).await {
+                Ok(Some(is_now)) => {
+                    self.events.tell(Told::new(FREED, format!("{name} is back, or did not stop: {is_now}")));
+                    done(is_now, None)
+                }
+                Ok(None) => done("it was not held", None),
+                Err(why) => refused("NOT_FREED", why),
+            },
+        }
     }
 }
 
@@ -204,6 +253,9 @@ async fn read(
         let Ok(Some(envelope)) = next else { return Ok(()) };
         let message: PeerMessage = from_wire(envelope).map_err(|error| error.to_string())?;
         shared.check(from, &message)?;
+        if shared.stay.drops(from, &message.body) {
+            continue;
+        }
         if shared.into.send(Input::Peer { from, message }.into()).await.is_err() {
             return Ok(());
         }

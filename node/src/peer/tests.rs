@@ -1,23 +1,35 @@
-use super::{Peers, Shared, listen};
+use super::{Peers, Shared, Told, listen};
 use crate::condition::Conditions;
 use crate::driver::Wake;
 use crate::events;
 use crate::site::Site;
+use crate::stay::{Stay, Step};
 use crate::testing::{self, Lab, free, until};
+use core::pin::Pin;
+use core::time::Duration;
+use futures_util::Stream;
 use picket_core::error::Refusal;
 use picket_core::ids::{BootId, Epoch, NodeId, Nonce, RequestId, VolumeId};
 use picket_core::message::{PeerBody, PeerMessage, SignedRelease};
 use picket_core::node::Input;
 use picket_host::cert::Identity;
 use picket_host::config::HostPort;
+use picket_host::tls::accept;
+use picket_proto::v1::peer_server::{Peer, PeerServer};
+use picket_proto::{PROTOCOL, v1};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
 
 struct Node {
     shared: Shared,
     inputs: mpsc::Receiver<Wake>,
     events: events::Events,
+    standby: watch::Sender<Option<bool>>,
 }
 
 /// A node `name` with the certificate of `identity`, which knows n1 and n2 at these addresses.
@@ -34,9 +46,20 @@ fn node(lab: &Lab, name: &str, identity: &Identity, addresses: [SocketAddr; 2]) 
     let config = Arc::new(config);
     let conditions = Conditions::new(config.clone());
     let site = Site::new(config.clone(), into.clone(), Arc::default());
-    let shared =
-        Shared { config, credentials, into, events: events.clone(), trees: Arc::default(), site, conditions };
-    Node { shared, inputs, events }
+    let stay = Stay::new(config.clone(), into.clone(), site.clone());
+    let (standby, stands_by) = watch::channel(Some(false));
+    let shared = Shared {
+        config,
+        credentials,
+        into,
+        events: events.clone(),
+        trees: Arc::default(),
+        site,
+        stay,
+        standby: stands_by,
+        conditions,
+    };
+    Node { shared, inputs, events, standby }
 }
 
 fn east(name: &str) -> Identity {
@@ -180,4 +203,98 @@ async fn nothing_stale_comes_after_a_reconnect() {
     opened(&peers).await;
     peers.send(NodeId(2), offer(6));
     assert_eq!(next(&mut again).await.1, offer(6));
+}
+
+/// A peer of a version that knows neither holds nor standings.
+struct Older;
+
+#[tonic::async_trait]
+impl Peer for Older {
+    type TalkStream = Pin<Box<dyn Stream<Item = Result<v1::PeerAccepted, Status>> + Send>>;
+    type StandingStream = Pin<Box<dyn Stream<Item = Result<v1::Standing, Status>> + Send>>;
+
+    async fn talk(
+        &self,
+        request: Request<Streaming<v1::PeerEnvelope>>,
+    ) -> Result<Response<Self::TalkStream>, Status> {
+        let accepted = v1::PeerAccepted { protocol: Some(PROTOCOL), version: "0.0.1".to_owned() };
+        let (keep, keeps) = mpsc::channel(1);
+        keep.send(Ok(accepted)).await.unwrap();
+        tokio::spawn(async move {
+            let mut stream = request.into_inner();
+            while let Ok(Some(_)) = stream.message().await {}
+            drop(keep);
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(keeps))))
+    }
+
+    async fn able(&self, _: Request<v1::AbleRequest>) -> Result<Response<v1::AbleAnswer>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn policy(&self, _: Request<v1::PeerPolicy>) -> Result<Response<v1::PeerPolicy>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn standby(&self, _: Request<v1::PeerStandby>) -> Result<Response<v1::Outcome>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn site(&self, _: Request<v1::PeerSite>) -> Result<Response<v1::Outcome>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn stay(&self, _: Request<v1::PeerStay>) -> Result<Response<v1::Outcome>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn standing(
+        &self,
+        _: Request<v1::StandingRequest>,
+    ) -> Result<Response<Self::StandingStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+#[tokio::test]
+async fn an_older_peer_is_not_held_and_nothing_is_said_of_it() {
+    let lab = Lab::new();
+    let addresses = [free(), free()];
+    let n1 = node(&lab, "n1", &east("n1"), addresses);
+    let tls = lab.credentials(&east("n2")).server_config().unwrap();
+    let listener = TcpListener::bind(addresses[1]).await.unwrap();
+    let older = Server::builder().add_service(PeerServer::new(Older));
+    tokio::spawn(older.serve_with_incoming(accept(listener, tls)));
+    let peers = connect(&n1);
+    opened(&peers).await;
+    for step in [Step::Hold, Step::Free] {
+        assert_eq!(peers.stay(NodeId(2), step, Duration::from_secs(60)).await, Told::TooOld);
+    }
+    assert!(peers.is_open(NodeId(2)), "it speaks on");
+    assert_eq!(peers.standing(NodeId(2)), None);
+}
+
+#[tokio::test]
+async fn a_peer_says_whether_it_is_on_standby_and_is_unknown_when_it_is_gone() {
+    let lab = Lab::new();
+    let addresses = [free(), free()];
+    let n1 = node(&lab, "n1", &east("n1"), addresses);
+    let n2 = node(&lab, "n2", &east("n2"), addresses);
+    n2.standby.send_replace(None);
+    let server = tokio::spawn(listen(addresses[1], n2.shared.clone()).unwrap().serve());
+    let peers = connect(&n1);
+    opened(&peers).await;
+    for on in [false, true, false] {
+        n2.standby.send_replace(Some(on));
+        let said = async || (peers.standing(NodeId(2))?.standby == Some(on)).then_some(());
+        until("what it says of itself", said).await;
+    }
+    server.abort();
+    drop(n2);
+    until("the end of the connection", async || {
+        peers.send(NodeId(2), offer(1));
+        (!peers.is_open(NodeId(2))).then_some(())
+    })
+    .await;
+    until("nothing known", async || peers.standing(NodeId(2)).is_none().then_some(())).await;
 }

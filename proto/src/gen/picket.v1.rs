@@ -463,6 +463,80 @@ impl FenceReason {
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PeerStay {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    #[prost(enumeration = "peer_stay::Step", tag = "2")]
+    pub step: i32,
+}
+/// Nested message and enum types in `PeerStay`.
+pub mod peer_stay {
+    #[derive(serde::Serialize)]
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Step {
+        Unspecified = 0,
+        /// It takes no volume any more, also after restarts, until STEP_FREE or an operator's word.
+        Hold = 1,
+        /// It may take volumes again, unless it is held for others too, or was on standby before.
+        Free = 2,
+    }
+    impl Step {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "STEP_UNSPECIFIED",
+                Self::Hold => "STEP_HOLD",
+                Self::Free => "STEP_FREE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "STEP_UNSPECIFIED" => Some(Self::Unspecified),
+                "STEP_HOLD" => Some(Self::Hold),
+                "STEP_FREE" => Some(Self::Free),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StandingRequest {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Standing {
+    /// The protocol version that it is written in.
+    #[prost(uint32, optional, tag = "1")]
+    pub protocol: ::core::option::Option<u32>,
+    /// On standby: it takes no volume.
+    #[prost(bool, optional, tag = "2")]
+    pub standby: ::core::option::Option<bool>,
+    /// The nodes for which it is held, as PeerStay says.
+    #[prost(uint32, repeated, tag = "3")]
+    pub held_for: ::prost::alloc::vec::Vec<u32>,
+}
+#[derive(serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PeerSite {
     /// The protocol version that it is written in.
     #[prost(uint32, optional, tag = "1")]
@@ -906,6 +980,47 @@ pub mod peer_client {
             req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Site"));
             self.inner.unary(req, path, codec).await
         }
+        /// The caller stops and its volumes are to stay: the node that is asked takes none until the caller is back.
+        pub async fn stay(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PeerStay>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Stay");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Stay"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whether the node that is asked may take volumes: now, and after each change.
+        pub async fn standing(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StandingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Standing>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/picket.v1.Peer/Standing");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("picket.v1.Peer", "Standing"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -954,6 +1069,22 @@ pub mod peer_server {
             &self,
             request: tonic::Request<super::PeerSite>,
         ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// The caller stops and its volumes are to stay: the node that is asked takes none until the caller is back.
+        async fn stay(
+            &self,
+            request: tonic::Request<super::PeerStay>,
+        ) -> std::result::Result<tonic::Response<super::Outcome>, tonic::Status>;
+        /// Server streaming response type for the Standing method.
+        type StandingStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Standing, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Whether the node that is asked may take volumes: now, and after each change.
+        async fn standing(
+            &self,
+            request: tonic::Request<super::StandingRequest>,
+        ) -> std::result::Result<tonic::Response<Self::StandingStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct PeerServer<T> {
@@ -1245,6 +1376,95 @@ pub mod peer_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Stay" => {
+                    #[allow(non_camel_case_types)]
+                    struct StaySvc<T: Peer>(pub Arc<T>);
+                    impl<T: Peer> tonic::server::UnaryService<super::PeerStay>
+                    for StaySvc<T> {
+                        type Response = super::Outcome;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PeerStay>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::stay(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StaySvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/picket.v1.Peer/Standing" => {
+                    #[allow(non_camel_case_types)]
+                    struct StandingSvc<T: Peer>(pub Arc<T>);
+                    impl<
+                        T: Peer,
+                    > tonic::server::ServerStreamingService<super::StandingRequest>
+                    for StandingSvc<T> {
+                        type Response = super::Standing;
+                        type ResponseStream = T::StandingStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StandingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Peer>::standing(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StandingSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -3017,9 +3237,12 @@ pub struct StatusMember {
     /// Where it stands, as configured; may be empty.
     #[prost(string, tag = "12")]
     pub site: ::prost::alloc::string::String,
-    /// On standby; told of the node itself only.
-    #[prost(bool, tag = "13")]
-    pub standby: bool,
+    /// On standby; absent: not known, as of a node that is not reached or of an older version.
+    #[prost(bool, optional, tag = "13")]
+    pub standby: ::core::option::Option<bool>,
+    /// Nodes that stopped and keep their volumes, for which it takes none until they are back.
+    #[prost(string, repeated, tag = "14")]
+    pub held_for: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3262,11 +3485,14 @@ pub mod stop_request {
     )]
     #[repr(i32)]
     pub enum Mode {
+        /// As the node's configuration says: MODE_HANDOVER or MODE_STAY.
         Unspecified = 0,
         /// Volumes stay in service, under a maintenance that ends by itself.
         KeepRunning = 1,
         /// Volumes are handed over first.
         Handover = 2,
+        /// Volumes go out of service, no other node takes them, and this one does when it is back.
+        Stay = 3,
     }
     impl Mode {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -3278,6 +3504,7 @@ pub mod stop_request {
                 Self::Unspecified => "MODE_UNSPECIFIED",
                 Self::KeepRunning => "MODE_KEEP_RUNNING",
                 Self::Handover => "MODE_HANDOVER",
+                Self::Stay => "MODE_STAY",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3286,6 +3513,7 @@ pub mod stop_request {
                 "MODE_UNSPECIFIED" => Some(Self::Unspecified),
                 "MODE_KEEP_RUNNING" => Some(Self::KeepRunning),
                 "MODE_HANDOVER" => Some(Self::Handover),
+                "MODE_STAY" => Some(Self::Stay),
                 _ => None,
             }
         }

@@ -16,6 +16,9 @@ struct Words {
     /// Only rows whose name contains this.
     #[arg(default_value = "")]
     only: String,
+    /// Not the rows whose nodes ping.
+    #[arg(long)]
+    without_ping: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,11 +39,17 @@ async fn all(words: &Words, family: Family) -> Result<bool, Failure> {
     let rooms = Rooms::make(&["n1", "n2", WITNESS], family)?;
     let mut good = true;
     let mut rig: Option<Rig> = None;
-    for row in Row::EVERY.into_iter().filter(|row| format!("{row:?}").contains(&words.only)) {
+    let wanted = |row: &Row| format!("{row:?}").contains(&words.only) && !(row.pings() && words.without_ping);
+    for row in Row::EVERY.into_iter().filter(wanted) {
         let from = boottime();
         let mut playing = match rig.take() {
-            Some(rig) => rig,
-            None => Rig::start(spec(&rooms)?).await?,
+            Some(rig) if rig.cluster.spec().more.is_empty() != row.pings() => rig,
+            other => {
+                if let Some(rig) = other {
+                    rig.end().await?;
+                }
+                Rig::start(spec(&rooms, row)?).await?
+            }
         };
         let played = play(&mut playing, &rooms, row).await;
         let seconds = boottime().saturating_sub(from).as_secs_f32();
@@ -71,8 +80,14 @@ async fn all(words: &Words, family: Family) -> Result<bool, Failure> {
 }
 
 /// Two nodes with all protections; the loss action leaves the machines up, so that the barrier alone must hold.
-fn spec(rooms: &Rooms) -> Result<ClusterSpec, Failure> {
+fn spec(rooms: &Rooms, row: Row) -> Result<ClusterSpec, Failure> {
+    let ping = format!(
+        "[[condition]]\ntag = \"gateway\"\ncommand = [\"/usr/bin/ping\", \"-n\", \"-c\", \"1\", \"-W\", \"1\", \"{}\"]\n\
+         interval = \"200ms\"\ntimeout = \"2s\"\nthreshold = 2\n",
+        rooms.gateway()
+    );
     Ok(ClusterSpec {
+        more: if row.pings() { ping } else { String::new() },
         loss_action: LossAction::Osu,
         client_pace: Some(Duration::from_millis(2)),
         places: rooms.places(),

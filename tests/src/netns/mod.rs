@@ -5,6 +5,7 @@
 //!   [ n1 ] [ n2 ] [ witness ]             a network namespace each
 //!            └───────── net1 ─────────┘   heartbeat path 1, the second way to the witness
 //!            └───────── desk ─────────┘   the observer and the clients; never cut
+//!   [ gateway ] ── lan ── [ n1 ] [ n2 ]    what the nodes ping, and nothing else
 //! ```
 //! `rooms` makes and cuts the networks: by taking a port down, by a queue that swallows what is sent, by a filter
 //! that drops what comes from one machine. `rows` plays the rows and waits for what must follow.

@@ -15,6 +15,15 @@ pub(super) const NETWORKS: u8 = 2;
 /// The number of the desk among the networks: for the observer and clients only.
 const DESK: u8 = 9;
 
+/// The number of the network between the machines and the gateway.
+const LAN: u8 = 5;
+
+/// The room of what machines may ping.
+const GATEWAY: &str = "gateway";
+
+/// The host number of the gateway.
+const GATEWAY_HOST: u8 = 250;
+
 /// The host number of whoever sits at the desk.
 const OBSERVER: u8 = 254;
 
@@ -67,24 +76,45 @@ impl Rooms {
         let machines: BTreeMap<String, u8> =
             machines.iter().map(|name| (*name).to_owned()).zip(1..).collect();
         let rooms = Self { family, machines };
-        for network in (0..NETWORKS).chain([DESK]) {
+        for network in (0..NETWORKS).chain([DESK, LAN]) {
             let bridge = bridge(network);
             ip(&["link", "add", "name", &bridge, "type", "bridge", "mcast_snooping", "0"])?;
             ip(&["link", "set", "dev", &bridge, "up"])?;
         }
         rooms.address(None, &bridge(DESK), DESK, OBSERVER)?;
         for (name, host) in &rooms.machines {
-            ip(&["netns", "add", name])?;
-            ip(&["-netns", name, "link", "set", "dev", "lo", "up"])?;
-            for network in (0..NETWORKS).chain([DESK]) {
-                let (port, inside) = (port(name, network), inside(network));
-                ip(&["link", "add", "name", &port, "type", "veth", "peer", "name", &inside, "netns", name])?;
-                ip(&["link", "set", "dev", &port, "master", &bridge(network), "up"])?;
-                ip(&["-netns", name, "link", "set", "dev", &inside, "up"])?;
-                rooms.address(Some(name), &inside, network, *host)?;
-            }
+            rooms.room(name, *host, (0..NETWORKS).chain([DESK, LAN]))?;
         }
+        rooms.room(GATEWAY, GATEWAY_HOST, [LAN])?;
         Ok(rooms)
+    }
+
+    fn room(&self, name: &str, host: u8, networks: impl IntoIterator<Item = u8>) -> Result<(), Failure> {
+        ip(&["netns", "add", name])?;
+        ip(&["-netns", name, "link", "set", "dev", "lo", "up"])?;
+        for network in networks {
+            let (port, inside) = (port(name, network), inside(network));
+            ip(&["link", "add", "name", &port, "type", "veth", "peer", "name", &inside, "netns", name])?;
+            ip(&["link", "set", "dev", &port, "master", &bridge(network), "up"])?;
+            ip(&["-netns", name, "link", "set", "dev", &inside, "up"])?;
+            self.address(Some(name), &inside, network, host)?;
+        }
+        Ok(())
+    }
+
+    /// What machines ping; nothing else goes there.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        self.family.address(LAN, GATEWAY_HOST)
+    }
+
+    /// Pulls or plugs the machine's cable to the gateway.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn reaches_gateway(&self, machine: &str, reaches: bool) -> Result<(), Failure> {
+        let state = if reaches { "up" } else { "down" };
+        ip(&["link", "set", "dev", &port(machine, LAN), state])
     }
 
     /// Makes a place for the namespaces' names in this process's own mounts.
@@ -184,6 +214,7 @@ impl Rooms {
     /// Something cannot be undone.
     pub fn heal(&self) -> Result<(), Failure> {
         for name in self.machines.keys() {
+            self.reaches_gateway(name, true)?;
             for network in 0..NETWORKS {
                 ip(&["link", "set", "dev", &port(name, network), "up"])?;
                 let device = inside(network);
@@ -200,8 +231,11 @@ impl Rooms {
     /// Something cannot be removed.
     pub fn remove(self) -> Result<(), Failure> {
         // The devices go with the namespace, and their other ends with them.
-        self.machines.keys().try_for_each(|name| ip(&["netns", "delete", name]))?;
-        (0..NETWORKS).chain([DESK]).try_for_each(|network| ip(&["link", "delete", "dev", &bridge(network)]))
+        let names = self.machines.keys().map(String::as_str).chain([GATEWAY]);
+        names.into_iter().try_for_each(|name| ip(&["netns", "delete", name]))?;
+        (0..NETWORKS)
+            .chain([DESK, LAN])
+            .try_for_each(|network| ip(&["link", "delete", "dev", &bridge(network)]))
     }
 }
 
@@ -214,7 +248,11 @@ fn feed_nft(machine: &str, rules: &str) -> Result<(), Failure> {
 }
 
 fn bridge(network: u8) -> String {
-    if network == DESK { "desk".to_owned() } else { format!("net{network}") }
+    match network {
+        DESK => "desk".to_owned(),
+        LAN => "lan".to_owned(),
+        network => format!("net{network}"),
+    }
 }
 
 /// The end of a machine's cable at the bridge.

@@ -33,11 +33,13 @@ pub enum Row {
     MainNetwork,
     /// Row 12: everything is cut.
     All,
+    /// A condition: the cable to what a node pings is pulled, at one node and then at both.
+    Gateway,
 }
 
 impl Row {
     /// Every row.
-    pub const EVERY: [Self; 9] = [
+    pub const EVERY: [Self; 10] = [
         Self::KillActive,
         Self::IsolateHolder,
         Self::IsolateHolderAndSwitch,
@@ -47,7 +49,14 @@ impl Row {
         Self::OnePath,
         Self::MainNetwork,
         Self::All,
+        Self::Gateway,
     ];
+
+    /// Whether it needs nodes that ping the gateway.
+    #[must_use]
+    pub const fn pings(self) -> bool {
+        matches!(self, Self::Gateway)
+    }
 }
 
 struct Play<'p> {
@@ -118,6 +127,7 @@ impl Play<'_> {
                 self.told(holder, "path-failed").await?;
                 self.alone().await
             }
+            Row::Gateway => self.gateway().await,
             Row::All => {
                 for machine in [holder, other, WITNESS] {
                     self.unplug(machine)?;
@@ -148,6 +158,47 @@ impl Play<'_> {
             return Err(format!("one path of two was lost, and {} told {}", event.by, event.name).into());
         }
         self.nothing_moved()
+    }
+
+    /// The volume goes where the gateway answers, stays where it is when it answers nobody, and does not come back by
+    /// itself. Nobody is fenced for a ping.
+    async fn gateway(&self) -> Result<(), Failure> {
+        let (first, second) = (&self.holder, &self.other);
+        let at = |node: &str| {
+            let node = node.to_owned();
+            move |view: &View| view.in_service(VOLUME) == Some(node.clone())
+        };
+        self.rooms.reaches_gateway(first, false)?;
+        self.told(first, "condition-not-met").await?;
+        self.rig.cluster.wait_for(format!("the volume on {second}"), LIMIT, at(second)).await?;
+        self.scene()?.writes_go_on("where the gateway answers", RUNS).await?;
+
+        self.rooms.reaches_gateway(second, false)?;
+        let misplaced = |view: &View| {
+            let lines = view.node(second).map(|status| &status.unprotected);
+            lines.is_some_and(|lines| lines.iter().any(|line| line.word == "MISPLACED"))
+        };
+        self.rig.cluster.wait_for("the gateway answers nobody", LIMIT, misplaced).await?;
+        self.scene()?.writes_go_on("where the gateway answers nobody", RUNS).await?;
+
+        self.rooms.reaches_gateway(first, true)?;
+        self.rig.cluster.wait_for(format!("the volume on {first}"), LIMIT, at(first)).await?;
+        let mended = Fault::now();
+        self.rooms.reaches_gateway(second, true)?;
+        let met = |view: &View| view.first(second, "condition-met", mended.wall_ms).is_some();
+        self.rig.cluster.wait_for(format!("condition-met by {second}"), LIMIT, met).await?;
+        self.scene()?.writes_go_on("where it is", RUNS).await?;
+        let view = self.rig.cluster.view().borrow().clone();
+        let moved = view.first(second, "promoted", mended.wall_ms).is_some();
+        let since = view.events().iter().filter(|event| event.at_ms >= self.fault.wall_ms);
+        let fenced = since.into_iter().any(|event| event.name == "fence-device-started");
+        if moved || fenced {
+            return Err(format!(
+                "it came back by itself ({moved}) or somebody was fenced ({fenced})\n{view}"
+            )
+            .into());
+        }
+        Ok(())
     }
 
     fn unplug(&self, machine: &str) -> Result<(), Failure> {

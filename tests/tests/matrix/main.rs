@@ -18,6 +18,7 @@ mod resources;
 mod several;
 mod site;
 mod standby;
+mod stay;
 mod topology;
 mod volumes;
 mod witness;

@@ -9,10 +9,16 @@ fn is_done(outcome: &Outcome) -> bool {
 }
 
 fn stands_by(view: &View, node: &str) -> bool {
-    let told = |status: &picket_proto::v1::Status| status.members.iter().any(|m| m.local && m.standby);
+    let told =
+        |status: &picket_proto::v1::Status| status.members.iter().any(|m| m.local && m.standby == Some(true));
     view.node(node).is_some_and(|status| {
         told(status) && status.unprotected.iter().any(|line| line.word == "STANDBY" && line.subject == node)
     })
+}
+
+/// What a node's status says of another one: on standby or not, if it is known.
+fn told_of(view: &View, by: &str, node: &str) -> Option<bool> {
+    view.node(by)?.members.iter().find(|member| member.node == node)?.standby
 }
 
 /// Asked of the other node, durable over a kill, and obeyed when the other is gone; then online, and in service.
@@ -26,6 +32,10 @@ fn row_39_a_node_on_standby_hands_over_and_takes_nothing() {
         assert!(is_done(&told), "{told:?}");
         lab.cluster.wait_for("a handover", LIMIT, |view| view.in_service(V1) == Some(other.clone())).await?;
         lab.cluster.wait_for("the standby told", LIMIT, |view| stands_by(view, &holder)).await?;
+        let told = |view: &View| {
+            told_of(view, &other, &holder) == Some(true) && told_of(view, &holder, &other) == Some(false)
+        };
+        lab.cluster.wait_for("it is told by the peer, too", LIMIT, told).await?;
         lab.scene().writes_go_on("after the handover", 50).await?;
 
         let before = lab.cluster.machine(&holder)?.status().await?.program(PICKETD).map(|p| p.starts);
@@ -45,6 +55,8 @@ fn row_39_a_node_on_standby_hands_over_and_takes_nothing() {
             view.node(&holder).is_some_and(peer)
         };
         lab.cluster.wait_for("the other silent", LIMIT, alone).await?;
+        let unknown = |view: &View| told_of(view, &holder, &other).is_none();
+        lab.cluster.wait_for("what is not known is not said", LIMIT, unknown).await?;
         let mut here = lab.cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
         let explained = here.calls().explain(ExplainRequest { tag: V1.to_owned() }).await?.into_inner();
         let why = format!("{explained:?}");

@@ -108,6 +108,7 @@ impl Writer<'_> {
         if let Some(interval) = self.spec.fence_test_interval {
             line!(text, "fence_test_interval = \"{}ms\"", interval.as_millis());
         }
+        line!(text, "on_stop = {}", quoted(self.spec.on_stop.word()));
         line!(text, "[cluster]\nname = {}", quoted(&self.spec.name));
         line!(text, "profile = {}\n{}", quoted(self.spec.profile.name()), self.timing());
         line!(text, "heartbeat_key = {}", path(self.files.heartbeat_key()));

@@ -43,6 +43,7 @@ mod view;
 
 pub use crate::demo::machine::AfterBite;
 pub use error::LabError;
+pub use picket_node::config::OnStop;
 pub use run::{Cluster, Ended};
 pub use spec::{ClusterSpec, FenceLevel, LossAction, Place, Watchdog};
 pub use view::{Occurred, View, wall_ms};

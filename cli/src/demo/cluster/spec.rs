@@ -6,6 +6,7 @@ use crate::demo::machine::AfterBite;
 use core::time::Duration;
 use picket_core::ids::NodeSet;
 use picket_core::params::Profile;
+use picket_node::config::OnStop;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ pub struct ClusterSpec {
     pub fence: Vec<FenceLevel>,
     /// How often the nodes test their fence devices; `None`: as often as the daemon does unless told.
     pub fence_test_interval: Option<Duration>,
+    /// What becomes of a node's volumes when its daemon is stopped.
+    pub on_stop: OnStop,
     /// The machines' watchdogs.
     pub watchdog: Watchdog,
     /// What a machine does after its watchdog has bitten.
@@ -138,6 +141,7 @@ impl ClusterSpec {
             timing: Vec::new(),
             fence: vec![FenceLevel::Process { timeout: Duration::from_secs(5) }],
             fence_test_interval: None,
+            on_stop: OnStop::SwitchOver,
             watchdog: Watchdog::Counts,
             after_bite: AfterBite::PowerOn { delay_ms: 500 },
             loss_action: LossAction::Fastboot,

@@ -154,8 +154,16 @@ fn every_section_is_there_with_what_matters() {
         node: "n2".into(),
         state: "SUSPECT".into(),
         held_off: true,
+        standby: Some(true),
         ..StatusMember::default()
     });
+    status.members.push(StatusMember {
+        node: "n3".into(),
+        standby: Some(true),
+        held_for: vec!["n1".into()],
+        ..StatusMember::default()
+    });
+    status.members.push(StatusMember { node: "n4".into(), ..StatusMember::default() });
     status.quorum = Some(StatusQuorum {
         mode: "majority".into(),
         verdict: "QUORATE".into(),
@@ -196,6 +204,13 @@ fn every_section_is_there_with_what_matters() {
     ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
+    let line = |node: &str| {
+        let mut members = text.lines().skip_while(|line| !line.starts_with("MEMBER"));
+        members.find(|line| line.starts_with(node)).expect("a line of it")
+    };
+    assert!(line("n2").contains("STANDBY: takes no volume until 'picket node online'"), "{text}");
+    assert!(line("n3").contains("HELD for n1") && line("n3").contains("'picket node online n3'"), "{text}");
+    assert!(!line("n3").contains("STANDBY") && !line("n4").contains("STANDBY"), "{text}");
 }
 
 #[test]
