@@ -42,13 +42,13 @@ impl Stay {
         }
     }
 
-    /// A daemon that died after it had remembered that it is held may not have come to its standby.
+    /// A daemon that died after it had remembered that it is held, or that the site is stopped, may not have come to its
+    /// standby.
     pub(super) async fn go_on_held(&self) {
         let _turn = self.turn().await;
-        if !self.record.borrow().held_for.is_empty()
-            && let Err(error) = self.stand_by().await
-        {
-            tracing::warn!(%error, "this node is held for a peer, and is not on standby");
+        let is_held = !self.record.borrow().held_for.is_empty() || self.site.is_stopped();
+        if is_held && let Err(error) = self.stand_by().await {
+            tracing::warn!(%error, "this node is held, and is not on standby");
         }
     }
 

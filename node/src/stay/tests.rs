@@ -92,6 +92,11 @@ async fn a_daemon_that_died_before_its_standby_comes_to_it() {
     let after = daemon(dir.path(), false);
     after.stay.go_on_held().await;
     assert!(after.is_on_standby());
+    let stopped = tempfile::tempdir().unwrap();
+    daemon(stopped.path(), false).site.step(Step::Hold).await;
+    let after = daemon(stopped.path(), false);
+    after.stay.go_on_held().await;
+    assert!(after.site.is_stopped() && after.is_on_standby());
     let nobody = tempfile::tempdir().unwrap();
     let free = daemon(nobody.path(), false);
     free.stay.go_on_held().await;
