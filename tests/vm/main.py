@@ -6,11 +6,13 @@ import traceback
 
 import cluster
 import guide
+import lies
+import past
 import rig
 import scenarios
 import spike
 
-STORIES = {**scenarios.SCENARIOS, **guide.SCENARIOS}
+STORIES = {**scenarios.SCENARIOS, **past.SCENARIOS, **lies.SCENARIOS, **guide.SCENARIOS}
 SCENARIOS = {**STORIES, **spike.SCENARIOS}
 
 

@@ -22,6 +22,7 @@ OUT = HERE.parent / "out" / "vm"
 TARGET = pathlib.Path(os.environ.get("PICKET_VM_TARGET", OUT.parent.parent.parent / "target" / "release"))
 LINKS = {"repl": 1, "beat": 2, "serve": 3}
 NODES = (1, 2)
+SPARE = "spare"
 MEMORY_MIB = 400  # with the emulator's own buffer well below half a gigabyte a guest
 # Emulation on a busy machine gets a twentieth of a processor: a boot of 10 s takes minutes. Nothing that works is cut off.
 BOOT_S = 1200
@@ -229,9 +230,12 @@ class Guest:
         return said.strip()
 
     def booted(self):
-        """Waits until the guest answers. What was sent while the port had no reader may be lost, so it is asked again."""
+        """Waits until the guest answers. What was sent while the port had no reader may be lost, so it is asked again; on new
+        ports if somebody else, a fence say, switches it off and on meanwhile."""
         asked, deadline = set(), time.monotonic() + BOOT_S
         while time.monotonic() < deadline:
+            if not self.linked():
+                self.attach()
             asked.add(self.begin("true", 5))
             try:
                 until(lambda: asked & set(self.answers), "an answer", 20)
@@ -308,6 +312,17 @@ class Rig:
         self.libvirtd = subprocess.Popen(["libvirtd", "--listen"], stdout=log, stderr=log, env=nobus)
         until(lambda: run("virsh", "-q", "-c", URI, "version", expect=None).returncode == 0, "libvirtd answers", BOOT_S)
 
+    def spare(self):
+        """Another machine of this hypervisor, off: a plug that is not that of either node."""
+        definition = OUT / f"{SPARE}.xml"
+        definition.write_text(
+            f"<domain type='qemu'><name>{SPARE}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>"
+            "<os><type arch='x86_64' machine='pc'>hvm</type></os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>"
+            "<memballoon model='none'/><controller type='usb' model='none'/></devices></domain>"
+        )
+        run("virsh", "-q", "-c", URI, "destroy", SPARE, expect=None)
+        run("virsh", "-q", "-c", URI, "define", definition)
+
     # --- links
 
     def cut(self, link, node=None, way="both"):
@@ -320,6 +335,15 @@ class Rig:
             if way in ("rx", "both"):
                 for chain in ("FORWARD", "OUTPUT"):
                     run("ebtables", "-I", chain, "-o", tap, "-j", "DROP")
+
+    def mend(self, link):
+        """That link again, whatever else is cut."""
+        for number in NODES:
+            tap = f"t-{link}{number}"
+            for end, chains in (("-i", ("FORWARD", "INPUT")), ("-o", ("FORWARD", "OUTPUT"))):
+                for chain in chains:
+                    while run("ebtables", "-D", chain, end, tap, "-j", "DROP", expect=None).returncode == 0:
+                        pass
 
     def isolate(self, node):
         for link in LINKS:
