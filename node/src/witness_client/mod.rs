@@ -17,7 +17,7 @@ use crate::time::now;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use picket_core::ids::SessionId;
-use picket_core::message::{FromWitness, ToWitness};
+use picket_core::message::{FromWitness, Reply, ToWitness};
 use picket_core::node::Input;
 use picket_host::cert::{Identity, Role};
 use picket_host::config::HostPort;
@@ -144,8 +144,8 @@ impl Keeper {
             self.tell(|status| status.address = address.to_string());
             match self.connect(address).await {
                 Ok((stream, outgoing)) => {
-                    let answered = self.session(stream, outgoing).await;
-                    if answered {
+                    // One that refuses, or says nothing, is asked again less and less often.
+                    if self.session(stream, outgoing).await {
                         backoff.reset();
                     }
                 }
@@ -198,7 +198,7 @@ impl Keeper {
             .unwrap_or_else(|_| Err(format!("no session within {limit:?}")))
     }
 
-    /// Carries one connection to its end. Returns whether the witness said anything.
+    /// Carries one connection to its end. Returns whether the witness took this node in.
     async fn session(
         &self,
         stream: Streaming<v1::FromWitness>,
@@ -211,7 +211,7 @@ impl Keeper {
             status.connected = true;
             status.error.clear();
         });
-        let (answered, why) = self.read(stream).await;
+        let (registered, why) = self.read(stream).await;
         *self.shared.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.tell(|status| {
             status.connected = false;
@@ -220,11 +220,11 @@ impl Keeper {
         });
         // In the same queue as the messages: nothing of this connection comes after it.
         let _ = self.into.send(Input::WitnessGone.into()).await;
-        answered
+        registered
     }
 
     async fn read(&self, mut stream: Streaming<v1::FromWitness>) -> (bool, String) {
-        let mut answered = false;
+        let mut registered = false;
         let mut look = tokio::time::interval(self.silence / 4);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -235,29 +235,29 @@ impl Keeper {
                         // What was to be closed is an earlier connection.
                         continue;
                     }
-                    return (answered, "closed here".to_owned());
+                    return (registered, "closed here".to_owned());
                 },
                 _ = look.tick() => {
                     if self.is_silent() {
-                        return (answered, format!("no answer to anything for {:?}", self.silence));
+                        return (registered, format!("no answer to anything for {:?}", self.silence));
                     }
                     continue;
                 },
             };
             let message = match message {
                 Ok(Some(message)) => message,
-                Ok(None) => return (answered, "the witness closed the session".to_owned()),
-                Err(status) => return (answered, status.message().to_owned()),
+                Ok(None) => return (registered, "the witness closed the session".to_owned()),
+                Err(status) => return (registered, status.message().to_owned()),
             };
             self.shared.asked_at.store(0, Ordering::SeqCst);
             let message: FromWitness = match from_wire(message) {
                 Ok(message) => message,
-                Err(error) => return (answered, format!("not understood: {error}")),
+                Err(error) => return (registered, format!("not understood: {error}")),
             };
-            answered = true;
+            registered |= matches!(message.body, Reply::Registered { .. });
             self.name_session(message.session);
             if self.into.send(Input::Witness(message).into()).await.is_err() {
-                return (answered, "the daemon ends".to_owned());
+                return (registered, "the daemon ends".to_owned());
             }
         }
     }

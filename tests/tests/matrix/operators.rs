@@ -3,7 +3,7 @@
 use super::lab::{LIMIT, Lab, V1, play, two};
 use core::time::Duration;
 use picket::demo::Fault;
-use picket::demo::cluster::{ClusterSpec, FenceLevel, LossAction, View, WITNESS, Watchdog};
+use picket::demo::cluster::{ClusterSpec, FenceLevel, LossAction, Occurred, View, WITNESS, Watchdog};
 use picket::demo::links::Kinds;
 use picket_proto::v1::{ConfirmRequest, MoveRequest, OverrideRequest};
 
@@ -34,6 +34,16 @@ fn row_25_a_wrong_confirmation_finds_the_node_inactive() {
         let old =
             lab.volume(&lab.holder, "inactive", |volume| volume.frozen || volume.role != "PRIMARY").await?;
         assert_ne!(old.state, "ISP");
+        // That boot is refused for good, however often it asks; and it asks less and less often.
+        lab.cluster.links().heal_all_of(&lab.holder);
+        let refusals = |view: &View| -> Vec<u64> {
+            let refused = |event: &&Occurred| event.by == WITNESS && event.name == "witness-session-refused";
+            view.events().iter().filter(refused).map(|event| event.at_ms).collect()
+        };
+        let often = |view: &View| refusals(view).len() >= 9;
+        let view = lab.cluster.wait_for("nine refusals", LIMIT, often).await?;
+        let times = refusals(&view);
+        assert!(times[8] - times[7] >= 400, "{times:?}");
         let other = lab.other.clone();
         lab.judge(&other).await
     });

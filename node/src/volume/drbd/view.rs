@@ -120,11 +120,14 @@ impl View {
 
     fn take_peer_device(&mut self, line: &Line) {
         let Some(volume) = number(line, "volume") else { return };
-        let peer = self.peers.entry(key(line)).or_default();
         if line.verb == Verb::Destroy {
-            peer.disks.remove(&volume);
+            // Its connection may have been told as gone before it.
+            if let Some(peer) = self.peers.get_mut(&key(line)) {
+                peer.disks.remove(&volume);
+            }
             return;
         }
+        let peer = self.peers.entry(key(line)).or_default();
         let disk = peer.disks.entry(volume).or_default();
         set(&mut disk.state, line.word("peer-disk"));
         if line.word("replication").is_some_and(|word| word != disk.replication) {

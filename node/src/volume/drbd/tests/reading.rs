@@ -104,6 +104,8 @@ fn what_is_destroyed_is_gone() {
     assert!(!view_of(&gone).is_complete());
     let gone = format!("{NINE}destroy connection name:r0 peer-node-id:2 conn-name:n2\n");
     assert!(view_of(&gone).peers.is_empty());
+    let late = format!("{gone}destroy peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0\n");
+    assert!(view_of(&late).peers.is_empty(), "what is told of a peer that is gone does not bring it back");
 }
 
 #[test]
