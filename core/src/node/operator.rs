@@ -1,7 +1,7 @@
 //! What people ask of a node.
 
 use super::state::Held;
-use super::state::{Node, OperatorTicket, Out, Phase, Stop};
+use super::state::{Node, OperatorTicket, Out, Phase, Stop, Volume};
 use super::{Effect, Event, FenceWish, NodeAnswer, NodeRequest, Promotion, Role, RunHeld, VolumeAction};
 use crate::error::Refusal;
 use crate::ids::{Epoch, IsrVersion, NodeId, NodeSet, VolumeId};
@@ -126,6 +126,7 @@ impl Node {
         length: Duration,
         out: &mut Out,
     ) -> Result<(), Refusal> {
+        self.may_leave_running()?;
         let request = OperatorRequest::Maintenance { node: self.config.me, length };
         if !self.say(now, Request::Operator { ticket, request }, out) {
             return Err(Refusal::NotRegistered);
@@ -133,6 +134,22 @@ impl Node {
         let (session, give_up_at) = (self.link.session, now + WITNESS_ANSWER_WITHIN);
         self.operators.insert(ticket, OperatorTicket::KeepRunning { session, give_up_at });
         Ok(())
+    }
+
+    /// Only what is in service with its authority can be left running: what is on its way into service or out of it
+    /// needs its daemon to come there.
+    fn may_leave_running(&self) -> Result<(), Refusal> {
+        let rests = |(id, volume): (&VolumeId, &Volume)| match volume.phase {
+            Phase::Unread | Phase::Secondary => true,
+            Phase::Active(_) => volume.refused.is_none() || self.is_solo(*id),
+            Phase::Promoting(_) | Phase::Frozen(_) | Phase::Stopping(_) | Phase::Failed => false,
+        };
+        if self.volumes.iter().all(rests) {
+            return Ok(());
+        }
+        Err(Refusal::WrongState {
+            expected: "every volume in service, or out of it, and not on its way".into(),
+        })
     }
 
     fn pass_on(
@@ -154,9 +171,13 @@ impl Node {
         let Some(open) = self.operators.remove(&ticket) else { return };
         let answer = match (open, answer) {
             (OperatorTicket::KeepRunning { .. }, OperatorAnswer::Done) => {
-                self.run.keeps_running = true;
-                out.run = true;
-                NodeAnswer::Done
+                if self.may_leave_running().is_ok() {
+                    self.run.keeps_running = true;
+                    out.run = true;
+                    NodeAnswer::Done
+                } else {
+                    NodeAnswer::Unfinished("a volume is on its way out of service by now".into())
+                }
             }
             (_, answer) => NodeAnswer::Witness(answer),
         };

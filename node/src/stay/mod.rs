@@ -13,7 +13,7 @@
 //! ```
 //! Idea: a peer on standby asks for no volume, so what is released stays free for the node that comes back. That needs no
 //! rule of its own in the core: nothing is granted here that would not be granted anyway, and what is not granted is a
-//! matter of availability alone. [`leave`] is the way out, [`back`] the way back.
+//! matter of availability alone. `leave` is the way out, `back` the way back.
 //!
 //! Contract: who asks remembers it before the first question, and who is held before the answer; whoever dies in between
 //! finds it in the record and goes on from there. As long as the node that stops has peers to free it takes no offer: a peer

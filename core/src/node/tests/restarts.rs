@@ -3,7 +3,10 @@
 use super::super::*;
 use super::bench::{actions, asked, report, requests, resets};
 use super::*;
+use crate::error::Refusal;
+use crate::ids::NodeSet;
 use crate::message::*;
+use alloc::vec;
 
 #[test]
 fn a_daemon_that_has_said_it_stops_asks_for_nothing() {
@@ -42,6 +45,34 @@ fn what_is_taken_up_after_a_crash_is_not_written_again() {
     bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
     assert!(matches!(bench.phase(), Phase::Active(_)));
     assert_eq!(bench.syncs, syncs);
+}
+
+#[test]
+fn what_is_on_its_way_out_of_service_is_not_left_running() {
+    let keep = Input::Operator { ticket: 7, request: NodeRequest::StopKeepRunning { length: ms(60_000) } };
+    let answer = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Answer { ticket: 7, answer } => Some(answer.clone()),
+            _ => None,
+        })
+    };
+    let refuse = |bench: &mut Bench| {
+        let refusal = Refusal::NotHolder { holder: Some(B) };
+        bench.say(Reply::Renewed { volumes: vec![], refused: vec![(V, refusal)], hears: NodeSet::EMPTY });
+        assert!(matches!(bench.phase(), Phase::Stopping(_)));
+    };
+    let mut before = Bench::holder(LossAction::Osu);
+    refuse(&mut before);
+    let effects = before.step(keep.clone());
+    assert!(matches!(answer(&effects), Some(NodeAnswer::Refused(Refusal::WrongState { .. }))), "{effects:?}");
+    assert!(requests(&effects).is_empty(), "no maintenance is asked for: {effects:?}");
+
+    let mut meanwhile = Bench::holder(LossAction::Osu);
+    meanwhile.step(keep);
+    refuse(&mut meanwhile);
+    let effects = meanwhile.say(Reply::Operator { ticket: 7, answer: OperatorAnswer::Done });
+    assert!(matches!(answer(&effects), Some(NodeAnswer::Unfinished(_))), "{effects:?}");
+    assert!(!meanwhile.run.keeps_running);
 }
 
 /// A holder whose daemon stopped under a maintenance and starts again.
