@@ -75,7 +75,7 @@ def main(words):
     if unknown:
         print(f"no such scenario: {' '.join(unknown)}; there are: {' '.join(SCENARIOS)}")
         return 2
-    return play(words or list(SCENARIOS))
+    return play(words or list(STORIES))
 
 
 if __name__ == "__main__":
