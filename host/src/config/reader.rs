@@ -251,7 +251,8 @@ pub fn host_port() -> Reader<HostPort> {
 /// An absolute path.
 #[must_use]
 pub fn path() -> Reader<PathBuf> {
-    of_text("an absolute path", |text| text.starts_with('/').then(|| PathBuf::from(text)))
+    let is_path = |text: &str| text.starts_with('/') && !text.contains(char::is_control);
+    of_text("an absolute path", move |text| is_path(text).then(|| PathBuf::from(text)))
 }
 
 /// One of the given words, each with its value.

@@ -191,6 +191,11 @@ fn only_lab_machines_may_be_of_another_kind() {
         told.ends_with("node.run_dir: /lab/n1/run outlives a boot of the machine; expected a directory below /run, or a [lab]"),
         "{told}"
     );
+    let told = parse(&real("run_dir = \"/lab/\\u0000n1/run\"")).unwrap_err();
+    assert!(
+        told.ends_with("node.run_dir: found \"/lab/\\0n1/run\"; expected an absolute path"),
+        "no error is more than a line of text: {told:?}"
+    );
     let lab_dog =
         format!("{}\n[watchdog]\nkind = \"lab\"\ndevice = \"/w.sock\"\n", real("run_dir = \"/run/picket\""));
     let told = parse(&lab_dog).unwrap_err();
