@@ -24,6 +24,7 @@ pub mod fencer;
 pub mod heartbeat;
 pub mod peer;
 pub mod quorum;
+mod remembered;
 pub mod reset;
 pub mod resource;
 mod run;

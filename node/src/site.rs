@@ -17,6 +17,7 @@
 use crate::config::Config;
 use crate::control::{done, outcome, refused};
 use crate::driver::{self, Snapshot, Wake, ask};
+use crate::remembered;
 use crate::resource::Trees;
 use crate::resource::tree::State as ResourceState;
 use picket_core::node::{NodeAnswer, NodeRequest, Phase};
@@ -79,15 +80,11 @@ impl Site {
     #[must_use]
     pub fn new(config: Arc<Config>, queue: mpsc::Sender<Wake>, trees: Arc<OnceLock<Trees>>) -> Self {
         let file = SmallState::new(Arc::new(RealFiles), &path(&config.state_dir), KIND, SCHEMA);
-        let read = match file.load() {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            Ok(None) => Ok(Record::default()),
-            Err(error) => Err(error.to_string()),
-        };
-        let record = read.unwrap_or_else(|error| {
+        let record = remembered::load(&file).unwrap_or_else(|error| {
             tracing::warn!(%error, "whether the site was stopped is forgotten; the node's standby is not");
-            Record::default()
+            None
         });
+        let record: Record = record.unwrap_or_default();
         Self { config, queue, trees, kept: Arc::new(Mutex::new(Kept { file, record })) }
     }
 

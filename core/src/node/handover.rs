@@ -4,6 +4,7 @@
 //! with the other as the successor, and the other, which has been asking for the grant since it said yes, gets it
 //! with the release as the proof. Cut at any step, the volume has one holder, or none and both may ask.
 
+use super::standby::LATE;
 use super::state::{Handover, Node, OperatorTicket, Out, Phase, Stop};
 use super::{Effect, NodeAnswer};
 use crate::error::Refusal;
@@ -161,11 +162,7 @@ impl Node {
         if !stop.answered && (idle || now >= stop.give_up_at) {
             // From here on nothing is asked for any more: the daemon is about to end.
             self.stop = (!mutant::on(Mutant::M45)).then_some(Stop { answered: true, ..stop });
-            let answer = if idle {
-                NodeAnswer::Done
-            } else {
-                NodeAnswer::Unfinished("something is still held, or its release is not recorded".into())
-            };
+            let answer = if idle { NodeAnswer::Done } else { NodeAnswer::Unfinished(LATE.into()) };
             out.push(Effect::Answer { ticket: stop.ticket, answer });
         }
     }

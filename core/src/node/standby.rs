@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 /// daemon's restart, takes seconds at least.
 const OFFER_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// What is said when the time for an answer is over.
-const LATE: &str = "something is still held, or its release is not recorded";
+/// What is said when the time for an answer is over, to whoever waits for the end of what is held.
+pub(super) const LATE: &str = "something is still held, or its release is not recorded";
 
 impl Node {
     pub(super) fn set_standby(&mut self, now: Instant, ticket: u64, on: bool, out: &mut Out) {
@@ -62,13 +62,16 @@ impl Node {
 
     /// The answer to who asked for the release; none: it is not known yet.
     pub(super) fn release_answer(&self, now: Instant, give_up_at: Instant) -> Option<NodeAnswer> {
+        let late = (now >= give_up_at).then(|| NodeAnswer::Unfinished(LATE.into()));
+        self.ended_answer().or(late)
+    }
+
+    /// Nothing is held any more, or the node does not stand by any more.
+    fn ended_answer(&self) -> Option<NodeAnswer> {
         if !self.disk.standby {
             return Some(NodeAnswer::Unfinished("the node was put online again".into()));
         }
-        if self.is_idle() {
-            return Some(NodeAnswer::Done);
-        }
-        (now >= give_up_at).then(|| NodeAnswer::Unfinished(LATE.into()))
+        self.is_idle().then_some(NodeAnswer::Done)
     }
 
     /// Hands over what is held here, where somebody can take it.
@@ -98,21 +101,18 @@ impl Node {
 
     /// The answer to who asked for the standby; none: it is not known yet.
     pub(super) fn standby_answer(&self, now: Instant, give_up_at: Instant) -> Option<NodeAnswer> {
-        if !self.disk.standby {
-            return Some(NodeAnswer::Unfinished("the node was put online again".into()));
-        }
-        if self.is_idle() {
-            return Some(NodeAnswer::Done);
-        }
+        self.ended_answer().or_else(|| self.kept_answer(now)).or_else(|| self.release_answer(now, give_up_at))
+    }
+
+    /// What is held stays, because nobody can take it now.
+    fn kept_answer(&self, now: Instant) -> Option<NodeAnswer> {
         let stays = |volume: &Volume| {
             matches!(volume.phase, Phase::Active(_)) && volume.handover.is_none() && now < volume.offer_after
         };
         let is_held = |volume: &Volume| volume.phase.held().is_some();
         let is_settled = |volume: &Volume| volume.releasing.is_none() && (!is_held(volume) || stays(volume));
-        if self.volumes.values().all(is_settled) {
-            let held = self.volumes.iter().filter(|(_, volume)| is_held(volume));
-            return Some(NodeAnswer::Kept(held.map(|(id, _)| *id).collect()));
-        }
-        (now >= give_up_at).then(|| NodeAnswer::Unfinished(LATE.into()))
+        let held = self.volumes.iter().filter(|(_, volume)| is_held(volume));
+        let all = self.volumes.values().all(is_settled);
+        all.then(|| NodeAnswer::Kept(held.map(|(id, _)| *id).collect()))
     }
 }

@@ -4,6 +4,7 @@
 //! said, and the history begins anew: a damaged list of past fences must not keep a cluster from working.
 
 use crate::event::outcome_word;
+use crate::remembered;
 use picket_core::evidence::FenceOutcome;
 use picket_host::files::{Files, RealFiles};
 use picket_host::small_state::SmallState;
@@ -88,16 +89,13 @@ impl History {
     pub fn open(state_dir: &Path) -> Self {
         let path = state_dir.join(FILE);
         let state = SmallState::new(Arc::new(RealFiles), &path, KIND, SCHEMA);
-        let read = state.load().map_err(|error| error.to_string()).and_then(|bytes| match bytes {
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            None => Ok(VecDeque::new()),
-        });
-        let entries = read.unwrap_or_else(|error| {
+        let entries = remembered::load(&state).unwrap_or_else(|error| {
             let aside = path.with_extension("damaged");
             let moved = RealFiles.rename(&path, &aside).is_ok();
             tracing::warn!(%error, aside = %aside.display(), moved, "the history of fences cannot be read");
-            VecDeque::new()
+            None
         });
+        let entries: VecDeque<_> = entries.unwrap_or_default();
         let entries = entries.into_iter().map(Entry::of_an_earlier_run).collect();
         Self(Arc::new(Mutex::new(Kept { state, entries, first: 0 })))
     }

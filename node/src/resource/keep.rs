@@ -4,6 +4,7 @@
 //! Nothing of it makes anything count as out of service: what runs is looked at. It only makes a stop due that a look
 //! would spare.
 
+use crate::remembered;
 use picket_core::ids::VolumeId;
 use picket_host::files::RealFiles;
 use picket_host::small_state::SmallState;
@@ -32,15 +33,11 @@ where
 {
     let path = dir.join(format!("resources-{volume}"));
     let state = SmallState::new(Arc::new(RealFiles), &path, KIND, SCHEMA);
-    let found = match state.load() {
-        Ok(Some(record)) => serde_json::from_slice(&record).map_err(|error| error.to_string()),
-        Ok(None) => Ok(T::default()),
-        Err(error) => Err(error.to_string()),
-    };
-    let kept = found.unwrap_or_else(|error| {
+    let found = remembered::load(&state).unwrap_or_else(|error| {
         tracing::warn!(path = %path.display(), %error, "what was remembered of resources is forgotten");
-        T::default()
+        None
     });
+    let kept: T = found.unwrap_or_default();
     let (keeps, changes) = watch::channel(kept.clone());
     (keeps, kept, Keeper { state, changes })
 }

@@ -21,6 +21,7 @@
 
 use crate::config::Config;
 use crate::driver::{self, Ask, Snapshot, Wake, ask};
+use crate::remembered;
 use crate::site::Site;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::PeerBody;
@@ -79,15 +80,11 @@ impl Stay {
     #[must_use]
     pub fn new(config: Arc<Config>, queue: mpsc::Sender<Wake>, site: Site) -> Self {
         let file = SmallState::new(Arc::new(RealFiles), &config.state_dir.join("stay"), KIND, SCHEMA);
-        let read = match file.load() {
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            Ok(None) => Ok(Record::default()),
-            Err(error) => Err(error.to_string()),
-        };
-        let record = read.unwrap_or_else(|error| {
+        let record = remembered::load(&file).unwrap_or_else(|error| {
             tracing::warn!(%error, "who is held for whom is forgotten; the node's standby is not");
-            Record::default()
+            None
         });
+        let record: Record = record.unwrap_or_default();
         Self {
             config,
             queue,

@@ -83,6 +83,27 @@ fn promoted(lab: &Lab, node: &str, since: Fault) -> bool {
     lab.cluster.view().borrow().first(node, "promoted", since.wall_ms).is_some()
 }
 
+async fn taken_over(lab: &Lab, by: &str) -> Outcome {
+    lab.cluster.wait_for("a takeover", LIMIT, |view| view.in_service(V1).as_deref() == Some(by)).await?;
+    Ok(())
+}
+
+async fn nobody_is_held(lab: &Lab) -> Outcome {
+    lab.cluster.wait_healthy(LIMIT).await?;
+    lab.cluster.wait_for("nobody held", LIMIT, |view| freed(view, &lab.other, &lab.holder)).await?;
+    Ok(())
+}
+
+/// Where it was before, and the other is freed.
+async fn is_back(lab: &Lab) -> Outcome {
+    lab.cluster.wait_healthy(LIMIT).await?;
+    let back = |view: &View| {
+        view.in_service(V1).as_ref() == Some(&lab.holder) && freed(view, &lab.other, &lab.holder)
+    };
+    lab.cluster.wait_for("the volume back, and the other freed", LIMIT, back).await?;
+    Ok(())
+}
+
 /// The other is killed meanwhile and remembers; then the machine that stopped is switched off and on.
 #[test]
 fn volumes_stay_with_a_node_that_is_stopped_and_come_back_to_it() {
@@ -108,9 +129,7 @@ fn volumes_stay_with_a_node_that_is_stopped_and_come_back_to_it() {
 
         lab.cluster.machine(&holder)?.power_off().await?;
         lab.cluster.machine(&holder)?.power_on().await?;
-        lab.cluster.wait_healthy(LIMIT).await?;
-        let back = |view: &View| view.in_service(V1) == Some(holder.clone()) && freed(view, &other, &holder);
-        lab.cluster.wait_for("the volume back, and the other freed", LIMIT, back).await?;
+        is_back(&lab).await?;
         assert!(!promoted(&lab, &other, since), "the other took it");
         assert_eq!(lab.fences(since), 0, "somebody was fenced");
         lab.scene().writes_go_on("where they were", 50).await?;
@@ -131,12 +150,11 @@ fn a_peer_that_is_held_for_a_node_that_never_comes_back_is_put_online() {
         lab.cluster.wait_for("the other held", LIMIT, |view| held(view, &other, &holder)).await?;
         assert!(!promoted(&lab, &other, since), "the other took it");
         put(&lab, &other, false).await?;
-        lab.cluster.wait_for("a takeover", LIMIT, |view| view.in_service(V1) == Some(other.clone())).await?;
+        taken_over(&lab, &other).await?;
         lab.scene().writes_go_on("where an operator let them", 50).await?;
         // It comes back after all: what is elsewhere is not taken, and nobody is left to be freed.
         let _ = lab.cluster.machine(&holder)?.power_on().await;
-        lab.cluster.wait_healthy(LIMIT).await?;
-        lab.cluster.wait_for("nobody held", LIMIT, |view| freed(view, &other, &holder)).await?;
+        nobody_is_held(&lab).await?;
         assert_eq!(lab.cluster.view().borrow().in_service(V1), Some(other.clone()));
         lab.judge(&other).await
     });
@@ -168,11 +186,10 @@ fn with_a_peer_that_is_not_reached_nothing_stays() {
         assert_eq!((says(&view, &other, "HELD_FOR_PEER"), says(&view, &holder, "PEERS_HELD")), (None, None));
 
         terminate(&lab, &holder).await?;
-        lab.cluster.wait_for("a takeover", LIMIT, |view| view.in_service(V1) == Some(other.clone())).await?;
+        taken_over(&lab, &other).await?;
         lab.cluster.links().heal_both(&holder, &other, Kinds::Only(&[Kind::Peer]));
         lab.cluster.machine(&holder)?.start_program(PICKETD).await?;
-        lab.cluster.wait_healthy(LIMIT).await?;
-        lab.cluster.wait_for("nobody held", LIMIT, |view| freed(view, &other, &holder)).await?;
+        nobody_is_held(&lab).await?;
         lab.scene().writes_go_on("after the switch-over", 50).await?;
         lab.judge(&other).await
     });
@@ -291,9 +308,7 @@ fn a_node_that_dies_on_its_way_out_frees_its_peers_when_it_is_back() {
         assert!(held(&lab.cluster.view().borrow(), &other, &holder), "held until it is back");
         lab.cluster.machine(&holder)?.power_off().await?;
         lab.cluster.machine(&holder)?.power_on().await?;
-        lab.cluster.wait_healthy(LIMIT).await?;
-        let back = |view: &View| view.in_service(V1) == Some(holder.clone()) && freed(view, &other, &holder);
-        lab.cluster.wait_for("the volume back, and the other freed", LIMIT, back).await?;
+        is_back(&lab).await?;
         lab.scene().writes_go_on("after all", 50).await?;
         lab.judge(&holder).await
     });
@@ -310,12 +325,11 @@ fn a_node_that_dies_on_its_way_out_for_good_leaves_a_word_and_a_way() {
         lab.cluster.machine(&holder)?.power_off().await?;
         assert!(held(&lab.cluster.view().borrow(), &other, &holder), "held until somebody says else");
         put(&lab, &other, false).await?;
-        lab.cluster.wait_for("a takeover", LIMIT, |view| view.in_service(V1) == Some(other.clone())).await?;
+        taken_over(&lab, &other).await?;
         lab.scene().writes_go_on("where an operator let them", 50).await?;
         // The fence that proved it off has switched it on again, or it is done here.
         let _ = lab.cluster.machine(&holder)?.power_on().await;
-        lab.cluster.wait_healthy(LIMIT).await?;
-        lab.cluster.wait_for("nobody held", LIMIT, |view| freed(view, &other, &holder)).await?;
+        nobody_is_held(&lab).await?;
         lab.judge(&other).await
     });
 }

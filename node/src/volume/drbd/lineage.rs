@@ -6,6 +6,7 @@
 //! could not be written counts for nothing, and is tried again with the next look.
 
 use super::generation::succeed;
+use crate::remembered;
 use picket_core::evidence::Generation;
 use picket_core::ids::VolumeId;
 use picket_host::files::Files;
@@ -39,12 +40,7 @@ impl Lineage {
     /// What an earlier run left. A file that cannot be read is put aside and said: it counts for nothing.
     pub(super) fn open(files: Arc<dyn Files>, state_dir: &Path, volume: VolumeId) -> Self {
         let path = state_dir.join(format!("drbd-lineage-{volume}"));
-        let read = match state(&files, &path).load() {
-            Ok(Some(record)) => serde_json::from_slice(&record).map(Some).map_err(|error| error.to_string()),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error.to_string()),
-        };
-        let record = read.unwrap_or_else(|error| {
+        let record = remembered::load(&state(&files, &path)).unwrap_or_else(|error| {
             let aside = path.with_extension("damaged");
             let moved = files.rename(&path, &aside).is_ok();
             tracing::warn!(%error, aside = %aside.display(), moved, "the data's past cannot be read: only what DRBD knows itself counts");
