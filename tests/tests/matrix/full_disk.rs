@@ -120,7 +120,7 @@ fn take_space(store: &Path) -> Outcome {
 async fn change_until_it_ends(lab: &Lab, starts: Option<u64>) -> Outcome {
     let machine = lab.cluster.machine(WITNESS)?;
     for change in 1..=CHANGES_MAX {
-        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.holder).await?;
         let request = MaintenanceRequest { node: lab.other.clone(), length_ms: 60_000 * (change % 2) };
         // The change that finds the disk full has no answer.
         let answer = daemon.calls().maintenance(request).await;

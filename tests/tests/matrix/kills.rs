@@ -64,7 +64,7 @@ fn two_hundred_kills_lose_nothing() {
 /// So many fences may have a node held off; the operator lets it come back.
 async fn clear(lab: &Lab) -> super::lab::Outcome {
     for node in lab.cluster.spec().node_names() {
-        let mut daemon = lab.cluster.daemon(&node).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&node).await?;
         for held in lab.cluster.spec().node_names() {
             let _ = daemon.calls().clear(picket_proto::v1::NodeRequest { node: held }).await;
         }

@@ -1,11 +1,12 @@
 //! A cluster, its client, and the verdict that every test ends with.
 
 use core::time::Duration;
+use picket::client::Daemon;
 use picket::demo::cluster::{Cluster, ClusterSpec, Ended, LabError, LossAction, View, WITNESS};
 use picket::demo::links::{Kind, Kinds};
 use picket::demo::{Fault, Scene};
 use picket_ledger::client::Appender;
-use picket_proto::v1::StatusVolume;
+use picket_proto::v1::{self, StatusVolume};
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -34,6 +35,11 @@ pub(crate) fn play(story: impl Future<Output = Outcome>) {
     if let Err(error) = runtime.block_on(story) {
         panic!("{error}");
     }
+}
+
+/// What was asked for was done.
+pub(crate) const fn is_done(outcome: &v1::Outcome) -> bool {
+    matches!(outcome.result, Some(v1::outcome::Result::Done(_)))
 }
 
 /// The `picket` program, built before the tests.
@@ -67,6 +73,11 @@ impl Lab {
         let lab = Self { cluster, client, holder, other };
         lab.scene().writes_go_on("at the start", 50).await?;
         Ok(lab)
+    }
+
+    /// A node's daemon, as an operator's program reaches it.
+    pub(crate) async fn daemon(&self, node: &str) -> Result<Daemon, Box<dyn Error + Send + Sync>> {
+        Ok(self.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?)
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {

@@ -193,7 +193,7 @@ fn row_26_the_fourth_fence_in_ten_minutes_keeps_the_node_off() {
 async fn move_back(lab: &Lab, node: &str) -> super::lab::Outcome {
     let there = |view: &View| view.in_service(V1).as_deref() == Some(node);
     for _ in 0..40 {
-        let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(node).await?;
         // One that came before its node could act on it is not waited for: it is asked for again.
         let request = MoveRequest { tag: V1.to_owned(), node: node.to_owned(), wait_ms: 500 };
         daemon.calls().r#move(request).await?;

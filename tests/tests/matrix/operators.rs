@@ -27,7 +27,7 @@ fn row_25_a_wrong_confirmation_finds_the_node_inactive() {
         let view =
             lab.cluster.wait_for("a request to confirm", LIMIT, |view| pending(view).is_some()).await?;
         let challenge = pending(&view).expect("just seen").challenge;
-        let mut daemon = lab.cluster.daemon(&lab.other).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.other).await?;
         // The machine runs. Nobody has looked.
         daemon.calls().confirm(ConfirmRequest { node: lab.holder.clone(), challenge }).await?;
         assert_eq!(lab.takeover(fault).await?, "OPERATOR");
@@ -57,7 +57,7 @@ fn row_34_a_handover_that_is_cut_leaves_one_holder() {
         for step in 0..8_u64 {
             let holder = lab.cluster.wait_in_service(V1, LIMIT).await?;
             let other = lab.cluster.spec().node_names().find(|name| *name != holder).expect("two");
-            let mut daemon = lab.cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
+            let mut daemon = lab.daemon(&holder).await?;
             let request = MoveRequest { tag: V1.to_owned(), node: other.clone(), wait_ms: 0 };
             let moving = tokio::spawn(async move { daemon.calls().r#move(request).await.map(drop) });
             tokio::time::sleep(Duration::from_millis(2 * step)).await;
@@ -86,7 +86,7 @@ fn row_35_an_override_and_the_old_holder_is_there_first() {
                 .is_some_and(|status| status.members.iter().all(|m| m.local || m.state != "ALIVE"))
         };
         lab.cluster.wait_for("the holder silent", LIMIT, silent).await?;
-        let mut daemon = lab.cluster.daemon(&lab.other).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.other).await?;
         let request = OverrideRequest {
             tag: V1.to_owned(),
             dead: vec![lab.holder.clone()],

@@ -159,7 +159,7 @@ async fn start(shared: &Shared) -> Result<Lab, Box<dyn std::error::Error + Send 
 }
 
 async fn move_to(lab: &Lab, node: &str) -> Outcome {
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     let request = MoveRequest { tag: V1.to_owned(), node: node.to_owned(), wait_ms: 200 };
     daemon.calls().r#move(request).await?;
     Ok(())
@@ -243,7 +243,7 @@ fn a_start_that_fails_on_both_nodes_is_said_and_not_passed_to_and_fro() {
         until(&lab, &lab.other, "ip in service", state("ip", "ISP")).await?;
         let starts = |node: &str| shared.done(node).iter().filter(|done| *done == "app start").count();
         assert_eq!((starts(&lab.holder), starts(&lab.other)), (2, 1));
-        let mut daemon = lab.cluster.daemon(&lab.other).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.other).await?;
         let status = daemon.calls().status(StatusRequest { events_max: 0 }).await?.into_inner();
         let said = status.unprotected.iter().find(|hole| hole.word == "STRANDED").expect("it is said");
         assert!(said.text.contains("it does not want to"), "{}", said.text);
@@ -263,7 +263,7 @@ fn what_runs_is_adopted_by_the_next_daemon() {
         let shared = Shared::new("adopt");
         let lab = start(&shared).await?;
         let fault = Fault::now();
-        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.holder).await?;
         let set = PolicyRequest { tag: "ip".to_owned(), failover: Some(false), local_recovery: None };
         let policies = |answer: PolicyAnswer| -> Vec<_> {
             answer.nodes.into_iter().map(|node| (node.failover, node.local_recovery, node.error)).collect()
@@ -277,14 +277,14 @@ fn what_runs_is_adopted_by_the_next_daemon() {
         // And left running on purpose.
         lab.cluster.wait_healthy(LIMIT).await?;
         let again = Fault::now();
-        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.holder).await?;
         let request = StopRequest { mode: Mode::KeepRunning.into(), length_ms: 20_000 };
         daemon.calls().stop(request).await?;
         lab.event(&lab.holder, "node-started", again).await?;
         in_service(&lab, &lab.holder).await?;
         assert_eq!(shared.done(&lab.holder), ["fs start", "ip start", "app start"], "nothing was restarted");
         assert!(pids.iter().all(|pid| path_of(pid).exists()), "what ran runs");
-        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.holder).await?;
         let get = PolicyRequest { tag: V1.to_owned(), failover: None, local_recovery: None };
         lab.cluster.wait_healthy(LIMIT).await?;
         assert_eq!(policies(daemon.calls().policy(get).await?.into_inner()), everywhere, "it is remembered");

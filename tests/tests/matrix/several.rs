@@ -30,7 +30,7 @@ fn row_31_two_volumes_on_two_nodes_never_kill_each_other() {
     play(async {
         let volumes = vec!["v1".to_owned(), "v2".to_owned()];
         let lab = Lab::start(ClusterSpec { volumes, ..two() }).await?;
-        let mut daemon = lab.cluster.daemon(&lab.other).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.other).await?;
         let request = MoveRequest { tag: "v2".to_owned(), node: lab.other.clone(), wait_ms: 0 };
         let _ = daemon.calls().r#move(request).await?;
         let apart = |view: &picket::demo::cluster::View| {

@@ -1,6 +1,6 @@
 //! A stop and a start of the whole site.
 
-use super::lab::{LIMIT, Lab, V1, play, two};
+use super::lab::{LIMIT, Lab, V1, is_done, play, two};
 use picket::demo::Fault;
 use picket::demo::cluster::{ClusterSpec, View};
 use picket::demo::links::{Kind, Kinds};
@@ -13,10 +13,6 @@ fn stopped(view: &View, node: &str) -> bool {
     })
 }
 
-fn is_done(outcome: &Outcome) -> bool {
-    matches!(outcome.result, Some(outcome::Result::Done(_)))
-}
-
 /// Daemons come back, as the service manager sees to.
 fn spec() -> ClusterSpec {
     ClusterSpec { restart_after_ms: Some(100), ..two() }
@@ -27,14 +23,14 @@ async fn stop(
     node: &str,
     degraded: bool,
 ) -> Result<Outcome, Box<dyn std::error::Error + Send + Sync>> {
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     Ok(daemon.calls().site_stop(SiteStopRequest { degraded }).await?.into_inner())
 }
 
 /// Everything is started again; it came into service nowhere since the stop, and nobody was fenced.
 async fn start(lab: &Lab, node: &str, since: Fault) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let begun = Fault::now();
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     let told = daemon.calls().site_start(SiteStartRequest {}).await?.into_inner();
     assert!(is_done(&told), "{told:?}");
     lab.cluster.wait_healthy(LIMIT).await?;

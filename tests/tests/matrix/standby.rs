@@ -1,12 +1,8 @@
 //! A node that an operator puts on standby: row 39.
 
-use super::lab::{LIMIT, Lab, V1, play, two};
+use super::lab::{LIMIT, Lab, V1, is_done, play, two};
 use picket::demo::cluster::{ClusterSpec, PICKETD, View};
-use picket_proto::v1::{ExplainRequest, NodeRequest, Outcome, outcome};
-
-fn is_done(outcome: &Outcome) -> bool {
-    matches!(outcome.result, Some(outcome::Result::Done(_)))
-}
+use picket_proto::v1::{ExplainRequest, NodeRequest};
 
 fn stands_by(view: &View, node: &str) -> bool {
     let told =
@@ -27,7 +23,7 @@ fn row_39_a_node_on_standby_hands_over_and_takes_nothing() {
     play(async {
         let lab = Lab::start(ClusterSpec { restart_after_ms: Some(100), ..two() }).await?;
         let (holder, other) = (lab.holder.clone(), lab.other.clone());
-        let mut asked = lab.cluster.daemon(&other).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut asked = lab.daemon(&other).await?;
         let told = asked.calls().standby(NodeRequest { node: holder.clone() }).await?.into_inner();
         assert!(is_done(&told), "{told:?}");
         lab.cluster.wait_for("a handover", LIMIT, |view| view.in_service(V1) == Some(other.clone())).await?;
@@ -57,7 +53,7 @@ fn row_39_a_node_on_standby_hands_over_and_takes_nothing() {
         lab.cluster.wait_for("the other silent", LIMIT, alone).await?;
         let unknown = |view: &View| told_of(view, &holder, &other).is_none();
         lab.cluster.wait_for("what is not known is not said", LIMIT, unknown).await?;
-        let mut here = lab.cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut here = lab.daemon(&holder).await?;
         let explained = here.calls().explain(ExplainRequest { tag: V1.to_owned() }).await?.into_inner();
         let why = format!("{explained:?}");
         assert!(

@@ -15,7 +15,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Asks a node's daemon to stop; how that ended, in words.
 async fn stop(lab: &Lab, node: &str, mode: Mode) -> Result<outcome::Result, Failure> {
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     let request = StopRequest { mode: mode.into(), length_ms: 0 };
     let told = daemon.calls().stop(request).await?.into_inner();
     told.result.ok_or_else(|| "it did not say how it ended".into())
@@ -35,7 +35,7 @@ async fn gone(lab: &Lab, node: &str) -> Outcome {
 }
 
 async fn put(lab: &Lab, node: &str, standby: bool) -> Outcome {
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     let request = NodeRequest { node: node.to_owned() };
     let told = match standby {
         true => daemon.calls().standby(request).await?,
@@ -204,7 +204,7 @@ fn what_a_held_peer_holds_stays_where_it_is() {
         let (holder, other) = (lab.holder.clone(), lab.other.clone());
         let at = lab.cluster.wait_in_service("v2", LIMIT).await?;
         if at == holder {
-            let mut daemon = lab.cluster.daemon(&holder).await.map_err(|fault| format!("{fault:?}"))?;
+            let mut daemon = lab.daemon(&holder).await?;
             let request = MoveRequest { tag: "v2".to_owned(), node: other.clone(), wait_ms: 0 };
             let told = daemon.calls().r#move(request).await?.into_inner();
             assert!(matches!(told.result, Some(outcome::Result::Done(_))), "{told:?}");

@@ -59,7 +59,7 @@ async fn history(
     node: &str,
     target: &str,
 ) -> Result<Vec<FenceEntry>, Box<dyn Error + Send + Sync>> {
-    let mut daemon = lab.cluster.daemon(node).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(node).await?;
     let request = FenceHistoryRequest { node: target.to_owned(), entries_max: 0 };
     let mut entries = daemon.calls().fence_history(request).await?.into_inner().entries;
     entries.reverse();
@@ -132,7 +132,7 @@ async fn several_requests(lab: &Lab, notes: &Path) -> Outcome {
     fs::write(notes, "")?;
     let mut asking = JoinSet::new();
     for number in 1..=3 {
-        let mut daemon = lab.cluster.daemon(&lab.holder).await.map_err(|fault| format!("{fault:?}"))?;
+        let mut daemon = lab.daemon(&lab.holder).await?;
         let request = FenceRequest {
             node: target.clone(),
             action: String::new(),
@@ -217,7 +217,7 @@ async fn by_a_person(lab: Lab, controllers: &BTreeMap<&str, Controller>) -> Outc
     let unheard = |view: &View| pending(view).is_some_and(|pending| pending.heard_by.is_empty());
     let view = lab.cluster.wait_for("nobody hears it", LIMIT, unheard).await?;
     let challenge = pending(&view).expect("just seen").challenge;
-    let mut daemon = lab.cluster.daemon(&by).await.map_err(|fault| format!("{fault:?}"))?;
+    let mut daemon = lab.daemon(&by).await?;
     daemon.calls().confirm(ConfirmRequest { node: target.clone(), challenge }).await?;
     let took = |view: &View| view.in_service("v1").as_deref() == Some(by.as_str());
     lab.cluster.wait_for("the takeover", LIMIT, took).await?;
