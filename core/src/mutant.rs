@@ -86,6 +86,7 @@ mutants! {
     M53 = 53, "a replica that is only about to be required is reported as in sync";
     M54 = 54, "a standby that is acknowledged before it is durable";
     M55 = 55, "a promotion that is overtaken or given up taken as over";
+    M56 = 56, "a volume on its way out of service is left running";
 }
 
 #[cfg(not(picket_mutants))]

@@ -219,7 +219,10 @@ impl Node {
             let attempt =
                 Attempt { id: AttemptId(self.counters.attempt), since: now, asked: None, waiting: None };
             volume.attempt = Some(attempt);
-            out.event(Event::Arbitrating { volume: id, holder: holder.map(|holder| holder.node) });
+            // After a refusal for good the same is asked again and again; that is told when something has changed.
+            if volume.not_granted.is_none() {
+                out.event(Event::Arbitrating { volume: id, holder: holder.map(|holder| holder.node) });
+            }
         }
         let session = self.link.session;
         let Some(acquire) = self.acquire(id) else { return };
@@ -267,9 +270,10 @@ impl Node {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         if volume.attempt.as_ref().is_some_and(|open| open.id == attempt) {
             volume.attempt = None;
-            volume.not_granted = Some(refusal.clone());
             volume.retry_at = now + ASK_AGAIN_AFTER;
-            out.event(Event::NotGranted { volume: id, refusal });
+            if volume.not_granted.replace(refusal.clone()).as_ref() != Some(&refusal) {
+                out.event(Event::NotGranted { volume: id, refusal });
+            }
         }
     }
 

@@ -53,8 +53,13 @@ impl Node {
     }
 
     pub(super) fn witness_gone(&mut self) {
-        self.link =
-            Link { answered_at: self.link.answered_at, told_up: self.link.told_up, ..Link::default() };
+        let former = core::mem::take(&mut self.link);
+        self.link = Link {
+            answered_at: former.answered_at,
+            told_up: former.told_up,
+            refused: former.refused,
+            ..Link::default()
+        };
         for volume in self.volumes.values_mut() {
             volume.updating = None;
         }
@@ -173,6 +178,7 @@ impl Node {
         out: &mut Out,
     ) {
         self.link.registered = true;
+        self.link.refused = None;
         self.view.recovering = recovering;
         for register in registers {
             self.learn(now, register, out);
@@ -336,7 +342,9 @@ impl Node {
     fn refused(&mut self, now: Instant, subject: Subject, refusal: Refusal, out: &mut Out) {
         match subject {
             Subject::Session => {
-                out.event(Event::WitnessRefused(refusal));
+                if self.link.refused.replace(refusal.clone()).as_ref() != Some(&refusal) {
+                    out.event(Event::WitnessRefused(refusal));
+                }
                 self.close_witness(out);
             }
             Subject::Acquire { volume, attempt } => self.not_granted(now, volume, attempt, refusal, out),

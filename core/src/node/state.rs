@@ -67,6 +67,8 @@ pub(super) struct Link {
     pub(super) seen: Seen,
     /// It was said that the witness answers, and not yet that it is lost.
     pub(super) told_up: bool,
+    /// The refusal of a session that was told, until a session counts.
+    pub(super) refused: Option<Refusal>,
 }
 
 /// A peer.

@@ -206,6 +206,9 @@ impl World {
         if ticket == RELEASE && *answer == NodeAnswer::Done {
             super::properties::check_released(self, id);
         }
+        if ticket == STOP_AND_LEAVE_RUNNING && *answer == NodeAnswer::Done {
+            super::properties::check_left_running(self, id);
+        }
         let stops = [STOP, STOP_AND_LEAVE_RUNNING].contains(&ticket) && *answer == NodeAnswer::Done;
         let Some(host) = self.hosts.get_mut(&id).filter(|_| stops) else { return };
         host.ends_at = Some(at);

@@ -214,9 +214,14 @@ impl Host {
         self.runs() && self.daemon.is_some() && self.stalled_until.is_none() && self.paused_until.is_none()
     }
 
-    /// Gives the daemon an input and takes what it wants done.
+    /// Gives the daemon an input and takes what it wants done. One that has said that it leaves its volumes running
+    /// reads nothing any more.
     pub fn step(&mut self, now: Instant, input: picket_core::node::Input) -> Vec<Effect> {
         let clock = self.clock(now);
+        if let Some(ends_at) = self.ends_at.filter(|_| self.left_running) {
+            self.tick_at = self.clock(ends_at);
+            return Vec::new();
+        }
         let Some(daemon) = &mut self.daemon else { return Vec::new() };
         let ready = daemon.step(clock, input);
         let mut disks = Disks { disk: &mut self.disk, run: &mut self.run, fell: false };

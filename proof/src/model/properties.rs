@@ -1,12 +1,12 @@
 //! What must never be. One function each.
 
-use super::host::{Agent, Host};
+use super::host::{Agent, Host, VolumeAction2};
 use super::replica::Replica;
 use super::world::World;
 use crate::asks_for_a_volume;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FenceReason, Request};
-use picket_core::node::{Phase, ResetReason, Role};
+use picket_core::node::{CommandId, Phase, ResetReason, Role};
 use picket_core::witness::{Input, Record};
 
 /// Checks everything that is a matter of one moment.
@@ -156,6 +156,18 @@ pub fn check_released(world: &mut World, id: NodeId) {
         |record: &Record| record.volumes.values().any(|it| it.holder.is_some_and(|holder| holder.node == id));
     if active || world.record.as_ref().is_some_and(holds) {
         world.violations.push(format!("n{id} says that it has released everything, and has not"));
+    }
+}
+
+/// A daemon that ends and leaves running what it holds has no stop of it under way: without a daemon a stop that its
+/// driver has not carried out never comes to its end, and nothing else takes the volume out of service.
+pub fn check_left_running(world: &mut World, id: NodeId) {
+    let Some(host) = world.hosts.get(&id) else { return };
+    let on_its_way = |(volume, _, action): &&(VolumeId, CommandId, VolumeAction2)| {
+        *action == VolumeAction2::Demote && is_writable(host, *volume)
+    };
+    if let Some((volume, ..)) = host.commands.iter().find(on_its_way) {
+        world.violations.push(format!("n{id} leaves volume {volume} running, of which a stop is under way"));
     }
 }
 

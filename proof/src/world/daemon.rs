@@ -127,6 +127,10 @@ impl World {
 
     fn step(&mut self, node: NodeId, input: Input) {
         let now = self.now;
+        if self.machine(node).left_running {
+            // It has said so, and its process is about to end.
+            return;
+        }
         self.log.mix(now.0 ^ u64::from(node.0));
         self.log_input(node, &input);
         self.steps += 1;

@@ -406,6 +406,9 @@ impl World {
         let Some(stop) = self.stopping.remove(&ticket).filter(|stop| stop.node == node) else { return };
         let done = *answer == picket_core::node::NodeAnswer::Done;
         let at = self.now + self.rng.range(0, ENDS_WITHIN);
+        if done && stop.keeps {
+            self.check_left_running(node);
+        }
         let machine = self.machine_mut(node);
         machine.left_running |= done && stop.keeps;
         if let Some(watchdog) = machine.watchdog.as_mut().filter(|_| done) {

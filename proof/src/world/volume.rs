@@ -37,6 +37,8 @@ pub struct Driver {
     busy: bool,
     /// A promotion that it was told to do, and has not answered.
     promoting: Option<CommandId>,
+    /// A stop that it was told to do, and has not answered.
+    stopping: Option<CommandId>,
     told: Option<VolumeReport>,
     newest: Time,
 }
@@ -48,6 +50,11 @@ impl Driver {
     /// Whether a promotion that was ordered may still be done.
     pub(super) const fn is_promoting(&self) -> bool {
         self.promoting.is_some()
+    }
+
+    /// Whether a stop that was ordered is still to be done.
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 }
 
@@ -97,8 +104,10 @@ impl World {
     ) {
         self.log.line(self.now, node, || format!("volume {volume}: {action:?}"));
         let Some(driver) = self.machine_mut(node).drivers.get_mut(&volume) else { return };
-        if matches!(action, VolAct::Promote { .. }) {
-            driver.promoting = Some(command);
+        match action {
+            VolAct::Promote { .. } => driver.promoting = Some(command),
+            VolAct::Demote => driver.stopping = Some(command),
+            VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => {}
         }
         driver.queue.push_back((command, action));
         if !driver.busy {
@@ -222,6 +231,7 @@ impl World {
         }
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
         driver.promoting.take_if(|open| *open == command);
+        driver.stopping.take_if(|open| *open == command);
         let at = at.max(driver.newest);
         driver.newest = at;
         let input = Box::new(Input::VolumeDone { volume, command, outcome });

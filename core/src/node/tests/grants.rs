@@ -3,7 +3,7 @@ use super::bench::{actions, asked, params, report, requests};
 use super::*;
 use crate::error::Refusal;
 use crate::evidence::Proof;
-use crate::ids::{AttemptId, Epoch};
+use crate::ids::{AttemptId, Epoch, GenerationId};
 use crate::message::*;
 use alloc::vec;
 
@@ -91,6 +91,36 @@ fn a_volume_that_is_active_without_a_grant_is_stopped() {
     let mut bench = Bench::new(super::bench::config(LossAction::Osu));
     let effects = bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
     assert!(matches!(actions(&effects)[..], [VolumeAction::Demote { .. }]));
+}
+
+#[test]
+fn a_refusal_that_lasts_is_told_once() {
+    let tells = |effects: &[Effect], news: fn(&Event) -> bool| {
+        effects.iter().filter(|effect| matches!(effect, Effect::Event(event) if news(event))).count()
+    };
+    let begun = |effects: &[Effect]| tells(effects, |event| matches!(event, Event::Arbitrating { .. }));
+    let refused = |effects: &[Effect]| tells(effects, |event| matches!(event, Event::NotGranted { .. }));
+    let no = |bench: &mut Bench, effects: &[Effect], refusal| {
+        let subject = Subject::Acquire { volume: V, attempt: asked(effects).expect("it asks") };
+        bench.say(Reply::Refused { subject, refusal })
+    };
+    let other =
+        |generation| Refusal::DataMismatch { recorded: GenerationId(7), offered: GenerationId(generation) };
+    let mut bench = Bench::standby(LossAction::Osu);
+    let first = bench.say_free(2);
+    assert_eq!(begun(&first), 1);
+    let answer = no(&mut bench, &first, other(8));
+    assert_eq!(refused(&answer), 1);
+    for _ in 0..3 {
+        let again = bench.live(ms(1100));
+        let answer = no(&mut bench, &again, other(8));
+        assert_eq!((begun(&again), refused(&answer)), (0, 0), "asked again, and nothing new is told");
+    }
+    let again = bench.live(ms(1100));
+    assert_eq!(refused(&no(&mut bench, &again, other(9))), 1, "another refusal is news");
+    let news = bench.say_free(3);
+    assert_eq!(begun(&news), 1, "so is a try that follows a change at the witness");
+    assert_eq!(refused(&no(&mut bench, &news, other(9))), 1);
 }
 
 #[test]

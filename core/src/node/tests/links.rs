@@ -3,6 +3,7 @@
 use super::super::*;
 use super::bench::asked;
 use super::*;
+use crate::error::Refusal;
 use crate::evidence::Proof;
 use crate::ids::*;
 use crate::message::*;
@@ -44,6 +45,29 @@ fn nothing_counts_before_the_registration() {
     shows_free(&mut bench, session);
     let register = bench.node.status(bench.now).volumes[0].register.clone().expect("as before");
     assert_eq!(register.holder.map(|holder| holder.node), Some(B));
+}
+
+#[test]
+fn a_witness_that_refuses_every_session_is_told_of_once() {
+    let told = |effects: &[Effect]| {
+        let tells = |effect: &&Effect| matches!(effect, Effect::Event(Event::WitnessRefused(_)));
+        effects.iter().filter(tells).count()
+    };
+    let mut bench = Bench::standby(LossAction::Osu);
+    let refuse = |bench: &mut Bench, boot| {
+        bench.challenged();
+        bench.say(Reply::Refused { subject: Subject::Session, refusal: Refusal::StaleBoot { boot } })
+    };
+    assert_eq!(told(&refuse(&mut bench, BootId(7))), 1);
+    for _ in 0..3 {
+        let effects = refuse(&mut bench, BootId(7));
+        assert!(effects.contains(&Effect::CloseWitness));
+        assert_eq!(told(&effects), 0);
+    }
+    assert_eq!(told(&refuse(&mut bench, BootId(8))), 1, "another refusal is news");
+    let register = bench.register_view(Some(B), 1, Bench::both(), 1);
+    bench.connect(register);
+    assert_eq!(told(&refuse(&mut bench, BootId(8))), 1, "so is one after a session that counted");
 }
 
 #[test]

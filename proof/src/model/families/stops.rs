@@ -2,6 +2,7 @@
 
 use super::super::faults::Fault;
 use super::super::setup::{Devices, Setup};
+use super::super::world::AgentFault;
 use super::Family;
 use picket_core::ids::NodeId;
 use picket_core::time::Duration;
@@ -34,6 +35,12 @@ pub(super) fn families() -> Vec<Family> {
             .finds(&[49])
             .then(&[Fault::LeaveRunning(N1)])
             .within(&[Fault::CutBeats(N1, N2), Fault::RestartWitness, Fault::SlowDriver(N1)], 20, 190, 1),
+        Family::new("left running, and a fence that does nothing", base)
+            .finds(&[56])
+            .start(&[Fault::Agent(AgentFault::UnknownIdle)])
+            .then(&[Fault::FenceByHand(N2, N1)])
+            .within(&[Fault::SlowDriver(N1)], 0, 24, 2)
+            .within(&[Fault::LeaveRunning(N1)], 4, 60, 2),
         Family::new("a restored witness, and a driver that is slow to look", base)
             .finds(&[47])
             .start(&[Fault::BackUpWitness])

@@ -3,6 +3,7 @@
 use super::{Aim, Draft, N1, N2, V1, alone, fenced};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
+use crate::world::fence::DeviceMode;
 use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
 use picket_core::ids::NodeSet;
@@ -33,6 +34,13 @@ pub(super) const AIMS: &[Aim] = &[
         seeds: 40,
         cluster: two,
         make: left_running,
+    },
+    Aim {
+        name: "left running after a fence that failed",
+        finds: &[56],
+        seeds: 20,
+        cluster: powered,
+        make: left_on_its_way,
     },
     Aim {
         name: "a maintenance that is over before the daemon is back",
@@ -113,6 +121,17 @@ fn left_running(draft: &mut Draft<'_>) {
     let again = killed + draft.ms(50, 300);
     draft.put(at, back, Fault::KeepRunning { node: N1, seconds: 5 });
     draft.put(killed, again, Fault::DaemonKill(N1));
+}
+
+/// A permit under which the fence fails refuses the holder's renewal, and its driver hangs when it is to stop.
+fn left_on_its_way(draft: &mut Draft<'_>) {
+    let at = draft.ms(100, 500);
+    let left = at + draft.ms(100, 1500);
+    let back = left + draft.ms(500, 3000);
+    draft.put(0, END, Fault::Device { target: N1, level: 0, mode: DeviceMode::Fails });
+    draft.put(at, back, Fault::Driver { node: N1, volume: V1, mode: DriverMode::Hangs });
+    draft.put(at, at, Fault::FenceByHand { asked: N2, target: N1 });
+    draft.put(left, back, Fault::KeepRunning { node: N1, seconds: 10 });
 }
 
 /// A daemon takes up what was left running, long after its lease and the maintenance are over; the other node waits.

@@ -38,6 +38,18 @@ impl World {
         }
     }
 
+    /// A daemon that ends and leaves running what it holds has no stop of it under way: without a daemon nothing takes
+    /// the volume out of service.
+    pub(in super::super) fn check_left_running(&mut self, node: NodeId) {
+        let machine = self.machine(node);
+        let active = |volume| machine.replicas.get(volume).is_some_and(|it| it.primary().is_some());
+        let mut stopping = machine.drivers.iter().filter(|(_, driver)| driver.is_stopping());
+        if let Some((volume, _)) = stopping.find(|(volume, _)| active(*volume)) {
+            let text = format!("node {node} leaves volume {volume} running, of which a stop is under way");
+            self.violated("left-running", text);
+        }
+    }
+
     /// Seen secondary, and no promotion is under way that could change that.
     fn is_inactive(&self, node: NodeId, volume: &node::VolumeStatus) -> bool {
         let seen = volume.report.as_ref().is_some_and(|report| report.role == Role::Secondary);
