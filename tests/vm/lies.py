@@ -80,7 +80,11 @@ def reconnected(cluster, two):
     seen = until(lambda: next((word for word in ("Connected", "StandAlone") if cluster.drbd(two, "cstate") == word), None),
                  "the replication is back, or given up", LONG_S, 1)
     if seen == "StandAlone":
-        print(f"   n{two} has given the replication up", flush=True)
+        def is_told():
+            said = cluster.machines[two].ask("picket status -1", LONG_S, expect=None)[1]
+            return next((line for line in said.splitlines() if "GAP" in line and "StandAlone" in line), None)
+
+        print(f"   n{two} says: {until(is_told, 'the status says that the replication is off', LONG_S, 1).strip()}", flush=True)
         cluster.machines[two].ask("drbdadm connect r0", LONG_S)
 
 

@@ -24,7 +24,7 @@ pub fn active_without_authority(world: &World) -> Option<String> {
 }
 
 /// By the record, or by what the node knows itself: a store that was put back does not take that away.
-fn is_alone(world: &World, node: NodeId, volume: VolumeId) -> bool {
+pub(super) fn is_alone(world: &World, node: NodeId, volume: VolumeId) -> bool {
     let only = NodeSet::only(node);
     let known = world.hosts.get(&node).and_then(|host| host.disk.volumes.get(&volume));
     isr(world.record.as_ref(), volume) == only || known.is_some_and(|known| known.maximal_isr() == only)

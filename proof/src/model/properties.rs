@@ -118,7 +118,7 @@ fn refused_and_active(world: &World) -> Option<String> {
     world.watch.refused.iter().find_map(|((node, volume), (epoch, at))| {
         let host = world.hosts.get(node)?;
         let replica = host.volumes.get(volume)?;
-        let solo = isr(world.record.as_ref(), *volume) == NodeSet::only(*node);
+        let solo = super::authority::is_alone(world, *node, *volume);
         let late = is_open(host, replica) && replica.epoch == *epoch && !solo && world.now > *at + lease;
         late.then(|| format!("n{node} is active on volume {volume} a lease after its renewal was refused"))
     })

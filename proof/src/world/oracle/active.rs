@@ -101,15 +101,18 @@ impl World {
     }
 
     /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
-    /// have the volume.
+    /// have the volume, by the witness's record or, where an old store was put back, by what the node itself has recorded.
     pub fn check_refused(&mut self) {
         let mut found = None;
         for ((node, volume), (epoch, until)) in &self.oracle.refused {
             let machine = self.machine(*node);
             let open = machine.runs() && machine.is_open(*volume) && self.now > *until;
             let same = machine.replicas.get(volume).and_then(Replica::primary) == Some(*epoch);
+            let only = NodeSet::only(*node);
             let record = self.witness.disk.read().and_then(|record| record.volumes.get(volume));
-            let alone = record.is_some_and(|register| register.isr == NodeSet::only(*node));
+            let known = machine.store.disk.read().and_then(|disk| disk.volumes.get(volume));
+            let alone = record.is_some_and(|register| register.isr == only)
+                || known.is_some_and(|known| known.maximal_isr() == only);
             if open && same && !alone && machine.daemon_runs() {
                 found = Some((*node, *volume));
             }
