@@ -136,6 +136,11 @@ impl World {
         self.steps += 1;
         let takes = self.rng.range(MS / 5, 3 * MS);
         let machine = &mut self.machines[usize::from(node.0) - 1];
+        if let Input::VolumeDone { volume, command, .. } = &input
+            && let Some(driver) = machine.drivers.get_mut(volume)
+        {
+            driver.ended(*command);
+        }
         let local = machine.clock.read(now);
         let Some(daemon) = machine.daemon.as_mut() else { return };
         let run = daemon.run;

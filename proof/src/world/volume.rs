@@ -35,9 +35,9 @@ pub enum DriverMode {
 pub struct Driver {
     queue: VecDeque<(CommandId, VolAct)>,
     busy: bool,
-    /// A promotion that it was told to do, and has not answered.
+    /// A promotion that it was told to do, and of whose end the daemon has not read.
     promoting: Option<CommandId>,
-    /// A stop that it was told to do, and has not answered.
+    /// A stop that it was told to do, and of whose end the daemon has not read.
     stopping: Option<CommandId>,
     told: Option<VolumeReport>,
     newest: Time,
@@ -50,6 +50,12 @@ impl Driver {
     /// Whether a promotion that was ordered may still be done.
     pub(super) const fn is_promoting(&self) -> bool {
         self.promoting.is_some()
+    }
+
+    /// The daemon reads how a command ended.
+    pub(super) fn ended(&mut self, command: CommandId) {
+        self.promoting.take_if(|open| *open == command);
+        self.stopping.take_if(|open| *open == command);
     }
 
     /// Whether a stop that was ordered is still to be done.
@@ -230,8 +236,6 @@ impl World {
             return;
         }
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
-        driver.promoting.take_if(|open| *open == command);
-        driver.stopping.take_if(|open| *open == command);
         let at = at.max(driver.newest);
         driver.newest = at;
         let input = Box::new(Input::VolumeDone { volume, command, outcome });
