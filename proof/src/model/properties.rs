@@ -6,7 +6,7 @@ use super::world::World;
 use crate::asks_for_a_volume;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FenceReason, Request};
-use picket_core::node::{CommandId, Phase, ResetReason, Role};
+use picket_core::node::{self, CommandId, Phase, ResetReason, Role};
 use picket_core::witness::{Input, Record};
 
 /// Checks everything that is a matter of one moment.
@@ -131,10 +131,14 @@ pub fn isr(record: Option<&Record>, volume: VolumeId) -> NodeSet {
 }
 
 /// A machine all of whose volumes are verified inactive is not reset by itself or by its watchdog. What an earlier
-/// daemon saw, the present one has not: until it has looked at every volume, none counts as verified.
+/// daemon saw, the present one has not: until it has looked at every volume, and read what came of them while it was
+/// stopped, none counts as verified.
 pub fn check_reset(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
-    if host.volumes.keys().any(|volume| is_unread(world, id, *volume)) {
+    let news = |(to, input): &(NodeId, node::Input)| {
+        *to == id && matches!(input, node::Input::Volume { .. } | node::Input::VolumeDone { .. })
+    };
+    if host.volumes.keys().any(|volume| is_unread(world, id, *volume)) || world.inbox.iter().any(news) {
         return;
     }
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
