@@ -42,6 +42,8 @@ impl World {
         } else {
             standby.wanted = standby.wanted.without(node);
             standby.said = standby.said.without(node);
+            // What it answers to an earlier question, which it may read as late as this one, counts no more.
+            standby.asked.retain(|_, asked| *asked != node);
         }
         self.ask(node, NodeRequest::Standby(on));
     }
