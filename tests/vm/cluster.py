@@ -196,12 +196,13 @@ class Cluster:
         return active
 
     def blank(self):
-        """New disks, a new witness, both machines up."""
+        """New disks, a new witness, both machines up. The former machines are off before the new witness runs: they would
+        tell it of what they held."""
         if self.witness:
             self.kill_witness()
         shutil.rmtree(OUT / "witness", ignore_errors=True)
-        self.start_witness()
         self.machines.fresh()
+        self.start_witness()
         for number in (1, 2):
             self.machines[number].news.clear()
 
