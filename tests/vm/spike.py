@@ -32,8 +32,10 @@ def prepare(machines):
     print("   both machines are up", flush=True)
     for number in (1, 2):
         guest = machines[number]
-        guest.ask(f"cat >/usr/local/sbin/picket-drbd-fence-peer <<'X'\n{HANDLER}X\nchmod +x /usr/local/sbin/picket-drbd-fence-peer")
-        guest.ask("printf '#!/bin/sh\\nexit 0\\n' >/usr/local/sbin/picket-drbd-unfence; chmod +x /usr/local/sbin/picket-drbd-unfence")
+        # In the place of Picket's own: DRBD calls them by the path that its configuration says.
+        for folder in ("/usr/sbin", "/usr/local/sbin"):
+            guest.ask(f"cat >{folder}/picket-drbd-fence-peer <<'X'\n{HANDLER}X\nchmod +x {folder}/picket-drbd-fence-peer")
+            guest.ask(f"printf '#!/bin/sh\\nexit 0\\n' >{folder}/picket-drbd-unfence; chmod +x {folder}/picket-drbd-unfence")
         guest.ask("drbdadm create-md --force r0 && drbdadm up r0", LONG_S)
     connected(machines)
     machines[1].ask("drbdadm -- --clear-bitmap new-current-uuid r0", LONG_S)

@@ -26,7 +26,8 @@ pub struct View {
     pub peers: BTreeMap<Key, Peer>,
 }
 
-/// What names a connection: the peer's node number and name with DRBD 9; with 8.4, which has one at most, always the same.
+/// What names a connection: the peer's node number, which with DRBD 8.4, that has one connection at most, is always the same.
+/// Not its name as well: 8.4 tells none while the connection stands alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(pub String);
 
@@ -120,14 +121,12 @@ impl View {
 
     fn take_peer_device(&mut self, line: &Line) {
         let Some(volume) = number(line, "volume") else { return };
+        // Its connection was told as gone before: 8.4 goes on telling what its handler says of the peer's disk.
+        let Some(peer) = self.peers.get_mut(&key(line)) else { return };
         if line.verb == Verb::Destroy {
-            // Its connection may have been told as gone before it.
-            if let Some(peer) = self.peers.get_mut(&key(line)) {
-                peer.disks.remove(&volume);
-            }
+            peer.disks.remove(&volume);
             return;
         }
-        let peer = self.peers.entry(key(line)).or_default();
         let disk = peer.disks.entry(volume).or_default();
         set(&mut disk.state, line.word("peer-disk"));
         if line.word("replication").is_some_and(|word| word != disk.replication) {
@@ -241,8 +240,7 @@ fn percent(text: &str) -> Option<u32> {
 }
 
 fn key(line: &Line) -> Key {
-    let of = |name| line.word(name).unwrap_or_default();
-    Key(format!("{}/{}", of("peer-node-id"), of("conn-name")))
+    Key(line.word("peer-node-id").or(line.word("conn-name")).unwrap_or_default().to_owned())
 }
 
 fn number(line: &Line, word: &str) -> Option<u32> {

@@ -95,6 +95,58 @@ fn how_far_a_resync_is_can_be_read_from_the_status() {
     assert_eq!(done("done:? done:101.00"), None);
 }
 
+/// As DRBD 8.4.11 told of a replication that its Primary gave up, and of what its handler said of the peer. A connection that
+/// stands alone has no name any more.
+const EIGHT_GIVES_UP: &str = "\
+2026-11-22T22:02:00.341122+00:00 exists resource name:r0 role:Primary suspended:no
+2026-11-22T22:02:00.341122+00:00 exists connection name:r0 peer-node-id:0 conn-name:peer connection:Connected role:Secondary
+2026-11-22T22:02:00.341122+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate
+2026-11-22T22:02:00.341122+00:00 exists peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Established peer-disk:UpToDate resync-suspended:no
+2026-11-22T22:02:00.345712+00:00 exists -
+2026-11-22T22:02:02.349661+00:00 change resource name:r0 suspended:fencing
+2026-11-22T22:02:02.349661+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Disconnecting role:Unknown
+2026-11-22T22:02:02.349661+00:00 change peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Off peer-disk:DUnknown
+2026-11-22T22:02:02.368453+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone
+2026-11-22T22:02:02.368715+00:00 destroy peer-device name:r0 peer-node-id:0 conn-name:peer volume:0
+2026-11-22T22:02:02.368715+00:00 destroy connection name:r0 peer-node-id:0 conn-name:peer
+2026-11-22T22:02:02.373779+00:00 call helper name:r0 peer-node-id:0 helper:fence-peer
+2026-11-22T22:02:02.485601+00:00 response helper name:r0 peer-node-id:0 helper:fence-peer status:1024
+2026-11-22T22:02:02.488120+00:00 change peer-device name:r0 peer-node-id:0 volume:0 replication:Off peer-disk:Outdated resync-suspended:no
+2026-11-22T22:02:02.502811+00:00 change peer-device name:r0 peer-node-id:0 volume:0
+2026-11-22T22:02:02.505207+00:00 change resource name:r0 suspended:no
+";
+
+/// As it told, asked anew while the replication was off, of its return.
+const EIGHT_COMES_BACK: &str = "\
+2026-11-22T22:01:29.976234+00:00 exists resource name:r0 role:Primary suspended:no
+2026-11-22T22:01:29.976234+00:00 exists connection name:r0 peer-node-id:0 connection:StandAlone role:Unknown
+2026-11-22T22:01:29.976234+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate
+2026-11-22T22:01:29.976234+00:00 exists peer-device name:r0 peer-node-id:0 volume:0 replication:Off peer-disk:DUnknown resync-suspended:no
+2026-11-22T22:01:29.980465+00:00 exists -
+2026-11-22T22:01:31.004076+00:00 create connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone role:Unknown
+2026-11-22T22:01:31.004076+00:00 create peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Off peer-disk:DUnknown resync-suspended:no
+2026-11-22T22:01:31.013967+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Unconnected
+2026-11-22T22:01:31.015996+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Connecting
+2026-11-22T22:01:36.203919+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Connected
+2026-11-22T22:01:36.223783+00:00 change connection name:r0 peer-node-id:0 conn-name:peer role:Secondary
+2026-11-22T22:01:36.223783+00:00 change peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Established peer-disk:UpToDate
+";
+
+#[test]
+fn what_is_told_of_a_peer_that_is_gone_does_not_bring_it_back() {
+    assert_eq!(until(EIGHT_GIVES_UP, 5).peers.len(), 1);
+    assert!(view_of(EIGHT_GIVES_UP).peers.is_empty(), "{:?}", view_of(EIGHT_GIVES_UP).peers);
+}
+
+#[test]
+fn a_connection_that_is_named_again_is_the_one_that_stood_alone() {
+    let alone = until(EIGHT_COMES_BACK, 5);
+    assert_eq!(alone.peers.values().map(|peer| peer.connection.as_str()).collect::<Vec<_>>(), ["StandAlone"]);
+    let back = view_of(EIGHT_COMES_BACK);
+    assert_eq!(back.peers.len(), 1, "{:?}", back.peers);
+    assert!(back.peers.values().all(super::super::view::Peer::is_up_to_date), "{:?}", back.peers);
+}
+
 #[test]
 fn what_is_destroyed_is_gone() {
     let gone = format!("{NINE}destroy resource name:r0\n");
