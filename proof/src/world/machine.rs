@@ -263,6 +263,9 @@ impl World {
         machine.daemon_hindered_at = now;
         if is {
             self.rules.hit(rules::PAUSED);
+            self.fencer_pauses(node);
+        } else {
+            self.fencer_wakes(node);
         }
         self.run_state_changed(node);
         self.arm_watchdog(node);

@@ -1,13 +1,16 @@
 //! Permits and the agents that work under them.
 
 use super::super::World;
-use super::super::clock::{SECOND, nanos};
+use super::super::clock::{SECOND, Time, nanos};
 use super::super::event::Order;
 use super::AtWork;
 use picket_core::ids::{NodeId, NodeSet, PermitId};
 use picket_core::message::{FenceReason, Holder};
 use picket_core::topology::PowerAction;
 use picket_core::witness::{PermitRecord, Record};
+
+/// What a device's timeout, its retries and the next level may take after a pause.
+const PERMIT_LONGEST: u64 = 30 * SECOND;
 
 impl World {
     /// A permit was issued in the step that made this record. It goes to a node that has an in-sync replica of what
@@ -113,6 +116,23 @@ impl World {
         });
         let orphans: Vec<_> = live.collect();
         self.oracle.orphans.extend(orphans);
+    }
+
+    /// A machine pauses unseen under a permit of its own. It cannot know how late it is when it wakes: its clock stood still.
+    pub(in super::super) fn fencer_pauses(&mut self, fencer: NodeId) {
+        let Some(record) = self.witness.disk.read() else { return };
+        let permitted =
+            record.nodes.iter().filter(|(_, known)| known.permit.is_some_and(|it| it.fencer == fencer));
+        let targets: Vec<_> = permitted.map(|(target, _)| *target).collect();
+        self.oracle.orphans.extend(targets.into_iter().map(|target| ((target, fencer), Time(u64::MAX))));
+    }
+
+    /// It wakes: what its own clock still allows comes soon, or never.
+    pub(in super::super) fn fencer_wakes(&mut self, fencer: NodeId) {
+        let ends = self.now + PERMIT_LONGEST;
+        let its =
+            |((_, by), until): &(&(NodeId, NodeId), &mut Time)| *by == fencer && **until == Time(u64::MAX);
+        self.oracle.orphans.iter_mut().filter(its).for_each(|(_, until)| *until = ends);
     }
 
     fn is_orphan(&self, target: NodeId, fencer: NodeId) -> bool {

@@ -60,7 +60,8 @@ pub struct Oracle {
     /// Who is at work on which target.
     agents: BTreeMap<(NodeId, NodeId), AtWork>,
     /// Permits that were live in a store which is gone: target, fencer, until when it would have lived. The store
-    /// that took its place cannot know them, and nothing promises that it does.
+    /// that took its place cannot know them, and nothing promises that it does. And permits over which their fencer's
+    /// machine was paused unseen.
     orphans: BTreeMap<(NodeId, NodeId), Time>,
     /// Grants whose renewal was refused, as the node was told, and until when they may be in service.
     refused: BTreeMap<(NodeId, VolumeId), (Epoch, Time)>,
