@@ -109,22 +109,22 @@ impl World {
 
     /// The witness's store is about to be gone, and its live permits with it.
     pub(in super::super) fn orphan_permits(&mut self) {
-        let Some(record) = self.witness.disk.read() else { return };
         let ends = |lives| self.now + nanos(lives) + SECOND;
-        let live = record.nodes.iter().filter_map(|(target, known)| {
-            known.permit.map(|live| ((*target, live.fencer), ends(live.lives)))
-        });
-        let orphans: Vec<_> = live.collect();
+        let orphans: Vec<_> =
+            self.live_permits().map(|(target, live)| ((target, live.fencer), ends(live.lives))).collect();
         self.oracle.orphans.extend(orphans);
+    }
+
+    fn live_permits(&self) -> impl Iterator<Item = (NodeId, PermitRecord)> + '_ {
+        let nodes = self.witness.disk.read().into_iter().flat_map(|record| &record.nodes);
+        nodes.filter_map(|(target, known)| Some((*target, known.permit?)))
     }
 
     /// A machine pauses unseen under a permit of its own. It cannot know how late it is when it wakes: its clock stood still.
     pub(in super::super) fn fencer_pauses(&mut self, fencer: NodeId) {
-        let Some(record) = self.witness.disk.read() else { return };
-        let permitted =
-            record.nodes.iter().filter(|(_, known)| known.permit.is_some_and(|it| it.fencer == fencer));
-        let targets: Vec<_> = permitted.map(|(target, _)| *target).collect();
-        self.oracle.orphans.extend(targets.into_iter().map(|target| ((target, fencer), Time(u64::MAX))));
+        let its = self.live_permits().filter(|(_, live)| live.fencer == fencer);
+        let late: Vec<_> = its.map(|(target, _)| ((target, fencer), Time(u64::MAX))).collect();
+        self.oracle.orphans.extend(late);
     }
 
     /// It wakes: what its own clock still allows comes soon, or never.
