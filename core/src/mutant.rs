@@ -87,6 +87,7 @@ mutants! {
     M54 = 54, "a standby that is acknowledged before it is durable";
     M55 = 55, "a promotion that is overtaken or given up taken as over";
     M56 = 56, "a volume on its way out of service is left running";
+    M57 = 57, "a word of the witness that was overtaken taken for its newest";
 }
 
 #[cfg(not(picket_mutants))]

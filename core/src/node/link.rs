@@ -2,7 +2,7 @@
 //!
 //! A lease and a permit count from the moment that the newest request was *sent* which the witness had processed
 //! when it spoke, so the send times of unanswered requests are kept. A message of another session than the newest
-//! is dropped. Lost means that no renewal is answered; a refused one is an answer.
+//! is dropped, and so is one that was said before what is known already. Lost means that no renewal is answered; a refused one is an answer.
 
 use super::state::{Link, Node, Out};
 use super::{Effect, Event};
@@ -100,6 +100,9 @@ impl Node {
         if !self.link.registered && !answers && !former {
             return;
         }
+        if self.is_overtaken(&message) && !former {
+            return;
+        }
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
             self.link.sent.pop_front();
         }
@@ -131,6 +134,12 @@ impl Node {
             }
             Reply::Operator { ticket, answer } => self.witness_answered(ticket, answer, out),
         }
+    }
+
+    /// It was said before something that is known already. A stream delivers in order and once; should one not, an
+    /// older record must not be taken for the newest, for the witness does not tell it again until it changes.
+    fn is_overtaken(&self, message: &FromWitness) -> bool {
+        message.seen.commit < self.link.seen.commit && !mutant::on(Mutant::M57)
     }
 
     fn register(&mut self, now: Instant, nonce: Nonce, out: &mut Out) {

@@ -65,6 +65,8 @@ pub enum Fault {
     HoldPeer(NodeId, NodeId),
     /// The node's stream to the witness breaks; what was on the way arrives long after, when another is open.
     Ghosts(NodeId),
+    /// What is on the way from the witness to a node arrives a second time, long after, on the same stream.
+    Again(NodeId),
     /// What is on the way between two daemons arrives a second time, long after.
     Duplicate(NodeId, NodeId),
     /// Whoever came last is served first, from now on.
@@ -152,6 +154,7 @@ impl Fault {
                 Self::HoldFromWitness(node),
                 Self::HoldToWitness(node),
                 Self::Ghosts(node),
+                Self::Again(node),
                 Self::StopHangs(node),
                 Self::Move(node),
             ]);
@@ -321,6 +324,7 @@ impl Fault {
             Self::HoldToWitness(node) => hold(world, node, WITNESS),
             Self::HoldPeer(from, to) => hold(world, from, to),
             Self::Ghosts(node) => ghosts(world, node),
+            Self::Again(node) => again(world, node),
             Self::Duplicate(from, to) => {
                 let at = world.now + GHOST;
                 let again = world.net.peers.get(&(from, to)).cloned().unwrap_or_default();
@@ -359,6 +363,13 @@ fn ghosts(world: &mut World, node: NodeId) {
         world.net.ghosts.extend(all);
     }
     world.break_stream(node, false);
+}
+
+fn again(world: &mut World, node: NodeId) {
+    let at = world.now + GHOST;
+    if let Some(stream) = world.net.witness.get(&node) {
+        world.net.ghosts.extend(stream.down.iter().map(|message| (at, Ghost::Down(node, message.clone()))));
+    }
 }
 
 /// The witness starts again with this record; `declared`: it says so with a new store.
@@ -427,6 +438,7 @@ impl fmt::Display for Fault {
             Self::Ghosts(n) => {
                 write!(f, "n{n}'s stream to the witness breaks, and what was on it arrives later")
             }
+            Self::Again(n) => write!(f, "what the witness said to n{n} arrives again later"),
             Self::Duplicate(a, b) => write!(f, "what n{a} said to n{b} arrives again later"),
             Self::Reorder => f.write_str("messages arrive in another order"),
             Self::RestartWitness => f.write_str("the witness restarts"),

@@ -138,6 +138,7 @@ pub(super) const KINDS: &[&str] = &[
     "fence-by-hand",
     "confirm-wrongly",
     "ghosts",
+    "repeated",
     "reset-hangs",
     "evict",
     "keep-running",

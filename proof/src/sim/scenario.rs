@@ -225,6 +225,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["daemon-kill", n] => Fault::DaemonKill(node(n)?),
         ["keep-running", n, seconds] => Fault::KeepRunning { node: node(n)?, seconds: number_of(seconds)? },
         ["reset-hangs", n] => Fault::ResetHangs(node(n)?),
+        ["repeated", n] => Fault::Repeated(node(n)?),
         ["ghosts", n] => Fault::Ghosts(node(n)?),
         ["evict", n, v] => Fault::Evict { node: node(n)?, volume: volume(v)? },
         ["daemon-stop", n] => Fault::DaemonStop(node(n)?),

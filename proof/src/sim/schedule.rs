@@ -222,6 +222,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         }
         // A wrong confirmation is safe only where the watchdog counts.
         16 if machine.pause_visible && machine.watchdog => Fault::ConfirmWrongly(first),
+        17 if torn => Fault::Repeated(first),
         17 => Fault::Ghosts(first),
         18 => Fault::ResetHangs(first),
         19 => {

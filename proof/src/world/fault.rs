@@ -73,6 +73,8 @@ pub enum Fault {
     WitnessRolledBack,
     /// Messages between this node and witness or peers outlive their connections, and some come twice.
     Ghosts(NodeId),
+    /// What the witness says to this node comes twice, often: the second time later, on the same connection.
+    Repeated(NodeId),
     /// The machine's own reset does nothing; only the watchdog or a device ends it.
     ResetHangs(NodeId),
     /// Somebody takes a node out of a volume's in-sync set.
@@ -125,6 +127,7 @@ impl Fault {
             Self::WitnessReplaced { .. } => "witness-replaced",
             Self::WitnessRolledBack => "witness-rolled-back",
             Self::Ghosts(_) => "ghosts",
+            Self::Repeated(_) => "repeated",
             Self::ResetHangs(_) => "reset-hangs",
             Self::Evict { .. } => "evict",
             Self::Move { .. } => "move",
@@ -197,6 +200,7 @@ impl World {
             Fault::WitnessStall => self.set_witness_stalled(true),
             Fault::WitnessDisk => self.witness.disk.set_failing(true),
             Fault::Ghosts(node) => self.ghosts = self.ghosts.with(node),
+            Fault::Repeated(node) => self.repeated = self.repeated.with(node),
             Fault::ResetHangs(node) => self.machine_mut(node).resets_hang += 1,
             Fault::Evict { node, volume } => self.ask_witness(OperatorRequest::Evict { node, volume }),
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
@@ -279,6 +283,7 @@ impl World {
                 self.witness_comes_back();
             }
             Fault::Ghosts(node) => self.ghosts = self.ghosts.without(node),
+            Fault::Repeated(node) => self.repeated = self.repeated.without(node),
             Fault::ResetHangs(node) => self.resets_again(node),
             Fault::WitnessStall => self.set_witness_stalled(false),
             Fault::WitnessDisk => self.witness.disk.set_failing(false),

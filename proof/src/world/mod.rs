@@ -112,6 +112,7 @@ pub struct World {
     person: bool,
     /// Messages from and to these nodes outlive their connections, and may come twice.
     ghosts: NodeSet,
+    repeated: NodeSet,
     /// Nodes that a careless person confirms off whenever somebody asks.
     careless: NodeSet,
     /// Nodes that were confirmed off and speak: so says the witness's alarm, until a person has booted them.
@@ -160,6 +161,7 @@ impl World {
             device_modes: BTreeMap::new(),
             person: false,
             ghosts: NodeSet::EMPTY,
+            repeated: NodeSet::EMPTY,
             careless: NodeSet::EMPTY,
             speak_though_off: NodeSet::EMPTY,
             setup,

@@ -61,6 +61,7 @@ pub fn of_fault(fault: &Fault) -> String {
         }
         Fault::WitnessReplaced { .. } => "the witness dies, and an empty one takes over".into(),
         Fault::WitnessRolledBack => "the witness dies, and comes back with an old state of its store".into(),
+        Fault::Repeated(node) => format!("what the witness says to node {node} comes again later"),
         Fault::Ghosts(node) => format!("messages of node {node} outlive their connections"),
         Fault::ResetHangs(node) => format!("node {node} cannot reset itself"),
         Fault::Evict { node, volume } => {

@@ -20,6 +20,8 @@ const REPEATED: u64 = 30;
 /// The same for registrations, which are rare.
 const REGISTRATIONS_REPEATED: u64 = 500;
 
+/// Of the words of the witness to a node to which it repeats itself so many are delivered once more, per mille.
+const SAID_AGAIN: u64 = 200;
 /// A ghost arrives within this: longer than a machine takes to boot.
 const GHOSTS_WITHIN: u64 = 8000 * MS;
 
@@ -151,8 +153,9 @@ impl World {
             stash.push_back((conn, msg));
             return;
         }
-        if self.haunts(id) && self.rng.permille(repeated(&msg)) {
-            self.becomes_ghost(id, to_high, msg.clone());
+        let again = self.is_repeated(to, &msg) && self.rng.permille(SAID_AGAIN);
+        if again || self.haunts(id) && self.rng.permille(repeated(&msg)) {
+            self.comes_later(id, to_high, msg.clone());
         }
         self.arrive(id, conn, to, msg);
     }
@@ -183,12 +186,21 @@ impl World {
         touches(id.low) || touches(id.high)
     }
 
+    /// Whether this may be said twice.
+    fn is_repeated(&self, to: Place, msg: &Msg) -> bool {
+        matches!(msg, Msg::FromWitness(_)) && self.repeated.contains(NodeId(to))
+    }
+
     /// A message that its connection does not deliver arrives later, if the stream is haunted.
     fn becomes_ghost(&mut self, id: StreamId, to_high: bool, msg: Msg) {
         if repeated(&msg) > 0 && self.haunts(id) {
-            let at = self.now + self.rng.range(0, GHOSTS_WITHIN);
-            self.put(at, Ev::Ghost { stream: id, to_high, msg });
+            self.comes_later(id, to_high, msg);
         }
+    }
+
+    fn comes_later(&mut self, id: StreamId, to_high: bool, msg: Msg) {
+        let at = self.now + self.rng.range(0, GHOSTS_WITHIN);
+        self.put(at, Ev::Ghost { stream: id, to_high, msg });
     }
 
     pub(super) fn ghost_arrives(&mut self, id: StreamId, to_high: bool, msg: Msg) {

@@ -37,7 +37,7 @@ pub(super) struct Bench {
     pub(super) syncs: u32,
     pub(super) session: u64,
     beat: u64,
-    seen: u64,
+    pub(super) seen: u64,
     /// The newest request that the machine sent to the witness.
     pub(super) request: RequestId,
 }

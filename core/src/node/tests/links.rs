@@ -70,6 +70,54 @@ fn a_witness_that_refuses_every_session_is_told_of_once() {
     assert_eq!(told(&refuse(&mut bench, BootId(8))), 1, "so is one after a session that counted");
 }
 
+/// As [`Bench::say`], with so many changes of the witness's record behind it.
+fn said_at(bench: &mut Bench, commit: u64, body: Reply) -> Vec<Effect> {
+    let newest = core::mem::replace(&mut bench.seen, commit);
+    let effects = bench.say(body);
+    bench.seen = newest;
+    effects
+}
+
+/// The witness shows this register.
+fn shown_at(bench: &mut Bench, commit: u64, register: &RegisterView) -> RegisterView {
+    let body =
+        Reply::View(View { registers: vec![register.clone()], hears: Bench::both(), ..View::default() });
+    said_at(bench, commit, body);
+    bench.node.status(bench.now).volumes[0].register.clone().expect("shown")
+}
+
+#[test]
+fn what_was_overtaken_on_its_way_is_not_the_newest_word() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let held = bench.register_view(Some(B), 2, NodeSet::only(B), 2);
+    let released = RegisterView { holder: None, ..held.clone() };
+    assert_eq!(shown_at(&mut bench, 12, &held), held);
+    assert_eq!(shown_at(&mut bench, 11, &released), held);
+    assert_eq!(shown_at(&mut bench, 11, &released), held, "nor is it when it comes once more");
+    assert_eq!(shown_at(&mut bench, 12, &released), released, "what is as new is heard");
+    assert_eq!(bench.node.link.seen.commit, CommitIndex(12));
+}
+
+#[test]
+fn a_refusal_that_was_overtaken_ends_nothing() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let refused = vec![(V, Refusal::NotHolder { holder: Some(B) })];
+    let body = Reply::Renewed { volumes: vec![], refused, hears: Bench::both() };
+    said_at(&mut bench, 9, body.clone());
+    assert!(matches!(bench.phase(), Phase::Active(_)), "{:?}", bench.phase());
+    said_at(&mut bench, 10, body);
+    assert!(!matches!(bench.phase(), Phase::Active(_)), "{:?}", bench.phase());
+}
+
+#[test]
+fn another_session_may_begin_further_back() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.seen = 3;
+    let register = bench.register_view(None, 4, Bench::both(), 4);
+    bench.connect(register.clone());
+    assert_eq!(bench.node.status(bench.now).volumes[0].register, Some(register));
+}
+
 #[test]
 fn a_lease_is_over_in_its_last_instant() {
     let mut bench = Bench::holder(LossAction::Osu);

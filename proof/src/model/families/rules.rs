@@ -243,6 +243,13 @@ fn data() -> Vec<Family> {
             .within(&[Fault::Ghosts(N1)], 0, 12, 1)
             .within(&[Fault::Heal], 20, 60, 10)
             .within(&[Fault::Isolate(N1)], 60, 150, 5),
+        Family::new("an old word of the witness", Setup { nodes: 3, ..base() })
+            .finds(&[57])
+            .start(&[Fault::CutData(N1, N3), Fault::CutData(N2, N3)])
+            .within(&[Fault::Move(N2)], 20, 24, 4)
+            .within(&[Fault::Again(N2)], 0, 6, 1)
+            .within(&[Fault::Heal], 155, 165, 8)
+            .end(End::Redundant),
         Family::new("two changes of the in-sync set", growing)
             .finds(&[12])
             .start(&[Fault::CutData(N1, N3)])

@@ -27,6 +27,7 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: two,
         make: old_answer,
     },
+    Aim { name: "an old word of the witness", finds: &[57], seeds: 60, cluster: three, make: old_word },
     Aim { name: "a witness rolled back", finds: &[19], seeds: 30, cluster: two, make: rolled_back },
     Aim {
         name: "a grant for an earlier attempt",
@@ -108,6 +109,20 @@ fn old_answer(draft: &mut Draft<'_>) {
         let hears = deaf + draft.ms(100, 1500);
         draft.cut_from_witness(deaf, hears, N1);
         at = until + draft.ms(500, 2500);
+    }
+}
+
+/// The volume moves to and fro while a replica is away, and what the witness said of it comes once more before the
+/// replica is back.
+fn old_word(draft: &mut Draft<'_>) {
+    draft.cut_data(0, 3 * END / 4, N1, N3);
+    draft.cut_data(0, 3 * END / 4, N2, N3);
+    draft.put(0, END, Fault::Repeated(N1));
+    draft.put(0, END, Fault::Repeated(N2));
+    let mut at = draft.ms(500, 1500);
+    for (asked, to) in [(N1, N2), (N2, N1)].into_iter().cycle().take(4) {
+        draft.put(at, at, Fault::Move { asked, volume: V1, to });
+        at += draft.ms(800, 1600);
     }
 }
 
