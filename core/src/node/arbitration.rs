@@ -7,7 +7,7 @@
 use super::state::{Attempt, Held, Node, Out, Phase, Releasing, Volume};
 use super::{DiskVolume, Event, Promotion, Role, RunHeld, VolumeAction};
 use crate::error::Refusal;
-use crate::ids::{AttemptId, Epoch, NodeId, NodeSet, VolumeId};
+use crate::ids::{AttemptId, Epoch, NodeId, NodeSet, RequestId, VolumeId};
 use crate::message::{Acquire, Granted, Holder, RegisterView, Request};
 use crate::mutant::{self, Mutant};
 use crate::quorum::{self, QuorumMode, Vote, Votes};
@@ -210,6 +210,7 @@ impl Node {
             if !mutant::on(Mutant::M7) || !matches!(why, WhyNot::Promised { .. }) {
                 self.drop_attempt(now, id, out);
             }
+            self.give_back_untaken(now, id, out);
             return;
         }
         let holder = self.holder_of(id);
@@ -254,8 +255,30 @@ impl Node {
         let Some(attempt) = self.volumes.get_mut(&id).and_then(|volume| volume.attempt.take()) else {
             return;
         };
-        if attempt.asked.is_some() && attempt.asked == self.link.session {
-            self.say(now, Request::Withdraw { attempt: attempt.id }, out);
+        if attempt.asked.is_some()
+            && attempt.asked == self.link.session
+            && self.say(now, Request::Withdraw { attempt: attempt.id }, out)
+        {
+            self.link.withdrawn = Some(RequestId(self.link.request));
+        }
+    }
+
+    /// A grant to this boot that it neither holds nor asks for: its answer was lost, or came when it was not wanted
+    /// any more. Nobody else can end it without a proof.
+    fn give_back_untaken(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let Some(holder) = self.holder_of(id) else { return };
+        let mine = holder.node == self.config.me && holder.boot == self.boot;
+        let told = self.link.registered && self.view.recovering.is_none();
+        let ended = self.stop.is_some_and(|stop| stop.answered);
+        let held = self.run.held.contains_key(&id);
+        let (Some(volume), Some(session)) = (self.volumes.get_mut(&id), self.link.session) else { return };
+        let Some(epoch) = volume.register.as_ref().map(|register| register.epoch) else { return };
+        let known = volume.releasing.is_some() || volume.given_up == Some((epoch, session));
+        let inactive = volume.phase == Phase::Secondary && volume.is_verified_inactive();
+        if mine && told && inactive && !(ended || held || known) && !mutant::on(Mutant::M62) {
+            volume.given_up = Some((epoch, session));
+            volume.releasing = Some(Releasing { epoch, successor: None, asked: None, relay_at: now });
+            self.settle_release(now, id, out);
         }
     }
 
@@ -378,6 +401,7 @@ impl Node {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
         if volume.releasing.is_some_and(|releasing| releasing.epoch <= epoch) {
             volume.releasing = None;
+            volume.given_up = self.link.session.map(|session| (epoch, session));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! with the release as the proof. Cut at any step, the volume has one holder, or none and both may ask.
 
 use super::standby::LATE;
-use super::state::{Handover, Node, OperatorTicket, Out, Phase, Stop};
+use super::state::{Handover, Node, OperatorTicket, Out, Phase, Stop, Volume};
 use super::{Effect, NodeAnswer};
 use crate::error::Refusal;
 use crate::ids::{Epoch, NodeId, NodeSet, RequestId, VolumeId};
@@ -167,10 +167,16 @@ impl Node {
         }
     }
 
-    /// Nothing is held, and the witness knows.
+    /// Nothing is held, and the witness knows; nothing is asked for, and no grant is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        let idle = |phase| matches!(phase, Phase::Secondary | Phase::Unread);
-        self.volumes.values().all(|volume| volume.releasing.is_none() && idle(volume.phase))
+        let asks = |volume: &Volume| volume.attempt.is_some() && !mutant::on(Mutant::M62);
+        let idle = |volume: &Volume| {
+            matches!(volume.phase, Phase::Secondary | Phase::Unread)
+                && volume.releasing.is_none()
+                && !asks(volume)
+        };
+        let withdraws = self.link.withdrawn.is_some() && !mutant::on(Mutant::M62);
+        !withdraws && self.volumes.values().all(idle)
     }
 
     fn stop_one(&mut self, now: Instant, id: VolumeId, out: &mut Out) {

@@ -145,7 +145,9 @@ impl Node {
 
     fn may_grow(&self, now: Instant, id: VolumeId, volume: &Volume) -> bool {
         let Phase::Active(held) = volume.phase else { return false };
-        let leased = self.is_solo(id) || now + self.config.params.freeze_before < held.lease_until;
+        // Whoever is alone needs no lease, and is not alone any more from the moment that a peer is asked for.
+        let leased = now + self.config.params.freeze_before < held.lease_until
+            || mutant::on(Mutant::M58) && self.is_solo(id);
         leased
             && volume.handover.is_none()
             && now >= volume.cooldown_until

@@ -4,7 +4,7 @@
 //! lease ends, then follows its loss action; when the lease has ended and it is not seen inactive, the machine
 //! resets itself.
 
-use super::state::{CommandKind, Held, Node, Out, Phase, Stopping};
+use super::state::{CommandKind, Held, Node, Out, Phase, Stopping, Volume};
 use super::{Effect, Event, LossAction, ResetReason, VolumeAction};
 use crate::ids::{NodeSet, VolumeId};
 use crate::mutant::{self, Mutant};
@@ -97,13 +97,23 @@ impl Node {
         out.event(Event::Frozen { volume: id });
     }
 
+    /// A thaw that nobody answered may still be done: a freeze after it ends it.
+    fn freeze_again(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+        let open = |volume: &Volume| {
+            volume.thawing.is_some() && volume.command.is_none_or(|command| command.kind == CommandKind::Thaw)
+        };
+        if self.volumes.get(&id).is_some_and(open) && !mutant::on(Mutant::M60) {
+            self.command(now, id, VolumeAction::Freeze, out);
+        }
+    }
+
     /// Authority is lost and the volume is frozen: the loss action.
     fn lose(&mut self, now: Instant, id: VolumeId, held: Held, out: &mut Out) {
         let Some(config) = self.config.volumes.get(&id) else { return };
         let others_live = self.volumes.keys().any(|other| *other != id && self.has_authority(now, *other));
         let spare = others_live && !mutant::on(Mutant::M33);
         match config.loss_action {
-            LossAction::Freeze => {}
+            LossAction::Freeze => self.freeze_again(now, id, out),
             LossAction::Osu => self.stop_volume(now, id, held, None, out),
             LossAction::Fastboot | LossAction::Fastkill if spare => {
                 self.stop_volume(now, id, held, None, out)
@@ -145,8 +155,7 @@ impl Node {
         let (Some(volume), Some(config)) = (self.volumes.get(&id), self.config.volumes.get(&id)) else {
             return false;
         };
-        let thawing = volume.command.is_some_and(|command| command.kind == CommandKind::Thaw);
-        let frozen = matches!(volume.phase, Phase::Frozen(_)) && volume.is_seen_frozen() && !thawing;
+        let frozen = matches!(volume.phase, Phase::Frozen(_)) && volume.is_verified_frozen();
         volume.is_verified_inactive() || frozen && config.loss_action == LossAction::Freeze
     }
 

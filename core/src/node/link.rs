@@ -107,6 +107,7 @@ impl Node {
             self.link.sent.pop_front();
         }
         self.link.seen = message.seen;
+        self.link.withdrawn = self.link.withdrawn.filter(|withdrawn| *withdrawn > message.processed);
         let sent_at = self.sent_at(message.processed);
         match message.body {
             Reply::Challenge { .. } => {}
@@ -301,6 +302,12 @@ impl Node {
         };
         let known = volume.register.as_ref().map(|known| known.isr_version).unwrap_or_default();
         if register.isr_version < known.max(disk.isr_version) && !mutant::on(Mutant::M14) {
+            return;
+        }
+        // A witness that was put back shows what was before the grant that is held, until it has recovered. What was
+        // activated without it is ahead of it by right.
+        let held = volume.phase.held().filter(|_| disk.overridden.is_none());
+        if held.is_some_and(|held| register.epoch < held.epoch) && !mutant::on(Mutant::M61) {
             return;
         }
         let intents = disk.intents.len();

@@ -14,6 +14,16 @@ use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use alloc::format;
 
+/// No lease is longer than one that is asked for now; only what was activated without a witness, and is not known to
+/// be recorded, lasts as long as a person said. The two records are written one after the other: a daemon that died
+/// between them left the longer time behind.
+fn bound_leases(run: &mut Run, disk: &Disk, bound: Instant) {
+    let by_hand = |id: &VolumeId| disk.volumes.get(id).is_some_and(|disk| disk.overridden.is_some());
+    for (_, held) in run.held.iter_mut().filter(|(id, _)| !by_hand(id) && !mutant::on(Mutant::M59)) {
+        held.lease_until = held.lease_until.min(bound);
+    }
+}
+
 impl Node {
     /// The machine at the start of the daemon.
     ///
@@ -33,6 +43,7 @@ impl Node {
         let kept = core::mem::take(&mut run.keeps_running);
         let mut disk = disk.unwrap_or_default();
         disk.schema = SCHEMA;
+        bound_leases(&mut run, &disk, now + config.params.lease);
         let volumes: BTreeMap<_, _> = config.volumes.keys().map(|id| (*id, Volume::new())).collect();
         for id in volumes.keys() {
             disk.volumes.entry(*id).or_default();

@@ -67,6 +67,8 @@ pub(super) struct Link {
     pub(super) seen: Seen,
     /// It was said that the witness answers, and not yet that it is lost.
     pub(super) told_up: bool,
+    /// The newest request that was withdrawn, until the witness has read that.
+    pub(super) withdrawn: Option<RequestId>,
     /// The refusal of a session that was told, until a session counts.
     pub(super) refused: Option<Refusal>,
 }
@@ -104,10 +106,14 @@ pub(super) struct Volume {
     /// A promotion that was ordered, and of which the driver has not said how it ended: neither its time nor a later
     /// order ends it.
     pub(super) promoting: Option<CommandId>,
+    /// The same of a thaw.
+    pub(super) thawing: Option<CommandId>,
     /// The witness's record, as told in this run.
     pub(super) register: Option<RegisterView>,
     pub(super) attempt: Option<Attempt>,
     pub(super) releasing: Option<Releasing>,
+    /// The newest grant whose end was told, and on which session.
+    pub(super) given_up: Option<(Epoch, SessionId)>,
     pub(super) updating: Option<Updating>,
     pub(super) rounds: Vec<Round>,
     /// The lease lives on promises.
@@ -336,9 +342,11 @@ impl Volume {
             report: None,
             command: None,
             promoting: None,
+            thawing: None,
             register: None,
             attempt: None,
             releasing: None,
+            given_up: None,
             updating: None,
             rounds: Vec::new(),
             failsafe: false,
@@ -371,6 +379,16 @@ impl Volume {
 
     pub(super) fn is_seen_frozen(&self) -> bool {
         self.report.as_ref().is_some_and(|report| report.frozen)
+    }
+
+    /// The driver sees the replica frozen, and nothing is under way that could change that.
+    pub(super) fn is_verified_frozen(&self) -> bool {
+        let thawing = if mutant::on(Mutant::M60) {
+            self.command.is_some_and(|command| command.kind == CommandKind::Thaw)
+        } else {
+            self.thawing.is_some() || self.promoting.is_some()
+        };
+        self.is_seen_frozen() && !thawing
     }
 }
 

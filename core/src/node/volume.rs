@@ -32,8 +32,10 @@ impl Node {
         let command = CommandId(self.counters.command);
         if let Some(volume) = self.volumes.get_mut(&id) {
             volume.command = Some(Command { id: command, kind, deadline });
-            if kind == CommandKind::Promote {
-                volume.promoting = Some(command);
+            match kind {
+                CommandKind::Promote => volume.promoting = Some(command),
+                CommandKind::Thaw => volume.thawing = Some(command),
+                CommandKind::Demote | CommandKind::Freeze | CommandKind::Drop(_) | CommandKind::Require(_) => {}
             }
         }
         out.push(Effect::Volume { volume: id, command, action });
@@ -105,6 +107,9 @@ impl Node {
         if volume.promoting == Some(command) && !matches!(outcome, CommandOutcome::Unknown(_)) {
             volume.promoting = None;
         }
+        if volume.thawing == Some(command) && !matches!(outcome, CommandOutcome::Unknown(_)) {
+            volume.thawing = None;
+        }
         let Some(open) = volume.command.filter(|open| open.id == command) else { return };
         volume.command = None;
         match outcome {
@@ -139,6 +144,7 @@ impl Node {
                 self.stopped(now, id, stopping.held.map(|held| held.epoch), stopping.successor, out);
             }
             (CommandKind::Freeze, _) => {
+                volume.thawing = None;
                 if let Some(report) = &mut volume.report {
                     report.frozen = true;
                 }
@@ -200,6 +206,7 @@ impl Node {
         volume.phase = Phase::Secondary;
         volume.command = None;
         volume.promoting = None;
+        volume.thawing = None;
         volume.updating = None;
         volume.handover = None;
         volume.failsafe = false;
@@ -274,7 +281,7 @@ impl Node {
     }
 
     /// Tells the witness of a clean end; through peers while it cannot be reached.
-    fn settle_release(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
+    pub(super) fn settle_release(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         let Some(mut releasing) = self.volumes.get(&id).and_then(|volume| volume.releasing) else { return };
         let session = self.link.session.filter(|_| self.link.registered);
         if session.is_some() && releasing.asked != session {

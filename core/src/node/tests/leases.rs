@@ -160,6 +160,38 @@ fn a_renewal_in_time_lifts_the_freeze() {
     assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
 }
 
+/// A frozen volume whose thaw the driver could not tell of, at the last moment of the lease that counts.
+fn thawed_or_not() -> Bench {
+    let mut bench = Bench::holder(LossAction::Freeze);
+    let left = lease_left(&bench);
+    bench.wait(left - params().freeze_before + ms(1));
+    freeze_seen(&mut bench);
+    let effects = bench.renew();
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+    let left = lease_left(&bench);
+    bench.now = bench.now + (left - params().freeze_before);
+    let (command, outcome) = (bench.command(), CommandOutcome::Unknown("killed".to_string()));
+    let effects = bench.step(Input::VolumeDone { volume: V, command, outcome });
+    assert!(matches!(actions(&effects)[..], [VolumeAction::Freeze]), "{effects:?}");
+    bench
+}
+
+#[test]
+fn a_thaw_without_an_answer_may_still_be_done() {
+    let mut bench = thawed_or_not();
+    let left = lease_left(&bench);
+    assert!(bench.node.pet_until(bench.now) < bench.now + left);
+    assert!(resets(&bench.wait(left)), "it is not known to be frozen");
+}
+
+#[test]
+fn a_freeze_after_a_thaw_without_an_answer_ends_it() {
+    let mut bench = thawed_or_not();
+    bench.done();
+    assert!(!resets(&bench.wait(ms(5000))));
+    assert_eq!(bench.node.pet_until(bench.now), crate::time::Instant::NEVER);
+}
+
 #[test]
 fn solo_needs_no_lease() {
     let mut bench = Bench::holder(LossAction::Osu);

@@ -1,7 +1,7 @@
 //! What of the witness's words counts: those on the session that is open, and nothing before the registration.
 
 use super::super::*;
-use super::bench::asked;
+use super::bench::{asked, resets};
 use super::*;
 use crate::error::Refusal;
 use crate::evidence::Proof;
@@ -145,4 +145,22 @@ fn a_promise_that_comes_after_the_lease_extends_nothing() {
     bench.peer_says(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise });
     assert_eq!(bench.run.held[&V].lease_until, end);
     assert!(!bench.node.status(bench.now).volumes[0].failsafe);
+}
+
+#[test]
+fn a_register_of_before_the_grant_that_is_held_is_not_taken() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let alone = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
+    bench.say(Reply::InSync { register: alone.clone() });
+    bench.wait(ms(10_000));
+    let put_back = RegisterView {
+        epoch: Epoch(1),
+        holder: Some(Holder { node: A, boot: BootId(0xA0) }),
+        ..alone.clone()
+    };
+    bench.challenged();
+    let recovering = Some(NodeSet::only(B));
+    let effects = bench.say(Reply::Registered { registers: vec![put_back], recovering });
+    assert!(bench.node.is_solo(V) && !resets(&effects), "{effects:?}");
+    assert_eq!(bench.node.status(bench.now).volumes[0].register, Some(alone));
 }

@@ -17,6 +17,7 @@ mod rests;
 mod standby;
 mod stories;
 mod table;
+mod untaken;
 mod waits;
 mod without_witness;
 

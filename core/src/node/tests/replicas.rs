@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, asked, report, requests};
+use super::bench::{actions, asked, report, requests, resets};
 use super::*;
 use crate::evidence::Proof;
 use crate::ids::{Epoch, IsrVersion, NodeSet};
@@ -214,4 +214,18 @@ fn grows_when_thawed(before: crate::time::Duration) -> bool {
 fn no_grow_is_asked_for_once_a_freeze_is_due() {
     assert!(grows_when_thawed(ms(1)));
     assert!(!grows_when_thawed(ms(0)));
+}
+
+#[test]
+fn whoever_is_alone_takes_nobody_back_without_a_lease() {
+    let (mut bench, back) = alone_with_b_back();
+    bench.wait(ms(10_000));
+    let mut effects = bench.beat_from_b(false);
+    effects.extend(bench.step(Input::Volume { volume: V, report: back }));
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
+    effects.extend(bench.connect(register));
+    effects.extend(bench.beat_from_b(false));
+    assert!(bench.node.is_solo(V) && actions(&effects).is_empty() && !resets(&effects), "{effects:?}");
+    let effects = bench.renew();
+    assert!(matches!(actions(&effects)[..], [VolumeAction::RequirePeer { peer: B }]), "{effects:?}");
 }

@@ -204,6 +204,32 @@ fn a_connection_is_greeted_once() {
     assert!(bench.phase().held().map(|held| held.lease_until) > left, "the session that counts goes on");
 }
 
+/// A daemon has learnt that the witness recorded the override, and died after the first of its two records.
+fn half_recorded() -> Bench {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.step(Input::WitnessGone);
+    bench.wait(ms(3000));
+    let request = NodeRequest::Override { volume: V, dead: NodeSet::only(B), length: ms(600_000) };
+    bench.step(Input::Operator { ticket: 7, request });
+    bench.promoted();
+    let (before, epoch) = (bench.run.clone(), bench.phase().held().expect("activated").epoch);
+    let register = bench.register_view(Some(A), epoch.0, Bench::both(), 1 << 20);
+    bench.connect(register);
+    assert_eq!(bench.disk.volumes[&V].overridden, None);
+    bench.run = before;
+    bench
+}
+
+#[test]
+fn an_overrides_time_ends_with_the_daemon_that_learnt_of_its_record() {
+    let mut bench = half_recorded();
+    let lease = bench.node.config().params.lease;
+    assert!(bench.run.held[&V].lease_until > bench.now + lease);
+    bench.restart_daemon();
+    bench.step(Input::Volume { volume: V, report: bench::report(Role::Primary) });
+    assert_eq!(bench.phase().held().map(|held| held.lease_until), Some(bench.now + lease));
+}
+
 #[test]
 fn an_override_ends_with_the_lease_that_follows_its_record() {
     let mut bench = Bench::standby(LossAction::Osu);
