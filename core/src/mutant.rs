@@ -93,6 +93,7 @@ mutants! {
     M60 = 60, "a thaw that nobody answered taken as not done";
     M61 = 61, "a register of before the grant that is held";
     M62 = 62, "a grant that nobody took is kept";
+    M63 = 63, "what is held is not reported before its volume was read";
 }
 
 #[cfg(not(picket_mutants))]

@@ -49,6 +49,8 @@ pub const OPERATOR_ASKED: EventCode =
 pub const CONFIRMED: EventCode = EventCode::new(3114, "witness-off-confirmed", Level::Notify);
 /// A node that was confirmed off was heard.
 pub const CONFIRMATION_VOID: EventCode = EventCode::new(3115, "witness-confirmation-void", Level::Crit);
+/// A member whose report an adoption was to do without was heard.
+pub const ADOPTION_VOID: EventCode = EventCode::new(3124, "witness-adoption-void", Level::Crit);
 /// A node was fenced too often.
 pub const HELD_OFF: EventCode = EventCode::new(3116, "witness-node-held-off", Level::Error);
 /// An operator cleared a node.
@@ -94,6 +96,7 @@ pub const ALL: [&EventCode; 32] = [
     &OPERATOR_ASKED,
     &CONFIRMED,
     &CONFIRMATION_VOID,
+    &ADOPTION_VOID,
     &HELD_OFF,
     &CLEARED,
     &MAINTENANCE_BEGUN,

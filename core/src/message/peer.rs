@@ -3,6 +3,7 @@
 
 use crate::error::Refusal;
 use crate::ids::{BootId, Epoch, NodeId, Nonce, RequestId, VolumeId};
+use crate::time::Duration;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub struct PeerMessage {
 /// What nodes say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PeerBody {
-    /// The witness does not answer me; promise not to take this volume for a lease and a guard.
+    /// The witness does not answer me; promise not to take this volume for a lease of mine and a guard.
     FailsafeLease {
         /// Repeated in the answer; never used twice within a run.
         request: RequestId,
@@ -28,6 +29,8 @@ pub enum PeerBody {
         volume: VolumeId,
         /// The epoch that the asker holds it with.
         epoch: Epoch,
+        /// How long the asker's lease lasts once it is promised: while timings are changed, not every node has the same.
+        lease: Duration,
     },
     /// The answer to [`PeerBody::FailsafeLease`].
     FailsafeAnswer {

@@ -10,12 +10,15 @@ use crate::error::Refusal;
 use crate::ids::{Epoch, NodeId, NodeSet, Nonce, RequestId, VolumeId};
 use crate::message::PeerBody;
 use crate::mutant::{self, Mutant};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
 
 /// So many questions of a volume may be open at once; an answer that takes longer than this many heartbeats would
 /// extend the lease by next to nothing.
 const ROUNDS_MAX: usize = 4;
+
+/// Nobody is promised more than this: a takeover would wait for it.
+const LEASE_MAX: Duration = Duration::from_secs(600);
 
 impl Node {
     /// The nodes that must promise before the volume's lease may go on without a witness.
@@ -52,8 +55,9 @@ impl Node {
             volume.rounds.remove(0);
         }
         volume.rounds.push(Round { request, sent_at: now, missing });
+        let lease = self.config.params.lease;
         for peer in missing.iter() {
-            self.tell(peer, PeerBody::FailsafeLease { request, volume: id, epoch: held.epoch }, out);
+            self.tell(peer, PeerBody::FailsafeLease { request, volume: id, epoch: held.epoch, lease }, out);
         }
     }
 
@@ -106,13 +110,18 @@ impl Node {
         from: NodeId,
         id: VolumeId,
         epoch: Epoch,
+        lease: Duration,
         out: &mut Out,
     ) -> Result<(), Refusal> {
         self.may_promise(from, id, epoch)?;
+        if lease > LEASE_MAX {
+            return Err(Refusal::WrongState { expected: "a lease that can be waited for".into() });
+        }
         self.abort_attempt(now, id, out);
         self.abort_asking_to_fence(now, from, out);
         if !mutant::on(Mutant::M6) {
-            let until = now + self.config.params.lease_and_guard();
+            // Whoever is asked promises for as long as the asker takes it for.
+            let until = now + self.config.params.lease.max(lease) + self.config.params.guard;
             let told = self.run.promises.iter().any(|p| p.volume == id && p.to == from && now < p.until);
             self.run.promises.retain(|p| now < p.until && (p.volume, p.to) != (id, from));
             self.run.promises.push(Promise { volume: id, to: from, epoch, until });

@@ -174,10 +174,17 @@ impl Node {
             recorded: disk.recorded,
             generation: report.map(|report| report.generation.clone()).unwrap_or_default(),
             complete: report.is_some_and(|report| report.complete),
-            held: volume.phase.held().map(|held| held.epoch),
+            held: self.held_as_known(id, volume),
             barrier_suffices: config.barrier_suffices,
             overridden: disk.overridden,
         })
+    }
+
+    /// What is held; of a volume that was not read yet, what the former daemon held. It may be in service.
+    fn held_as_known(&self, id: VolumeId, volume: &super::state::Volume) -> Option<Epoch> {
+        let unread = volume.phase == super::Phase::Unread && !mutant::on(Mutant::M63);
+        let former = self.run.held.get(&id).filter(|_| unread).map(|held| held.epoch);
+        volume.phase.held().map(|held| held.epoch).or(former)
     }
 
     fn registered(

@@ -179,8 +179,8 @@ impl Node {
         }
         let run = message.run;
         match message.body {
-            PeerBody::FailsafeLease { request, volume, epoch } => {
-                let promise = self.promise(now, from, volume, epoch, out);
+            PeerBody::FailsafeLease { request, volume, epoch, lease } => {
+                let promise = self.promise(now, from, volume, epoch, lease, out);
                 self.tell(from, PeerBody::FailsafeAnswer { request, run, volume, epoch, promise }, out);
             }
             PeerBody::FailsafeAnswer { request, run, volume, epoch, promise } => {

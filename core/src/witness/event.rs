@@ -209,6 +209,11 @@ pub enum Event {
         /// Who hears it; empty: the witness itself.
         heard_by: NodeSet,
     },
+    /// Members whose reports an adoption was to do without were heard before it counted.
+    AdoptionVoid {
+        /// The members.
+        heard: NodeSet,
+    },
     /// A node was fenced too often and is held off.
     HeldOff {
         /// The node.

@@ -66,6 +66,8 @@ pub struct Witness {
     timers: Timers,
     /// Whose data an adopting operator named.
     adopt_source: Option<NodeId>,
+    /// Whose data an operator's word took, of the volumes of a recovery whose claims contradicted each other.
+    adopted_from: BTreeMap<VolumeId, NodeId>,
     /// Whose claims a recovery found to contradict each other.
     diverged: NodeSet,
 }
@@ -118,6 +120,7 @@ impl Witness {
             return;
         }
         meatware::void_heard(self, turn);
+        recovery::void_heard(self, turn);
         loop {
             let granted = grant::settle(self, turn);
             let permitted = permit::settle(self, turn);

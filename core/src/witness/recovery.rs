@@ -7,7 +7,7 @@
 //! ```
 //! Entering ends every session, so that the reports are of now. Renewals are not answered meanwhile: a node's
 //! fail-safe goes on as if the witness were away. An adoption counts like a confirmation by hand for the members
-//! that have not reported, and waits as long.
+//! that have not reported: it waits as long, and none of them may be heard.
 //!
 //! [`claims::resolve`] takes the maxima of one volume; all volumes leave RECOVERY together.
 
@@ -98,10 +98,39 @@ pub(super) fn adopt(
             || Refusal::WrongState { expected: "claims that agree, or whose data counts".into() };
         return if witness.record.recovery { Err(contradict()) } else { Ok(OperatorAnswer::Done) };
     }
+    let (_, by) = missing_but_heard(witness);
+    if let Some(by) = by {
+        witness.adopt_source = None;
+        return Err(Refusal::SeenAlive { by });
+    }
     let effective_in = witness.config.attestation_wait();
     witness.timers.adoption = Some(turn.now + effective_in);
     // No permit is behind an adoption.
     Ok(OperatorAnswer::Confirmed { permit: PermitId(0), effective_in })
+}
+
+/// Missing members that are heard, and by whom; an empty set: by the witness itself.
+fn missing_but_heard(witness: &Witness) -> (NodeSet, Option<NodeSet>) {
+    let by = |node: &NodeId| witness.heard_by(*node);
+    let heard: NodeSet = missing(witness)
+        .iter()
+        .filter(|node| witness.hears().contains(*node) || !by(node).is_empty())
+        .collect();
+    let all = heard.iter().map(|node| by(&node)).reduce(NodeSet::union);
+    (heard, all)
+}
+
+/// Whoever is heard may hold something: an adoption that does not count yet is void.
+pub(super) fn void_heard(witness: &mut Witness, turn: &mut Turn) {
+    if witness.timers.adoption.is_none() {
+        return;
+    }
+    let (heard, _) = missing_but_heard(witness);
+    if !heard.is_empty() {
+        witness.timers.adoption = None;
+        witness.adopt_source = None;
+        turn.event(Event::AdoptionVoid { heard });
+    }
 }
 
 /// The wait of an adoption is over.
@@ -124,7 +153,7 @@ fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
     let mut diverged = NodeSet::EMPTY;
     for (volume, members) in witness.config.volumes.clone() {
         let own = witness.record.volumes.get(&volume).cloned().unwrap_or_default();
-        match claims::resolve(&own, members, &reports(witness, volume, members), source) {
+        match settled(witness, volume, (&own, members), source) {
             Ok(register) => {
                 resolved.insert(volume, register);
             }
@@ -140,6 +169,7 @@ fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
     if resolved.len() < witness.config.volumes.len() {
         return;
     }
+    witness.adopted_from.clear();
     witness.timers.leases.clear();
     witness.timers.successors.clear();
     for (volume, mut register) in resolved {
@@ -156,6 +186,32 @@ fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
         session.report = None;
     }
     turn.event(Event::RecoveryEnded { adopted });
+}
+
+/// The register of one volume. An operator's word counts where the claims contradict each other and nowhere else, and
+/// for as long as others still do.
+fn settled(
+    witness: &mut Witness,
+    volume: VolumeId,
+    (own, members): (&Register, NodeSet),
+    source: Option<NodeId>,
+) -> Result<Register, NodeSet> {
+    let reports = reports(witness, volume, members);
+    let mut contradict = match claims::resolve(own, members, &reports, None) {
+        Ok(register) => return Ok(register),
+        Err(claims) => claims,
+    };
+    let words = [witness.adopted_from.get(&volume).copied(), source];
+    for source in words.into_iter().flatten().filter(|source| members.contains(*source)) {
+        match claims::resolve(own, members, &reports, Some(source)) {
+            Ok(register) => {
+                witness.adopted_from.insert(volume, source);
+                return Ok(register);
+            }
+            Err(claims) => contradict = claims,
+        }
+    }
+    Err(contradict)
 }
 
 /// What the members of a volume reported about it. A member that left the volume out knows nothing of it.

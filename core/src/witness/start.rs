@@ -20,6 +20,7 @@ pub(super) fn start(config: Config, stored: Option<Record>, store: StoreId, now:
         sessions: BTreeMap::new(),
         timers: Timers::default(),
         adopt_source: None,
+        adopted_from: BTreeMap::new(),
         diverged: NodeSet::EMPTY,
     };
     if !witness.record.retired {

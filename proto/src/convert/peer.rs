@@ -7,7 +7,7 @@ choice!(PeerBody => PeerBody in peer_body {
     units {}
     inners {}
     fields {
-        FailsafeLease { request, volume, epoch },
+        FailsafeLease { request, volume, epoch, lease },
         FailsafeAnswer { request, run, volume, epoch, promise },
         HandoverOffer { request, volume, epoch },
         HandoverAnswer { request, volume, ready },

@@ -688,6 +688,9 @@ pub mod peer_body {
         pub volume: ::core::option::Option<u32>,
         #[prost(uint64, optional, tag = "3")]
         pub epoch: ::core::option::Option<u64>,
+        /// How long the asker's lease lasts once it is promised.
+        #[prost(message, optional, tag = "4")]
+        pub lease: ::core::option::Option<super::Span>,
     }
     #[derive(serde::Serialize)]
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

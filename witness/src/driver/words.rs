@@ -37,6 +37,7 @@ const fn code(event: &Event) -> &'static EventCode {
         Event::OperatorAsked { .. } => &c::OPERATOR_ASKED,
         Event::Confirmed { .. } => &c::CONFIRMED,
         Event::ConfirmationVoid { .. } => &c::CONFIRMATION_VOID,
+        Event::AdoptionVoid { .. } => &c::ADOPTION_VOID,
         Event::HeldOff { .. } => &c::HELD_OFF,
         Event::Cleared { .. } => &c::CLEARED,
         Event::MaintenanceBegun { .. } => &c::MAINTENANCE_BEGUN,
@@ -91,6 +92,7 @@ fn volume_text(cluster: &Cluster, event: &Event) -> Option<String> {
         | Event::OperatorAsked { .. }
         | Event::Confirmed { .. }
         | Event::ConfirmationVoid { .. }
+        | Event::AdoptionVoid { .. }
         | Event::HeldOff { .. }
         | Event::Cleared { .. }
         | Event::MaintenanceBegun { .. }
@@ -134,6 +136,9 @@ fn node_text(cluster: &Cluster, event: &Event) -> Option<String> {
         Event::ConfirmationVoid { target, heard_by } => {
             let by = if heard_by.is_empty() { "the witness".into() } else { cluster.nodes(*heard_by) };
             format!("the confirmation that {} is off is void: heard by {by}", n(target))
+        }
+        Event::AdoptionVoid { heard } => {
+            format!("the adoption is void: {} did not report and is heard", cluster.nodes(*heard))
         }
         Event::HeldOff { node } => format!("{} was fenced too often and is held off", n(node)),
         Event::Cleared { node } => format!("{} is cleared and may come back", n(node)),

@@ -20,7 +20,7 @@ fn with_two() -> Bench {
 }
 
 fn promise(bench: &mut Bench, volume: VolumeId) -> Vec<Effect> {
-    let effects = bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume, epoch: Epoch(1) });
+    let effects = bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume, epoch: Epoch(1), lease: ms(2000) });
     let promised = effects.iter().any(|effect| {
         matches!(effect, Effect::Peer { message, .. }
             if matches!(message.body, PeerBody::FailsafeAnswer { promise: Ok(()), .. }))
@@ -121,4 +121,29 @@ fn a_frozen_volume_whose_lease_is_over_is_not_revived_by_a_late_promise() {
     bench.peer_says(PeerBody::FailsafeAnswer { request, run, volume: V, epoch: Epoch(2), promise: Ok(()) });
     let held = Held { epoch: Epoch(2), lease_until };
     assert_eq!(bench.phase(), Phase::Frozen(held), "somebody else may have been granted it");
+}
+
+#[test]
+fn a_promise_lasts_as_long_as_the_asker_takes_it_for() {
+    for (lease, lasts) in [(ms(12_000), ms(12_000)), (ms(1), params().lease)] {
+        let mut bench = Bench::standby(LossAction::Osu);
+        let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
+        bench.peer_says(asked);
+        assert_eq!(bench.run.promises[0].until, bench.now + lasts + params().guard);
+    }
+}
+
+#[test]
+fn a_promise_without_end_is_refused() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let lease = ms(600_001);
+    let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
+    let refused = |effect: &Effect| match effect {
+        Effect::Peer { message: PeerMessage { body: PeerBody::FailsafeAnswer { promise, .. }, .. }, .. } => {
+            promise.is_err()
+        }
+        _ => false,
+    };
+    assert!(bench.peer_says(asked).iter().any(refused));
+    assert!(bench.run.promises.is_empty());
 }

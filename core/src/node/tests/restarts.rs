@@ -126,6 +126,19 @@ fn a_registration_waits_for_the_volumes_first_reports() {
 }
 
 #[test]
+fn what_the_former_daemon_held_is_reported_before_its_volume_is_read() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.restart_daemon();
+    bench.challenged();
+    let effects = bench.wait(ms(2000));
+    let held = requests(&effects).into_iter().find_map(|request| match request {
+        Request::Register(register) => Some(register.replicas[0].held),
+        _ => None,
+    });
+    assert_eq!(held, Some(Some(crate::ids::Epoch(2))), "{effects:?}");
+}
+
+#[test]
 fn a_driver_that_says_nothing_is_not_waited_for_without_end() {
     let mut bench = Bench::new(bench::config(LossAction::Osu));
     bench.challenged();
@@ -147,4 +160,15 @@ fn what_is_recorded_is_told_as_of_now_only_while_a_session_counts() {
         (None, Bench::both(), false),
         "from the disk"
     );
+}
+
+#[test]
+fn a_lease_of_longer_timings_ends_with_a_start_with_shorter_ones() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    let long = bench.now + ms(12_000);
+    bench.run.held.get_mut(&V).expect("held").lease_until = long;
+    bench.restart_daemon();
+    bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    let lease = bench.node.config().params.lease;
+    assert_eq!(bench.phase().held().map(|held| held.lease_until), Some(bench.now + lease));
 }

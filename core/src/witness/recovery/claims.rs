@@ -51,7 +51,8 @@ pub(super) fn resolve(
     };
     let keeps = holder.is_some() && holder == own.holder && epoch == own.epoch;
     Ok(Register {
-        epoch,
+        // Free with the epoch of a grant is what a release looks like, and ends the promises to its holder.
+        epoch: if holder.is_none() { Epoch(epoch.0.saturating_add(1)) } else { epoch },
         floor: Epoch(epoch.max(own.floor).0.saturating_add(EPOCH_JUMP)),
         holder,
         revoked: keeps && own.revoked,

@@ -254,7 +254,7 @@ fn the_newest_set_wins_and_equals_are_cut() {
     );
     let own = Register { floor: Epoch(500), ..recorded(9, None, 7, &both) };
     let register = verdict(&own, &older, None).unwrap();
-    assert_eq!((register.epoch, register.floor), (Epoch(9), Epoch(500 + EPOCH_JUMP)));
+    assert_eq!((register.epoch, register.floor), (Epoch(10), Epoch(500 + EPOCH_JUMP)), "no release of 9");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the witness machine: one rule each, the table of every state and input, and random runs.
 
+mod adoptions;
 mod bench;
 mod bounds;
 mod checks;

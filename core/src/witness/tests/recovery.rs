@@ -294,6 +294,7 @@ fn an_adopted_store_still_wants_a_proof_about_its_own_silent_holder() {
     bench.beat(B, set(&[]));
     bench.register(B);
     bench.acquire(B, V, 1);
+    bench.pass(params().suspect_after(), &[B]);
     bench.operator(OperatorRequest::Adopt { source: None });
     bench.pass(ms(10_000), &[B]);
     assert_eq!(bench.witness.recovering(), None);

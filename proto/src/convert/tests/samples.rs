@@ -299,7 +299,7 @@ pub(super) fn every_reply() -> Vec<Reply> {
 pub(super) fn every_peer_body() -> Vec<PeerBody> {
     let (request, volume, epoch) = (RequestId(1), VOLUME, Epoch(2));
     let mut all = vec![
-        PeerBody::FailsafeLease { request, volume, epoch },
+        PeerBody::FailsafeLease { request, volume, epoch, lease: Duration::from_millis(2000) },
         PeerBody::FailsafeAnswer { request, run: Nonce(1), volume, epoch, promise: Ok(()) },
         PeerBody::HandoverOffer { request, volume, epoch },
         PeerBody::HandoverAnswer { request, volume, ready: Ok(()) },

@@ -1,0 +1,96 @@
+//! An operator ends a recovery: the waiting for members that do not report, or claims that contradict each other.
+
+use super::bench::{A, B, Bench, C, DATA, U, V, set};
+use crate::error::Refusal;
+use crate::evidence::Generation;
+use crate::ids::{Epoch, GenerationId, IsrVersion, NodeId, VolumeId};
+use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport};
+use crate::witness::Event;
+
+fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaReport {
+    bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&volume).unwrap()
+}
+
+/// Everybody has seen this of V.
+fn knows(bench: &mut Bench, version: u64, epoch: u64, isr: &[NodeId]) {
+    for node in [A, B] {
+        let replica = replica(bench, node, V);
+        (replica.max_epoch, replica.isr_version) = (Epoch(epoch), IsrVersion(version));
+        (replica.isr, replica.recorded) = (set(isr), DATA);
+    }
+}
+
+/// A and B have data of their own, and nothing was ever recorded.
+fn contradict(bench: &mut Bench, volume: VolumeId) {
+    for (node, generation) in [(A, GenerationId(65)), (B, GenerationId(66))] {
+        replica(bench, node, volume).generation = Generation::first(generation);
+    }
+}
+
+#[test]
+fn an_adoption_is_refused_while_a_missing_member_is_heard() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.beat(B, set(&[A]));
+    let refused = |answer| matches!(answer, OperatorAnswer::Refused(Refusal::SeenAlive { by }) if by == set(&[B]));
+    assert!(refused(bench.operator(OperatorRequest::Adopt { source: None })));
+    bench.beat(B, set(&[]));
+    assert!(!refused(bench.operator(OperatorRequest::Adopt { source: None })));
+}
+
+#[test]
+fn an_adoption_is_void_when_a_missing_member_is_heard_before_it_counts() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.beat(B, set(&[]));
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench.beat(B, set(&[A]));
+    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]) }));
+    bench.pass(bench.config.attestation_wait() * 2, &[B]);
+    assert!(bench.witness.recovering().is_some());
+}
+
+#[test]
+fn a_recovery_without_a_holder_ends_no_promise() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(A);
+    bench.register(B);
+    assert_eq!(bench.holder(V), None);
+    assert!(bench.epoch(V) > Epoch(9), "with its epoch it would read like a release");
+}
+
+#[test]
+fn an_operators_word_counts_where_claims_contradict_and_nowhere_else() {
+    let mut bench = Bench::empty(&[A, B], &[V, U]);
+    knows(&mut bench, 7, 9, &[B]);
+    contradict(&mut bench, U);
+    bench.register(A);
+    bench.register(B);
+    bench.operator(OperatorRequest::Adopt { source: Some(A) });
+    assert_eq!(bench.witness.recovering(), None);
+    assert_eq!(bench.witness.record().volumes[&V].isr, set(&[B]), "nothing contradicts here");
+    assert_eq!(bench.witness.record().volumes[&U].isr, set(&[A]));
+}
+
+#[test]
+fn each_contradiction_can_have_a_word_of_its_own() {
+    let mut bench = Bench::empty(&[A, B, C], &[V, U]);
+    for volume in [V, U] {
+        contradict(&mut bench, volume);
+    }
+    for (node, volume) in [(B, V), (A, U)] {
+        replica(&mut bench, node, volume).complete = false;
+    }
+    for node in [A, B, C] {
+        bench.register(node);
+    }
+    bench.operator(OperatorRequest::Adopt { source: Some(A) });
+    assert!(bench.witness.recovering().is_some(), "nothing of the other volume can be taken from there");
+    bench.operator(OperatorRequest::Adopt { source: Some(B) });
+    assert_eq!(bench.witness.recovering(), None);
+    let record = bench.witness.record();
+    assert_eq!((record.volumes[&V].isr, record.volumes[&U].isr), (set(&[A]), set(&[B])));
+}
