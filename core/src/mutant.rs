@@ -89,11 +89,7 @@ mutants! {
     M56 = 56, "a volume on its way out of service is left running";
     M57 = 57, "a word of the witness that was overtaken taken for its newest";
     M58 = 58, "a lonely holder grows the in-sync set without a lease";
-    M59 = 59, "an override's time that outlives the daemon that learnt of its record";
-    M60 = 60, "a thaw that nobody answered taken as not done";
-    M61 = 61, "a register of before the grant that is held";
-    M62 = 62, "a grant that nobody took is kept";
-    M63 = 63, "what is held is not reported before its volume was read";
+    M59 = 59, "a register of before the grant that is held taken";
 }
 
 #[cfg(not(picket_mutants))]

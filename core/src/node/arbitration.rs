@@ -275,7 +275,7 @@ impl Node {
         let Some(epoch) = volume.register.as_ref().map(|register| register.epoch) else { return };
         let known = volume.releasing.is_some() || volume.given_up == Some((epoch, session));
         let inactive = volume.phase == Phase::Secondary && volume.is_verified_inactive();
-        if mine && told && inactive && !(ended || held || known) && !mutant::on(Mutant::M62) {
+        if mine && told && inactive && !(ended || held || known) {
             volume.given_up = Some((epoch, session));
             volume.releasing = Some(Releasing { epoch, successor: None, asked: None, relay_at: now });
             self.settle_release(now, id, out);

@@ -283,6 +283,17 @@ pub enum ResetReason {
     },
 }
 
+impl ResetReason {
+    /// The volume whose authority ended; none: something else is the reason.
+    #[must_use]
+    pub const fn without_authority(&self) -> Option<VolumeId> {
+        match self {
+            Self::AuthorityLost { volume } | Self::NotVerifiedInactive { volume } => Some(*volume),
+            Self::StopFailed { .. } => None,
+        }
+    }
+}
+
 /// How a node is to be fenced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FenceWish {

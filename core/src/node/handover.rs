@@ -169,14 +169,12 @@ impl Node {
 
     /// Nothing is held, and the witness knows; nothing is asked for, and no grant is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        let asks = |volume: &Volume| volume.attempt.is_some() && !mutant::on(Mutant::M62);
         let idle = |volume: &Volume| {
             matches!(volume.phase, Phase::Secondary | Phase::Unread)
                 && volume.releasing.is_none()
-                && !asks(volume)
+                && volume.attempt.is_none()
         };
-        let withdraws = self.link.withdrawn.is_some() && !mutant::on(Mutant::M62);
-        !withdraws && self.volumes.values().all(idle)
+        self.link.withdrawn.is_none() && self.volumes.values().all(idle)
     }
 
     fn stop_one(&mut self, now: Instant, id: VolumeId, out: &mut Out) {

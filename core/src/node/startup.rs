@@ -19,7 +19,7 @@ use alloc::format;
 /// between them left the longer time behind.
 fn bound_leases(run: &mut Run, disk: &Disk, bound: Instant) {
     let by_hand = |id: &VolumeId| disk.volumes.get(id).is_some_and(|disk| disk.overridden.is_some());
-    for (_, held) in run.held.iter_mut().filter(|(id, _)| !by_hand(id) && !mutant::on(Mutant::M59)) {
+    for (_, held) in run.held.iter_mut().filter(|(id, _)| !by_hand(id)) {
         held.lease_until = held.lease_until.min(bound);
     }
 }

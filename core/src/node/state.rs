@@ -383,12 +383,7 @@ impl Volume {
 
     /// The driver sees the replica frozen, and nothing is under way that could change that.
     pub(super) fn is_verified_frozen(&self) -> bool {
-        let thawing = if mutant::on(Mutant::M60) {
-            self.command.is_some_and(|command| command.kind == CommandKind::Thaw)
-        } else {
-            self.thawing.is_some() || self.promoting.is_some()
-        };
-        self.is_seen_frozen() && !thawing
+        self.is_seen_frozen() && self.thawing.is_none() && self.promoting.is_none()
     }
 }
 

@@ -35,7 +35,10 @@ impl Node {
             match kind {
                 CommandKind::Promote => volume.promoting = Some(command),
                 CommandKind::Thaw => volume.thawing = Some(command),
-                CommandKind::Demote | CommandKind::Freeze | CommandKind::Drop(_) | CommandKind::Require(_) => {}
+                CommandKind::Demote
+                | CommandKind::Freeze
+                | CommandKind::Drop(_)
+                | CommandKind::Require(_) => {}
             }
         }
         out.push(Effect::Volume { volume: id, command, action });

@@ -211,7 +211,8 @@ fn an_epoch_that_an_override_burnt_is_as_far_as_the_jump() {
 fn a_message_counts_from_another_member_only() {
     let mut bench = Bench::standby(LossAction::Osu);
     for from in [A, NodeId(9)] {
-        let body = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease: ms(2000) };
+        let body =
+            PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease: ms(2000) };
         let message = PeerMessage { boot: BootId(0xB1), run: Nonce(0xBB), body };
         let effects = bench.step(Input::Peer { from, message });
         assert!(effects.is_empty(), "{from:?}: {effects:?}");

@@ -20,7 +20,12 @@ fn with_two() -> Bench {
 }
 
 fn promise(bench: &mut Bench, volume: VolumeId) -> Vec<Effect> {
-    let effects = bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume, epoch: Epoch(1), lease: ms(2000) });
+    let effects = bench.peer_says(PeerBody::FailsafeLease {
+        request: RequestId(8),
+        volume,
+        epoch: Epoch(1),
+        lease: ms(2000),
+    });
     let promised = effects.iter().any(|effect| {
         matches!(effect, Effect::Peer { message, .. }
             if matches!(message.body, PeerBody::FailsafeAnswer { promise: Ok(()), .. }))
@@ -139,9 +144,9 @@ fn a_promise_without_end_is_refused() {
     let lease = ms(600_001);
     let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
     let refused = |effect: &Effect| match effect {
-        Effect::Peer { message: PeerMessage { body: PeerBody::FailsafeAnswer { promise, .. }, .. }, .. } => {
-            promise.is_err()
-        }
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::FailsafeAnswer { promise, .. }, .. }, ..
+        } => promise.is_err(),
         _ => false,
     };
     assert!(bench.peer_says(asked).iter().any(refused));

@@ -139,7 +139,12 @@ fn no_override_in_the_start_quarantine_and_none_for_longer_than_a_day() {
 #[test]
 fn promises_are_shown_while_they_last() {
     let mut bench = Bench::standby(LossAction::Osu);
-    bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease: ms(2000) });
+    bench.peer_says(PeerBody::FailsafeLease {
+        request: RequestId(8),
+        volume: V,
+        epoch: Epoch(1),
+        lease: ms(2000),
+    });
     let until = bench.run.promises[0].until;
     assert_eq!(bench.node.status(until - ms(1)).promises.len(), 1);
     assert!(bench.node.status(until).promises.is_empty());

@@ -102,8 +102,12 @@ fn it_takes_no_handover_and_no_move() {
 fn it_promises_and_beats_as_before() {
     let mut bench = Bench::standby(LossAction::Osu);
     order(&mut bench, true);
-    let effects =
-        bench.peer_says(PeerBody::FailsafeLease { request: RequestId(5), volume: V, epoch: Epoch(1), lease: ms(2000) });
+    let effects = bench.peer_says(PeerBody::FailsafeLease {
+        request: RequestId(5),
+        volume: V,
+        epoch: Epoch(1),
+        lease: ms(2000),
+    });
     let promised = effects.iter().any(|effect| {
         matches!(effect, Effect::Peer { message, .. }
             if matches!(&message.body, PeerBody::FailsafeAnswer { promise: Ok(()), .. }))

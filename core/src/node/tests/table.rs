@@ -119,7 +119,15 @@ fn inputs(bench: &Bench) -> Vec<(&'static str, Input)> {
             witness(Reply::Granted(Granted { attempt: AttemptId(1), register, proof: Proof::Released })),
         ),
         ("", Input::WitnessGone),
-        ("failsafe?", peer(PeerBody::FailsafeLease { request: RequestId(5), volume: V, epoch: Epoch(1), lease: ms(2000) })),
+        (
+            "failsafe?",
+            peer(PeerBody::FailsafeLease {
+                request: RequestId(5),
+                volume: V,
+                epoch: Epoch(1),
+                lease: ms(2000),
+            }),
+        ),
         ("handover?", peer(PeerBody::HandoverOffer { request: RequestId(5), volume: V, epoch: Epoch(1) })),
         ("move!", peer(PeerBody::MoveRequest { volume: V, to: B })),
         ("no move", peer(PeerBody::MoveRefused { volume: V, to: B, refusal: Refusal::Incomplete })),

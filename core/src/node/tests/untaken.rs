@@ -98,6 +98,7 @@ fn a_daemon_that_stops_answers_when_nothing_was_granted() {
     let mut bench = Bench::standby(LossAction::Osu);
     asked(&bench.say_free(2)).expect("asks");
     assert!(!is_answered(&stop(&mut bench)));
-    let effects = bench.say(Reply::Renewed { volumes: Vec::new(), refused: Vec::new(), hears: NodeSet::EMPTY });
+    let effects =
+        bench.say(Reply::Renewed { volumes: Vec::new(), refused: Vec::new(), hears: NodeSet::EMPTY });
     assert!(is_answered(&effects), "{effects:?}");
 }

@@ -84,7 +84,8 @@ fn a_refused_renewal_is_an_answer_to_the_next_daemon_too() {
 }
 
 fn ask(bench: &mut Bench, epoch: u64) -> Result<(), Refusal> {
-    let body = PeerBody::FailsafeLease { request: RequestId(1), volume: V, epoch: Epoch(epoch), lease: ms(2000) };
+    let body =
+        PeerBody::FailsafeLease { request: RequestId(1), volume: V, epoch: Epoch(epoch), lease: ms(2000) };
     let effects = bench.peer_says(body);
     effects
         .into_iter()

@@ -33,7 +33,8 @@ fn an_adoption_is_refused_while_a_missing_member_is_heard() {
     knows(&mut bench, 7, 9, &[A, B]);
     bench.register(B);
     bench.beat(B, set(&[A]));
-    let refused = |answer| matches!(answer, OperatorAnswer::Refused(Refusal::SeenAlive { by }) if by == set(&[B]));
+    let refused =
+        |answer| matches!(answer, OperatorAnswer::Refused(Refusal::SeenAlive { by }) if by == set(&[B]));
     assert!(refused(bench.operator(OperatorRequest::Adopt { source: None })));
     bench.beat(B, set(&[]));
     assert!(!refused(bench.operator(OperatorRequest::Adopt { source: None })));

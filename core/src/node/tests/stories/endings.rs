@@ -51,11 +51,21 @@ fn an_end_of_authority_is_as_its_loss_action_says() {
 fn who_has_promised_waits() {
     let mut story = Story::new(Bench::standby(LossAction::Osu));
     story.then("B asks for a promise", |bench| {
-        bench.peer_says(PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease: ms(2000) })
+        bench.peer_says(PeerBody::FailsafeLease {
+            request: RequestId(8),
+            volume: V,
+            epoch: Epoch(1),
+            lease: ms(2000),
+        })
     });
     story.pass(ms(200), Bench::renew);
     story.then("and once more", |bench| {
-        bench.peer_says(PeerBody::FailsafeLease { request: RequestId(9), volume: V, epoch: Epoch(1), lease: ms(2000) })
+        bench.peer_says(PeerBody::FailsafeLease {
+            request: RequestId(9),
+            volume: V,
+            epoch: Epoch(1),
+            lease: ms(2000),
+        })
     });
     story.pass(ms(1500), Bench::renew);
     story.then("a fence is asked for by hand", |bench| {
@@ -65,7 +75,12 @@ fn who_has_promised_waits() {
     let effects = story.pass(ms(1500), Bench::renew);
     assert!(bench::asked(&effects).is_some(), "the promise is over");
     story.then("B asks again, while it is asked for", |bench| {
-        bench.peer_says(PeerBody::FailsafeLease { request: RequestId(10), volume: V, epoch: Epoch(1), lease: ms(2000) })
+        bench.peer_says(PeerBody::FailsafeLease {
+            request: RequestId(10),
+            volume: V,
+            epoch: Epoch(1),
+            lease: ms(2000),
+        })
     });
     story.then("a restart", |bench| {
         bench.restart_daemon();
