@@ -71,7 +71,7 @@ pub const RETIRED: EventCode = EventCode::new(3123, "witness-store-retired", Lev
 pub const ALARM: EventCode = EventCode::new(3099, "witness-alarm", Level::Crit);
 
 /// All of them.
-pub const ALL: [&EventCode; 32] = [
+pub const ALL: [&EventCode; 33] = [
     &STARTED,
     &STOPPED,
     &FAILED,

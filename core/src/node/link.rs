@@ -182,7 +182,7 @@ impl Node {
 
     /// What is held; of a volume that was not read yet, what the former daemon held. It may be in service.
     fn held_as_known(&self, id: VolumeId, volume: &super::state::Volume) -> Option<Epoch> {
-        let unread = volume.phase == super::Phase::Unread;
+        let unread = volume.phase == super::Phase::Unread && !mutant::on(Mutant::M47);
         let former = self.run.held.get(&id).filter(|_| unread).map(|held| held.epoch);
         volume.phase.held().map(|held| held.epoch).or(former)
     }
@@ -314,7 +314,8 @@ impl Node {
         // A witness that was put back shows what was before the grant that is held, until it has recovered. What was
         // activated without it is ahead of it by right.
         let held = volume.phase.held().filter(|_| disk.overridden.is_none());
-        if held.is_some_and(|held| register.epoch < held.epoch) && !mutant::on(Mutant::M59) {
+        let any = mutant::on(Mutant::M57) || mutant::on(Mutant::M59);
+        if held.is_some_and(|held| register.epoch < held.epoch) && !any {
             return;
         }
         let intents = disk.intents.len();

@@ -1,5 +1,6 @@
 //! `sim`: many seeds, one seed step by step, the known-wrong rules, the scenarios, and runs that add up.
 
+use picket_proof::sim::coverage::Coverage;
 use picket_proof::sim::deep::{self, State};
 use picket_proof::sim::many::{self, Found};
 use picket_proof::sim::play::play;
@@ -19,6 +20,9 @@ sim scenarios [WORD…]";
 
 /// After so many seeds violations are told, and a deep run writes its state: some seconds of work.
 const CHUNK: u64 = 200;
+
+/// So many failures of a run are made small: each costs as much as some hundred seeds.
+const SHRUNK_MAX: usize = 3;
 
 struct Options {
     seeds: u64,
@@ -136,6 +140,7 @@ fn scenarios(words: &[&str]) -> ExitCode {
     let mut names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     names.sort();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let mut met = Coverage::default();
     let mut failed = 0u8;
     for path in names {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -143,8 +148,11 @@ fn scenarios(words: &[&str]) -> ExitCode {
         if !wanted(&name) {
             continue;
         }
-        match play(&text, 1, true) {
-            Ok(_) => println!("ok      {name}"),
+        match play(&text, 1) {
+            Ok(coverage) => {
+                println!("ok      {name}{}", ways(coverage.runs));
+                met.merge(&coverage);
+            }
             Err(failure) => {
                 failed += 1;
                 println!("FAILED  {name}: {}", failure.text);
@@ -154,7 +162,25 @@ fn scenarios(words: &[&str]) -> ExitCode {
             }
         }
     }
+    if words.is_empty() {
+        print!("{}", met.rules_text());
+    }
     ExitCode::from(u8::from(failed > 0))
+}
+
+fn ways(runs: u64) -> String {
+    if runs == 1 { String::new() } else { format!(", in {runs} ways") }
+}
+
+/// Makes the first failures small, and tells their stories.
+fn tell_small(found: &Found, nodes: Option<u8>) {
+    for (seed, violation) in found.violations.iter().take(SHRUNK_MAX) {
+        let plan = Plan::of_seed(*seed, nodes);
+        let small = shrink(&plan);
+        let (all, needed) = (plan.faults.len(), small.faults.len());
+        println!("\nseed {seed}, {}: {needed} of {all} faults are needed:", violation.invariant);
+        mutants::tell(&small.run(true, false).world).iter().for_each(|line| println!("  {line}"));
+    }
 }
 
 fn tell_violations(found: &Found) {
@@ -176,6 +202,7 @@ fn random(options: &Options) -> ExitCode {
     print!("{}", found.coverage);
     let speed = deep::hours_per_core_hour(found.coverage.hours(), deep::cpu_ms());
     println!("{speed:.0} cluster-hours per core-hour");
+    tell_small(&found, options.nodes);
     println!("{} seeds failed", found.violations.len());
     ExitCode::from(u8::from(!found.violations.is_empty()))
 }
@@ -218,6 +245,7 @@ fn deep(options: &Options) -> Result<ExitCode, String> {
 /// Every seed of some aims.
 fn all_aims(words: &[&str], threads: u64) -> ExitCode {
     let mut failed = 0u64;
+    let mut met = Coverage::default();
     for aim in aims::all().iter().filter(|aim| words.is_empty() || words.iter().any(|w| aim.name.contains(w)))
     {
         let found = many::run(1..aim.seeds + 1, threads, false, |seed| Plan::of_aim(aim, seed));
@@ -226,6 +254,10 @@ fn all_aims(words: &[&str], threads: u64) -> ExitCode {
             println!("    seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.text);
         }
         failed += u64::from(!found.violations.is_empty());
+        met.merge(&found.coverage);
+    }
+    if words.is_empty() {
+        print!("{}", met.rules_text());
     }
     println!("{failed} aims failed");
     ExitCode::from(u8::from(failed > 0))

@@ -19,7 +19,7 @@ pub fn active_without_authority(world: &World) -> Option<String> {
         let guarded = host.pet_stop.is_some() && !host.left_running;
         let late = guarded && world.now > *at + lease && is_writable(host, *volume);
         (late && !is_alone(world, *node, *volume))
-            .then(|| format!("n{node} is active on volume {volume} a lease after anybody let it"))
+            .then(|| format!("node {node} is active on volume {volume} a lease after anybody let it"))
     })
 }
 
@@ -37,6 +37,7 @@ pub(super) fn granted_to_the_stopped(world: &World, before: &Record, after: &Rec
         let same = before.volumes.get(volume).is_some_and(|old| old.epoch == new.epoch);
         let host =
             world.hosts.get(&holder.node).filter(|host| host.said_stopped && host.boot() == holder.boot)?;
-        (!same).then(|| format!("n{} is granted volume {volume} after it said that it has stopped", host.id))
+        (!same)
+            .then(|| format!("node {} is granted volume {volume} after it said that it has stopped", host.id))
     })
 }

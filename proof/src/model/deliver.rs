@@ -3,6 +3,7 @@
 use super::host::{Host, VolumeAction2};
 use super::net::{Ghost, Kind, WITNESS};
 use super::volumes::act;
+use super::words;
 use super::world::World;
 use picket_core::ids::NodeId;
 use picket_core::message::FromWitness;
@@ -111,12 +112,12 @@ impl World {
         let Some((volume, command, action)) = host.next_command() else { return false };
         if host.begins(clock, (volume, command, action)) {
             host.driver_until = Some(now + SLOW_PROMOTION);
-            self.tell(|| format!("n{id}: volume {volume} {action:?}: begun"));
+            self.tell(|| words::of_long_promotion(id, volume));
             return true;
         }
         let hangs = action == VolumeAction2::Demote && core::mem::take(&mut host.stop_hangs);
         let done = if hangs { None } else { Some(act(host, volume, action, now)) };
-        self.tell(|| format!("n{id}: volume {volume} {action:?}: {done:?}"));
+        self.tell(|| words::of_driver(id, volume, action, done.as_ref()));
         match action {
             VolumeAction2::Require(peer) => self.catch_up(volume, id, peer),
             VolumeAction2::Promote { epoch, .. } => {

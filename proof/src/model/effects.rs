@@ -1,8 +1,9 @@
 //! What daemons and the witness want done, and what faults do to processes and machines.
 
 use super::host::Agent;
-use super::net::Kind;
+use super::words;
 use super::world::{AgentFault, WitnessDisk, World};
+use crate::world::prose;
 use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
 use picket_core::message::{FromWitness, OperatorRequest, Reply, Request};
 use picket_core::node::{Effect, Input, Node, NodeAnswer};
@@ -31,8 +32,10 @@ impl World {
     pub fn feed(&mut self, id: NodeId, input: Input) {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&id) else { return };
+        let alone = host.alone();
         let effects = host.step(now, input);
         for effect in effects {
+            super::properties::check_alone(self, id, &alone, &effect);
             self.effect(id, effect);
         }
     }
@@ -50,7 +53,7 @@ impl World {
             }
             Effect::CloseWitness => self.break_stream(id, false),
             Effect::Beat { to, beat } => {
-                if self.net.passes(id, to, Kind::Beats)
+                if self.net.takes_beat(id, to)
                     && self.hosts.get(&to).is_some_and(|host| host.daemon.is_some())
                 {
                     self.inbox.push_back((to, Input::Beat { path: PathId(0), beat }));
@@ -68,12 +71,12 @@ impl World {
             }
             Effect::Device(order) => self.start_agent(id, order),
             Effect::Reset { power_off, reason } => {
-                self.tell(|| format!("n{id}: resets itself: {reason:?}"));
+                self.tell(|| words::of_reset(id, power_off, &reason));
                 super::properties::check_reset(self, id);
                 super::properties::check_loss(self, id, &reason);
                 self.reset(id, power_off);
             }
-            Effect::Event(event) => self.tell(|| format!("n{id}: {event:?}")),
+            Effect::Event(event) => self.tell_of(|| prose::of_node(id, &event)),
             Effect::Answer { ticket, answer } => self.answered(id, ticket, &answer),
         }
     }
@@ -112,9 +115,9 @@ impl World {
             reported: false,
             permit,
         });
-        self.tell(|| format!("n{id}: fence agent for n{target}: {action:?}, {fault:?}"));
+        self.tell(|| words::of_agent(id, target, action, fault));
         if off {
-            super::properties::check_fence_start(self, id, target);
+            super::permits::check_fence_start(self, id, target);
         }
     }
 
@@ -138,7 +141,7 @@ impl World {
         }
         self.net.peers.retain(|(from, to), _| *from != id && *to != id);
         self.inbox.retain(|(to, _)| *to != id);
-        self.tell(|| format!("n{id}: dead{}", if reboots { ", reboots" } else { ", off" }));
+        self.tell(|| format!("node {id} is dead, and {}", if reboots { "reboots" } else { "off" }));
     }
 
     /// The daemon ends its machine. Where that hangs, it has at least stopped petting.
@@ -193,7 +196,7 @@ impl World {
         let disk = Some(host.disk.clone()).filter(|disk| disk.schema != 0);
         host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
         host.tick_at = clock;
-        self.tell(|| format!("n{id}: daemon starts"));
+        self.tell(|| format!("the daemon of node {id} starts"));
     }
 
     /// A daemon that an operator asked to stop says that it may be ended: its process ends a little later, with its
@@ -214,7 +217,7 @@ impl World {
         host.ends_at = Some(at);
         host.said_stopped = ticket == STOP;
         host.left_running = ticket == STOP_AND_LEAVE_RUNNING;
-        self.tell(|| format!("n{id}: says that its daemon may be ended"));
+        self.tell(|| format!("node {id} says that its daemon may be ended"));
     }
 
     /// What was left running is taken up for good when the daemon registers: the witness counts a lease from then.
@@ -240,7 +243,7 @@ impl World {
             host.pet_stop = None;
             host.left_running = left_running;
         }
-        self.tell(|| format!("n{id}: daemon ends"));
+        self.tell(|| format!("the daemon of node {id} ends"));
     }
 
     /// The witness process dies and is started again.
@@ -285,8 +288,8 @@ impl World {
                     }
                 }
                 witness::Effect::OperatorAnswer { .. } => {}
-                witness::Effect::Event(event) => self.tell(|| format!("witness: {event:?}")),
-                witness::Effect::Alarm(alarm) => self.tell(|| format!("witness: ALARM {alarm:?}")),
+                witness::Effect::Event(event) => self.tell_of(|| prose::of_witness(&event)),
+                witness::Effect::Alarm(alarm) => self.tell(|| words::of_alarm(&alarm)),
             }
         }
         if let Some(before) = before {

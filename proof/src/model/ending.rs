@@ -2,10 +2,19 @@
 
 use super::faults::Fault;
 use super::host::Host;
+use super::net::BREAKS_AFTER;
 use super::properties::{is_writable, isr};
+use super::setup::{COLD_START, Devices, Setup};
 use super::world::World;
 use picket_core::ids::VolumeId;
 use picket_core::time::Duration;
+
+/// How long after a refusal a node asks for a volume again: see `core/src/node/arbitration.rs`.
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long a node that gave up on a device or on a promotion leaves it alone: see there and
+/// `core/src/node/fencing.rs`.
+const RESTS: Duration = Duration::from_secs(5);
 
 /// What is done after the last fault, and what must come of it without any person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +22,8 @@ pub enum End {
     /// Everything is healed and switched on: each volume is active somewhere, unless every node that could have it is
     /// on standby.
     Active,
-    /// The same, also where a node gave up on a device or on a promotion and rests before it tries again.
+    /// The same, also where a node gave up on a device or on a promotion and rests before it tries again; and where a
+    /// person is asked whether a node is off, the answer is waited for, however long that takes.
     Eventually,
     /// The same, every node is put online, and every node is in sync again with every volume.
     Redundant,
@@ -43,21 +53,22 @@ impl End {
         }
     }
 
-    /// Within how long after the healing.
+    /// Within how long after the healing: a takeover; in some families a request may be refused for good and made again,
+    /// and two takeovers may end in a rest first, as after a device that failed and a promotion that did.
     #[must_use]
-    pub const fn within(self) -> Duration {
+    pub fn within(self, setup: &Setup) -> Duration {
+        let takeover = takeover(setup);
         match self {
             Self::Open => Duration::ZERO,
-            Self::Active | Self::Survivors => Duration::from_millis(1200),
-            // A node that gave up on a device or on a promotion leaves both alone for five seconds.
-            Self::Eventually | Self::Redundant => Duration::from_millis(12_000),
+            Self::Active | Self::Survivors => takeover,
+            Self::Eventually | Self::Redundant => (takeover + RESTS) * 2 + takeover + ASKS_AGAIN,
         }
     }
 
     /// What is missing; none: it is reached.
     #[must_use]
     pub fn missing(self, world: &World) -> Option<String> {
-        if self == Self::Open {
+        if self == Self::Open || self == Self::Eventually && asks_a_person(world) {
             return None;
         }
         inactive(world)
@@ -66,6 +77,23 @@ impl End {
                 if self == Self::Redundant { not_in_sync(world).or_else(|| cut_off(world)) } else { None }
             })
     }
+}
+
+/// The longest that a takeover takes when every wait in it comes after the one before: streams break, machines boot, a
+/// cold start is over, a witness that has just started may have missed somebody, a permit lives for as long as it can,
+/// and the promotion takes its time.
+fn takeover(setup: &Setup) -> Duration {
+    let params = &setup.params;
+    let boots = BREAKS_AFTER + setup.boot + COLD_START;
+    let missed = params.lease_and_guard() + params.suspect_after();
+    let devices = if setup.devices == Devices::None { Duration::ZERO } else { setup.agent };
+    let permit = params.start_within + devices * (u32::from(setup.retries) + 1) + params.guard;
+    boots + missed + permit + setup.driver
+}
+
+/// A permit waits for a person, and ends by no timer.
+fn asks_a_person(world: &World) -> bool {
+    world.members().iter().any(|node| world.challenge(node).is_some())
 }
 
 /// A volume that nobody serves.

@@ -17,7 +17,9 @@ pub struct Found {
     pub runs: u64,
     /// The bound on states was reached before everything was tried.
     pub cut_off: bool,
-    /// The first violation, and the faults that led to it.
+    /// The longest from the healing of a run to what must be in the end.
+    pub slowest: Duration,
+    /// The first violation, and the faults that led to it; or the one that comes soonest, if that is searched for.
     pub violation: Option<Violation>,
 }
 
@@ -28,6 +30,8 @@ pub struct Violation {
     pub text: String,
     /// The faults, each with the number of the step before which it came.
     pub schedule: Schedule,
+    /// How long after the settled start.
+    pub after: Duration,
 }
 
 /// Faults, each with the number of the step before which it comes.
@@ -73,13 +77,28 @@ pub struct Search<'a> {
     depth: usize,
     bound: u64,
     found: Found,
+    /// When the first stage begins.
+    from: Instant,
+    /// It goes on after a violation, for one that comes sooner.
+    shortest: bool,
 }
+
+/// A search for a violation that comes sooner than the first ends after so many states more.
+const SHORTENS_FOR: u64 = 200_000;
 
 impl<'a> Search<'a> {
     /// A search with so many faults at most, over so many states at most.
     #[must_use]
     pub fn new(family: &'a Family, depth: usize, bound: u64) -> Self {
-        Self { family, depth, bound, found: Found::default() }
+        let (found, from) = (Found::default(), super::world::start());
+        Self { family, depth, bound, found, from, shortest: false }
+    }
+
+    /// Goes on after the first violation for the one that comes soonest.
+    #[must_use]
+    pub const fn shortest(mut self) -> Self {
+        self.shortest = true;
+        self
     }
 
     /// Tries everything.
@@ -110,13 +129,28 @@ impl<'a> Search<'a> {
     }
 
     fn starts_wrong(&mut self, settled: &World) -> bool {
-        let text = settled.violations.first();
-        self.found.violation = text.map(|text| Violation { text: text.clone(), schedule: Vec::new() });
-        text.is_some()
+        self.from = settled.now;
+        self.violated(settled, &[]);
+        self.found.violation.is_some()
+    }
+
+    fn violated(&mut self, world: &World, schedule: &[(u64, Fault)]) {
+        let Some(text) = world.violations.first() else { return };
+        if self.shortest && self.found.violation.is_none() {
+            self.bound = self.bound.min(self.found.states + SHORTENS_FOR);
+        }
+        let after = world.now.since(self.from);
+        self.found.violation = Some(Violation { text: text.clone(), schedule: schedule.to_vec(), after });
     }
 
     fn over(&self) -> bool {
-        self.found.violation.is_some() || self.found.cut_off
+        self.found.cut_off || self.found.violation.is_some() && !self.shortest
+    }
+
+    /// Whether a run ends here: what follows a violation is of no interest, nor what comes later than one that is known.
+    fn stops(&self, world: &World) -> bool {
+        let late = |known: &Violation| world.now.since(self.from) >= known.after;
+        self.over() || !world.violations.is_empty() || self.found.violation.as_ref().is_some_and(late)
     }
 
     /// Runs on, and at each place tries each fault of the stage.
@@ -125,7 +159,7 @@ impl<'a> Search<'a> {
         if let Some(stage) = stage {
             let (from, until) = (world.now + stage.after, world.now + stage.after + stage.within);
             let mut place = 0;
-            while world.now < until && !self.over() {
+            while world.now < until && !self.stops(&world) {
                 if world.now >= from {
                     if place % stage.stride == 0 {
                         self.branch(&world, &stage.faults, schedule, step);
@@ -137,7 +171,7 @@ impl<'a> Search<'a> {
                 self.visited(&world, schedule);
             }
         }
-        if !self.over() {
+        if !self.stops(&world) {
             self.finish(world, schedule);
         }
     }
@@ -160,43 +194,43 @@ impl<'a> Search<'a> {
         if self.found.states >= self.bound {
             self.found.cut_off = true;
         }
-        if let Some(text) = world.violations.first() {
-            self.found.violation = Some(Violation { text: text.clone(), schedule: schedule.to_vec() });
-        }
+        self.violated(world, schedule);
     }
 
     fn finish(&mut self, mut world: World, schedule: &[(u64, Fault)]) {
         self.found.runs += 1;
-        let over = bring_to_end(self.family.end, &mut world, &mut |world| {
+        let took = bring_to_end(self.family.end, &mut world, &mut |world| {
             self.visited(world, schedule);
-            self.over()
+            self.stops(world)
         });
-        if !over {
+        if let Some(took) = took {
+            self.found.slowest = self.found.slowest.max(took);
             self.visited(&world, schedule);
         }
     }
 }
 
 /// Goes on after the last fault, heals, and waits for what must be in the end; `seen` stops it. What is missing in
-/// the end is a violation. True: it was stopped.
-pub fn bring_to_end(end: End, world: &mut World, seen: &mut dyn FnMut(&World) -> bool) -> bool {
+/// the end is a violation. The answer is how long that took after the healing; none: it was stopped.
+pub fn bring_to_end(end: End, world: &mut World, seen: &mut dyn FnMut(&World) -> bool) -> Option<Duration> {
     let until = world.now + GOES_ON;
     while world.now < until {
         world.step();
         if seen(world) {
-            return true;
+            return None;
         }
     }
     end.heal(world);
-    let until = world.now + end.within();
+    let healed = world.now;
+    let until = healed + end.within(&world.setup);
     while world.now < until && end.missing(world).is_some() {
         world.step();
         if seen(world) {
-            return true;
+            return None;
         }
     }
     world.violations.extend(end.missing(world));
-    false
+    Some(world.now.since(healed))
 }
 
 /// The cluster after its start, with every volume active where it belongs.
@@ -243,15 +277,32 @@ pub fn told(family: &Family, faults: &[(Duration, Fault)]) -> Vec<String> {
 pub fn replay(family: &Family, schedule: &[(u64, Fault)]) -> Vec<String> {
     let mut world = settled(family);
     world.told = Some(Vec::new());
+    take_place(&mut world, schedule);
+    tell_the_end(family, world)
+}
+
+/// Runs a schedule again and says what it violates.
+#[must_use]
+pub fn violated(family: &Family, schedule: &[(u64, Fault)]) -> Option<String> {
+    let mut world = settled(family);
+    take_place(&mut world, schedule);
+    bring_to_end(family.end, &mut world, &mut |world| !world.violations.is_empty());
+    world.violations.first().cloned()
+}
+
+/// Each fault at its place. One that cannot happen there, because the code is not the one that it was found in, does
+/// not.
+fn take_place(world: &mut World, schedule: &[(u64, Fault)]) {
     let mut step = 0;
     for (at, fault) in schedule {
         while step < *at && world.violations.is_empty() {
             world.step();
             step += 1;
         }
-        fault.inject(&mut world);
+        if fault.can(world) {
+            fault.inject(world);
+        }
     }
-    tell_the_end(family, world)
 }
 
 fn tell_the_end(family: &Family, mut world: World) -> Vec<String> {

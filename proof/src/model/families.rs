@@ -4,7 +4,9 @@
 //! are those that lead to where the rule is the last one. The explorer finds the places.
 
 mod broad;
+mod bugs;
 mod deep;
+mod meatware;
 mod rules;
 mod standby;
 mod stops;
@@ -107,7 +109,9 @@ impl Family {
 pub fn standard() -> Vec<Family> {
     let mut all = broad::families();
     all.extend(rules::families());
+    all.extend(bugs::families());
     all.extend(stops::families());
     all.extend(standby::families());
+    all.extend(meatware::families());
     all
 }

@@ -5,9 +5,8 @@ use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
-use picket_core::node::{FenceWish, Input, NodeRequest};
+use picket_core::node::{FenceStageWord, FenceWish, Input, NodeRequest};
 use picket_core::time::{Duration, Instant};
-use std::fmt;
 
 /// A fault, or something that a person does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +54,16 @@ pub enum Fault {
     Mute(NodeId),
     /// Both directions between a node and everybody.
     Isolate(NodeId),
+    /// What a node sends to the witness.
+    CutToWitness(NodeId),
+    /// What one daemon sends to another, but for its heartbeats.
+    CutStream(NodeId, NodeId),
+    /// So many of the next heartbeats from one node to another are lost.
+    DropBeats(NodeId, NodeId, u8),
+    /// The node's stream to the witness breaks, and what was on the way is lost.
+    Break(NodeId),
+    /// The streams between two daemons break, and what was on the way is lost.
+    BreakPeer(NodeId, NodeId),
     /// Everything that is cut works again.
     Heal,
     /// What the witness sends to a node arrives much later.
@@ -116,6 +125,8 @@ const SHORT: Duration = Duration::from_millis(4);
 const LONG: Duration = Duration::from_millis(130);
 /// How long a message is held up: longer than detection takes, shorter than a stream takes to break.
 const HELD: Duration = Duration::from_millis(44);
+/// How many heartbeats in a row are lost: one, and as many as make a silence.
+const BEATS_LOST: [u8; 2] = [1, 3];
 /// How long a maintenance lasts: longer than a daemon is stopped for.
 const MAINTENANCE: Duration = Duration::from_millis(60);
 /// When a ghost appears: machines have booted again meanwhile.
@@ -170,6 +181,21 @@ impl Fault {
                 }
             }
         }
+        all.extend((1..=nodes).map(NodeId).flat_map(|node| Self::lost_on_the_way(nodes, node)));
+        all
+    }
+
+    /// What a node sends and does not arrive, one link or one message at a time. A single message of a stream is
+    /// never lost: a stream that loses one breaks.
+    fn lost_on_the_way(nodes: u8, node: NodeId) -> Vec<Self> {
+        let mut all = vec![Self::CutToWitness(node), Self::Break(node)];
+        for other in (1..=nodes).map(NodeId).filter(|other| *other != node) {
+            all.push(Self::CutStream(node, other));
+            all.extend(BEATS_LOST.map(|count| Self::DropBeats(node, other, count)));
+            if node < other {
+                all.push(Self::BreakPeer(node, other));
+            }
+        }
         all
     }
 
@@ -181,6 +207,7 @@ impl Fault {
             Self::Override(node) => world.hosts.values().all(|host| host.id == node || !host.powered),
             Self::RollBackWitness | Self::RestoreWitness => world.backup.is_some(),
             Self::Attest(node) => world.challenge(node).is_some(),
+            Self::Pause(node) => !fences(world, node),
             // Who overrides keeps them off until a witness has heard of it.
             Self::Reboot(node) | Self::PowerOn(node) => !world.watch.unrecorded || is_powered(world, node),
             Self::PowerFailure => {
@@ -301,6 +328,13 @@ impl Fault {
             Self::CutData(a, b) => both(world, a, b, Kind::Data),
             Self::CutVolume(volume, a, b) => both(world, a, b, Kind::Volume(volume)),
             Self::CutWitness(node) => both(world, node, WITNESS, Kind::Stream),
+            Self::CutToWitness(node) => one(world, node, WITNESS, &[Kind::Stream]),
+            Self::CutStream(from, to) => one(world, from, to, &[Kind::Stream]),
+            Self::DropBeats(from, to, count) => *world.net.losing.entry((from, to)).or_default() += count,
+            Self::Break(node) => world.break_stream(node, false),
+            Self::BreakPeer(a, b) => {
+                world.net.peers.retain(|(from, to), _| ![(a, b), (b, a)].contains(&(*from, *to)));
+            }
             Self::CutFromWitness(node) => one(world, WITNESS, node, &[Kind::Stream]),
             Self::CutSwitch(node) => {
                 both(world, node, WITNESS, Kind::Stream);
@@ -319,7 +353,7 @@ impl Fault {
                     kinds.into_iter().for_each(|kind| both(world, node, other, kind));
                 }
             }
-            Self::Heal => world.net.cut.clear(),
+            Self::Heal => world.net.heal(),
             Self::HoldFromWitness(node) => hold(world, WITNESS, node),
             Self::HoldToWitness(node) => hold(world, node, WITNESS),
             Self::HoldPeer(from, to) => hold(world, from, to),
@@ -334,6 +368,15 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+/// The node has a permit, or asks for one. Such a node is not paused unseen: that is assumed, since its clock stands
+/// still, so that it could not know that its permit is over.
+fn fences(world: &World, node: NodeId) -> bool {
+    let Some(host) = world.hosts.get(&node) else { return false };
+    let Some(daemon) = &host.daemon else { return false };
+    let acts = [FenceStageWord::Asking, FenceStageWord::Running];
+    daemon.status(host.clock(world.now)).fences.iter().any(|fence| acts.contains(&fence.stage))
 }
 
 fn is_powered(world: &World, node: NodeId) -> bool {
@@ -400,67 +443,4 @@ fn stall(world: &mut World, node: NodeId, length: Duration, torn: bool) {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Crash(n) => write!(f, "n{n} loses its power"),
-            Self::Reboot(n) => write!(f, "n{n} reboots"),
-            Self::PowerFailure => f.write_str("every node loses its power for a moment"),
-            Self::PowerOn(n) => write!(f, "somebody switches n{n} on"),
-            Self::RestartDaemon(n) => write!(f, "the daemon of n{n} dies and is started again"),
-            Self::KillDaemon(n) => write!(f, "the daemon of n{n} dies for long"),
-            Self::StallShort(n) => write!(f, "the daemon of n{n} is stopped for a moment"),
-            Self::StallLong(n) => write!(f, "the daemon of n{n} is stopped for longer than a lease"),
-            Self::StallTorn(n) => {
-                write!(
-                    f,
-                    "the daemon of n{n} is stopped, its petting thread between its last look at the clock and the pet"
-                )
-            }
-            Self::Pause(n) => write!(f, "n{n} is paused with its clock"),
-            Self::SlowDriver(n) => write!(f, "the drivers of n{n} are slow"),
-            Self::SlowPromotion(n) => write!(f, "the next promotion on n{n} takes long"),
-            Self::Cut(a, b) => write!(f, "nothing of n{a} arrives at n{b}"),
-            Self::CutBeats(a, b) => write!(f, "no heartbeat of n{a} arrives at n{b}"),
-            Self::CutData(a, b) => write!(f, "the replication between n{a} and n{b} is cut"),
-            Self::CutVolume(v, a, b) => {
-                write!(f, "the replication of volume {v} between n{a} and n{b} is cut")
-            }
-            Self::CutWitness(n) => write!(f, "n{n} is cut from the witness"),
-            Self::CutFromWitness(n) => write!(f, "n{n} does not hear the witness"),
-            Self::CutSwitch(n) => write!(f, "n{n} is cut from the witness and from all replication"),
-            Self::Mute(n) => write!(f, "nothing that n{n} sends arrives"),
-            Self::Isolate(n) => write!(f, "n{n} is cut from everybody"),
-            Self::Heal => f.write_str("every link works again"),
-            Self::HoldFromWitness(n) => write!(f, "what the witness sends to n{n} is held up"),
-            Self::HoldToWitness(n) => write!(f, "what n{n} sends to the witness is held up"),
-            Self::HoldPeer(a, b) => write!(f, "what n{a} says to n{b} is held up"),
-            Self::Ghosts(n) => {
-                write!(f, "n{n}'s stream to the witness breaks, and what was on it arrives later")
-            }
-            Self::Again(n) => write!(f, "what the witness said to n{n} arrives again later"),
-            Self::Duplicate(a, b) => write!(f, "what n{a} said to n{b} arrives again later"),
-            Self::Reorder => f.write_str("messages arrive in another order"),
-            Self::RestartWitness => f.write_str("the witness restarts"),
-            Self::KillWitness => f.write_str("the witness is away for long"),
-            Self::RollBackWitness => f.write_str("the witness's store is put back, and nobody says so"),
-            Self::RestoreWitness => f.write_str("the witness is restored from its backup"),
-            Self::ReplaceWitness => f.write_str("the witness is lost, and an empty one takes over"),
-            Self::BackUpWitness => f.write_str("the witness's store is copied"),
-            Self::Agent(fault) => write!(f, "the next fence agent: {fault}"),
-            Self::StopHangs(n) => write!(f, "the next stop on n{n} hangs"),
-            Self::Move(n) => write!(f, "an operator moves volume 1 to n{n}"),
-            Self::Stop(n) => write!(f, "an operator stops the daemon of n{n}"),
-            Self::LeaveRunning(n) => {
-                write!(f, "an operator stops the daemon of n{n} and leaves running what it holds")
-            }
-            Self::Standby(n) => write!(f, "an operator puts n{n} on standby"),
-            Self::Online(n) => write!(f, "an operator puts n{n} online again"),
-            Self::Release(n) => write!(f, "an operator has n{n} release what it holds"),
-            Self::Evict(n) => write!(f, "an operator takes n{n} out of the in-sync set"),
-            Self::FenceByHand(a, b) => write!(f, "an operator has n{a} fence n{b}"),
-            Self::Attest(n) => write!(f, "an operator attests that n{n} is off"),
-            Self::Override(n) => write!(f, "an operator activates volume 1 on n{n} without a witness"),
-        }
-    }
-}
+mod words;

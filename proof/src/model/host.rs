@@ -12,12 +12,24 @@ use std::convert::Infallible;
 
 const MILLION: u32 = 1_000_000;
 
-/// A length times a fraction, rounded to the side that keeps a clock's reading of an instant and the instant of a
-/// reading consistent.
-fn scaled(length: Duration, times: u32, by: u32) -> Duration {
-    let product = length.as_nanos() * u128::from(times);
-    let nanos = if times > by { product.div_ceil(u128::from(by)) } else { product / u128::from(by) };
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+/// How many millionths of a second a clock counts in a second of the witness's.
+#[must_use]
+pub const fn rate(drift: i32) -> u32 {
+    MILLION.saturating_add_signed(drift)
+}
+
+/// What a clock of this rate counts in a length of the witness's time, rounded down.
+fn counted(length: Duration, rate: u32) -> Duration {
+    nanos(length.as_nanos() * u128::from(rate) / u128::from(MILLION))
+}
+
+/// How much of the witness's time it takes to count this, rounded up: then the clock shows it.
+fn takes(count: Duration, rate: u32) -> Duration {
+    nanos((count.as_nanos() * u128::from(MILLION)).div_ceil(u128::from(rate)))
+}
+
+fn nanos(count: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// The main loop of a daemon must have come round within this for its watchdog to be petted.
@@ -52,8 +64,8 @@ pub struct Host {
     pub paused_until: Option<Instant>,
     /// How far its clock is behind, because of pauses.
     pub lag: Duration,
-    /// By how many millionths its clock runs slower than the witness's.
-    pub slow_ppm: u32,
+    /// How many millionths of a second its clock counts in a second of the witness's.
+    pub rate: u32,
     /// It cannot reset itself; only its watchdog ends it.
     pub reset_hangs: bool,
     /// The stopped daemon's petting thread had looked at the clock and was about to pet.
@@ -190,7 +202,7 @@ impl Host {
     /// The machine's own clock.
     #[must_use]
     pub fn clock(&self, now: Instant) -> Instant {
-        start() + scaled(now.since(start()), MILLION - self.slow_ppm, MILLION) - self.lag
+        start() + counted(now.since(start()), self.rate) - self.lag
     }
 
     /// When the machine's own clock shows `at`.
@@ -199,7 +211,7 @@ impl Host {
         if at == Instant::NEVER {
             return at;
         }
-        start() + scaled((at + self.lag).since(start()), MILLION, MILLION - self.slow_ppm)
+        start() + takes((at + self.lag).since(start()), self.rate)
     }
 
     /// The kernel runs.
@@ -212,6 +224,13 @@ impl Host {
     #[must_use]
     pub fn daemon_runs(&self) -> bool {
         self.runs() && self.daemon.is_some() && self.stalled_until.is_none() && self.paused_until.is_none()
+    }
+
+    /// The volumes with which its daemon is alone.
+    #[must_use]
+    pub fn alone(&self) -> Vec<VolumeId> {
+        let alone = |daemon: &Node| self.volumes.keys().copied().filter(|id| daemon.is_solo(*id)).collect();
+        self.daemon.as_deref().map(alone).unwrap_or_default()
     }
 
     /// Gives the daemon an input and takes what it wants done. One that has said that it leaves its volumes running
@@ -301,3 +320,6 @@ impl Host {
         effective.filter(|_| self.runs()).map(|effective| stop + effective)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! hundredth of those of daemons but keep every inequality, so that a run is short.
 
 pub mod authority;
+pub mod catching;
 pub mod deep;
 mod deliver;
 mod effects;
@@ -17,9 +18,11 @@ pub mod faults;
 pub mod host;
 pub mod net;
 mod passing;
+mod permits;
 pub mod properties;
 pub mod replica;
 pub mod setup;
 mod volumes;
 pub mod watch;
+mod words;
 pub mod world;

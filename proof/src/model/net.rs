@@ -55,6 +55,8 @@ pub enum Ghost {
 pub struct Net {
     /// Directed links that are cut.
     pub cut: Vec<(NodeId, NodeId, Kind)>,
+    /// How many of the next heartbeats from one node to another are lost.
+    pub losing: BTreeMap<(NodeId, NodeId), u8>,
     /// Directed links of streams on which nothing arrives before then, and all of it then.
     pub held: Vec<(NodeId, NodeId, Instant)>,
     /// What arrives when nobody expects it any more.
@@ -79,6 +81,19 @@ impl Net {
         !held && self.passes(from, to, Kind::Stream)
     }
 
+    /// Takes a heartbeat: whether it arrives.
+    pub fn takes_beat(&mut self, from: NodeId, to: NodeId) -> bool {
+        let lost = self.losing.get_mut(&(from, to)).filter(|left| **left > 0);
+        let is_lost = lost.map(|left| *left -= 1).is_some();
+        !is_lost && self.passes(from, to, Kind::Beats)
+    }
+
+    /// Every link works.
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        self.losing.clear();
+    }
+
     /// Whether both directions work.
     #[must_use]
     pub fn connects(&self, a: NodeId, b: NodeId, kind: Kind) -> bool {
@@ -91,3 +106,6 @@ impl Net {
         self.cut.is_empty() || self.connects(a, b, Kind::Data) && self.connects(a, b, Kind::Volume(volume))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ impl World {
             self.witness = Some(Box::new(Witness::new(config, self.record.clone(), self.store, self.now)));
             self.watch.witness_started(self.now, self.record.as_ref());
             self.witness_takes(witness::Input::Tick);
-            self.tell(|| "witness starts".into());
+            self.tell(|| "the witness starts".into());
         }
         if self.witness.is_some() && self.witness_tick <= self.now {
             self.witness_takes(witness::Input::Tick);
@@ -97,7 +97,7 @@ impl World {
         let fires =
             host.paused_until.is_none() && host.watchdog_at(dog).is_some_and(|at| at <= host.clock(now));
         if fires {
-            self.tell(|| format!("n{id}: the watchdog fires"));
+            self.tell(|| format!("the watchdog of node {id} fires"));
             super::properties::check_reset(self, id);
             self.kill(id, true);
         }
@@ -111,7 +111,7 @@ impl World {
         host.torn_at = None;
         host.tears = false;
         host.pet_stop = Some(host.clock(now));
-        self.tell(|| format!("n{id}: pets once and is stopped again"));
+        self.tell(|| format!("node {id} pets its watchdog once and is stopped again"));
     }
 
     pub(super) fn due_agents(&mut self, id: NodeId) {
@@ -132,7 +132,7 @@ impl World {
         for agent in acts {
             match agent.action {
                 PowerAction::Off => {
-                    super::properties::check_fence(self, id, &agent);
+                    super::permits::check_fence(self, id, &agent);
                     self.kill(agent.target, false);
                 }
                 PowerAction::On => self.power_on(agent.target),
@@ -177,7 +177,7 @@ impl World {
         let allowed = host.daemon.as_ref().map_or(Instant::BOOT, |daemon| daemon.pet_until(clock));
         let held: Vec<Input> = host.release_held();
         if torn.is_some_and(|dog| clock > allowed + dog) {
-            self.tell(|| format!("n{id}: a late pet is noticed"));
+            self.tell(|| format!("node {id} notices a late pet and resets itself"));
             super::properties::check_reset(self, id);
             self.kill(id, true);
             return;

@@ -1,11 +1,11 @@
 //! What must never be. One function each.
 
-use super::host::{Agent, Host, VolumeAction2};
+use super::host::{Host, VolumeAction2};
 use super::replica::Replica;
 use super::world::World;
 use crate::asks_for_a_volume;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
-use picket_core::message::{FenceReason, Request};
+use picket_core::message::Request;
 use picket_core::node::{self, CommandId, Phase, ResetReason, Role};
 use picket_core::witness::{Input, Record};
 
@@ -42,7 +42,7 @@ fn two_active(world: &World) -> Option<String> {
 }
 
 fn names(nodes: &[NodeId]) -> String {
-    nodes.iter().map(|node| format!("n{node}")).collect::<Vec<_>>().join(" and ")
+    nodes.iter().map(|node| format!("node {node}")).collect::<Vec<_>>().join(" and ")
 }
 
 /// The barrier by itself: no two nodes could each acknowledge a write. A primary whose barrier holds writes back,
@@ -79,7 +79,7 @@ pub fn check_acknowledged(world: &mut World, volume: VolumeId, id: NodeId) {
     if let Some(write) = missing {
         world
             .violations
-            .push(format!("n{id} is active on volume {volume} without the acknowledged write {write}"));
+            .push(format!("node {id} is active on volume {volume} without the acknowledged write {write}"));
     }
 }
 
@@ -94,7 +94,7 @@ pub fn check_promoted(world: &mut World, volume: VolumeId, id: NodeId, epoch: Ep
     if let Some(before) = before {
         world
             .violations
-            .push(format!("epoch {epoch} of volume {volume} was n{before}'s and is now n{id}'s too"));
+            .push(format!("epoch {epoch} of volume {volume} was node {before}'s and is now node {id}'s too"));
     }
 }
 
@@ -120,7 +120,9 @@ fn refused_and_active(world: &World) -> Option<String> {
         let replica = host.volumes.get(volume)?;
         let solo = super::authority::is_alone(world, *node, *volume);
         let late = is_open(host, replica) && replica.epoch == *epoch && !solo && world.now > *at + lease;
-        late.then(|| format!("n{node} is active on volume {volume} a lease after its renewal was refused"))
+        late.then(|| {
+            format!("node {node} is active on volume {volume} a lease after its renewal was refused")
+        })
     })
 }
 
@@ -146,7 +148,15 @@ pub fn check_reset(world: &mut World, id: NodeId) {
     let idle = secondary && host.promoting.is_none();
     let busy = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);
     if idle && !stopped && !busy {
-        world.violations.push(format!("n{id} is reset although nothing is active on it"));
+        world.violations.push(format!("node {id} is reset although nothing is active on it"));
+    }
+}
+
+/// A node that was alone with a volume by the record needs no lease for it, and is not reset because one has ended.
+pub fn check_alone(world: &mut World, id: NodeId, alone: &[VolumeId], effect: &node::Effect) {
+    let node::Effect::Reset { reason, .. } = effect else { return };
+    if let Some(volume) = reason.without_authority().filter(|volume| alone.contains(volume)) {
+        world.violations.push(format!("node {id} is reset for volume {volume}, with which it was alone"));
     }
 }
 
@@ -159,7 +169,7 @@ pub fn check_released(world: &mut World, id: NodeId) {
     let holds =
         |record: &Record| record.volumes.values().any(|it| it.holder.is_some_and(|holder| holder.node == id));
     if active || world.record.as_ref().is_some_and(holds) {
-        world.violations.push(format!("n{id} says that it has released everything, and has not"));
+        world.violations.push(format!("node {id} says that it has released everything, and has not"));
     }
 }
 
@@ -171,7 +181,9 @@ pub fn check_left_running(world: &mut World, id: NodeId) {
         *action == VolumeAction2::Demote && is_writable(host, *volume)
     };
     if let Some((volume, ..)) = host.commands.iter().find(on_its_way) {
-        world.violations.push(format!("n{id} leaves volume {volume} running, of which a stop is under way"));
+        world
+            .violations
+            .push(format!("node {id} leaves volume {volume} running, of which a stop is under way"));
     }
 }
 
@@ -183,7 +195,7 @@ pub fn check_loss(world: &mut World, id: NodeId, reason: &ResetReason) {
     let is_read = |volume: &VolumeId| !is_unread(world, id, *volume);
     let solo = solo_volume(world, id).filter(|volume| volume != lost).filter(is_read);
     if let Some(volume) = solo {
-        world.violations.push(format!("n{id} resets itself, although volume {volume} is nowhere else"));
+        world.violations.push(format!("node {id} resets itself, although volume {volume} is nowhere else"));
     }
 }
 
@@ -195,7 +207,7 @@ fn is_unread(world: &World, id: NodeId, volume: VolumeId) -> bool {
 }
 
 /// A volume that is active on the node and that nobody else could take.
-fn solo_volume(world: &World, id: NodeId) -> Option<VolumeId> {
+pub(super) fn solo_volume(world: &World, id: NodeId) -> Option<VolumeId> {
     let host = world.hosts.get(&id)?;
     world.acknowledged.keys().copied().find(|volume| {
         let register = world.record.as_ref().and_then(|record| record.volumes.get(volume));
@@ -204,62 +216,6 @@ fn solo_volume(world: &World, id: NodeId) -> Option<VolumeId> {
         });
         alone && is_writable(host, *volume)
     })
-}
-
-/// A node switches another off only under a live permit, never against its own promise, and never while another
-/// node's agent is at work on the same target.
-pub fn check_fence_start(world: &mut World, fencer: NodeId, target: NodeId) {
-    if world.permit_for(fencer, target).is_none() {
-        world.violations.push(format!("n{fencer} starts to fence n{target} without a permit"));
-    }
-    let works = |host: &&Host| {
-        let at_work = host.agents.iter().any(|agent| agent.target == target && is_under_way(agent));
-        host.id != fencer && at_work
-    };
-    if let Some(other) = world.hosts.values().find(works) {
-        let text = format!("n{fencer} starts to fence n{target} while n{} is at it", other.id);
-        world.violations.push(text);
-    }
-    check_promise(world, fencer, target);
-}
-
-fn is_under_way(agent: &Agent) -> bool {
-    !agent.reported && agent.action == picket_core::topology::PowerAction::Off
-}
-
-fn check_promise(world: &mut World, fencer: NodeId, target: NodeId) {
-    let Some(host) = world.hosts.get(&fencer) else { return };
-    let clock = host.clock(world.now);
-    let live = |run: &picket_core::node::Run| run.promises.iter().any(|p| p.to == target && clock < p.until);
-    if host.run.as_ref().is_some_and(live) {
-        world.violations.push(format!("n{fencer} fences n{target}, to which it gave a promise"));
-    }
-}
-
-/// A machine is about to be switched off by an agent: the permit lives, no later boot that holds something is hit,
-/// and no volume goes down that is nowhere else. An agent that nobody knew the outcome of may act late; that it
-/// does is no fault of the protocol.
-pub fn check_fence(world: &mut World, fencer: NodeId, agent: &Agent) {
-    if agent.reported {
-        return;
-    }
-    let target = agent.target;
-    check_promise(world, fencer, target);
-    let live = world.record.as_ref().and_then(|record| record.nodes.get(&target)).and_then(|n| n.permit);
-    if agent.permit.is_some() && live.map(|live| (live.id, live.target_boot)) != agent.permit {
-        world.violations.push(format!("n{target} is fenced after the permit for it has ended"));
-    }
-    let Some(host) = world.hosts.get(&target) else { return };
-    let later = agent.permit.is_some_and(|(_, boot)| boot != host.boot());
-    let holds = world.acknowledged.keys().any(|volume| is_writable(host, *volume));
-    if later && holds {
-        world.violations.push(format!("n{target} is fenced in a later boot than the permit's"));
-    }
-    let asked = live.is_some_and(|live| live.reason == FenceReason::Operator);
-    let failed = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);
-    if let Some(volume) = solo_volume(world, target).filter(|_| !asked && !failed) {
-        world.violations.push(format!("n{target} is fenced, although volume {volume} is nowhere else"));
-    }
 }
 
 /// Who speaks to the witness, if it speaks for itself.
@@ -286,7 +242,7 @@ impl Speaker {
 /// The epochs that a node keeps only grow.
 fn node_epochs_grow(world: &World) -> Option<String> {
     let host = world.hosts.values().find(|host| host.epochs_fell)?;
-    Some(format!("the durable epoch of n{} fell", host.id))
+    Some(format!("the durable epoch of node {} fell", host.id))
 }
 
 /// Checks one change of the witness's record.
@@ -298,7 +254,7 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
         epochs_grow(before, after),
         one_grant_for_an_attempt(before, after),
         a_target_has_no_say(before, after, speaker),
-        permits_are_due(world, before, after),
+        super::permits::changed(world, before, after),
         super::authority::granted_to_the_stopped(world, before, after),
     ]
     .into_iter()
@@ -336,46 +292,13 @@ fn a_target_has_no_say(before: &Record, after: &Record, speaker: Speaker) -> Opt
     before.volumes.iter().find_map(|(volume, old)| {
         let new = after.volumes.get(volume)?;
         let changed = old.isr != new.isr && old.epoch == new.epoch && !before.recovery;
-        changed.then(|| format!("n{node} is to be fenced and changed who is in sync on volume {volume}"))
-    })
-}
-
-/// A permit goes to a node that has something of what the target holds, and for silence only when the witness has
-/// run for long enough to have missed anybody.
-fn permits_are_due(world: &World, before: &Record, after: &Record) -> Option<String> {
-    if after.permits == world.watch.permits {
-        return None;
-    }
-    after.nodes.iter().find_map(|(target, known)| {
-        let permit = known.permit.filter(|permit| permit.id > world.watch.permits)?;
-        if permit.reason == FenceReason::Drill {
-            let holds = |record: &Record| {
-                record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == *target))
-            };
-            let fencer = permit.fencer;
-            return holds(before).then(|| format!("n{fencer} may drill n{target}, which holds something"));
-        }
-        let shares = |record: &Record| {
-            record.volumes.values().any(|register| {
-                let holds =
-                    |h: picket_core::message::Holder| (h.node, h.boot) == (*target, permit.target_boot);
-                register.isr.contains(permit.fencer) && register.holder.is_some_and(holds)
-            })
-        };
-        if permit.fencer == *target || !shares(before) && !shares(after) {
-            let fencer = permit.fencer;
-            return Some(format!("n{fencer} may fence n{target}, which holds nothing that n{fencer} has"));
-        }
-        let started = world.watch.started?;
-        let soon = world.now.since(started) < world.setup.params.lease_and_guard();
-        let silent = permit.reason == FenceReason::Silent && known.failed.is_none();
-        (soon && silent).then(|| format!("n{target} may be fenced right after a start of the witness"))
+        changed.then(|| format!("node {node} is to be fenced and changed who is in sync on volume {volume}"))
     })
 }
 
 /// Who has said that it stands by asks for no volume, whatever it went through since.
 pub fn check_asks(world: &mut World, id: NodeId, request: &Request) {
     if asks_for_a_volume(request) && world.watch.standby.contains(id) {
-        world.violations.push(format!("n{id} has said that it stands by and asks for a volume"));
+        world.violations.push(format!("node {id} has said that it stands by and asks for a volume"));
     }
 }

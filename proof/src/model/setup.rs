@@ -9,6 +9,9 @@ use picket_core::time::Duration;
 use picket_core::topology::{Device, DeviceKind, FencePlan, Level};
 use picket_core::witness;
 
+/// The model's clusters have so many nodes at most.
+pub const NODES_MAX: usize = 3;
+
 /// How a node can be fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Devices {
@@ -49,8 +52,8 @@ pub struct Setup {
     pub retries: u8,
     /// Every fence agent takes as long as it may.
     pub slow_agents: bool,
-    /// By how many millionths the clock of node 1 runs slower than the witness's.
-    pub slow_clock: u32,
+    /// By how many millionths each node's clock runs faster than the witness's, node 1 first; below zero: slower.
+    pub drift: [i32; NODES_MAX],
     /// A machine that resets itself hangs; only its watchdog ends it.
     pub reset_hangs: bool,
 }
@@ -61,6 +64,9 @@ pub const WATCHED: SelfFence = SelfFence { watchdog_counts: true, pause_visible:
 pub const GUEST: SelfFence = SelfFence { watchdog_counts: true, pause_visible: false };
 /// No watchdog.
 pub const BARE: SelfFence = SelfFence { watchdog_counts: false, pause_visible: true };
+
+/// How long a cold start waits for all members.
+pub const COLD_START: Duration = ms(100);
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -114,9 +120,16 @@ impl Setup {
             stopped_for: ms(10),
             retries: 0,
             slow_agents: false,
-            slow_clock: 0,
+            drift: [0; NODES_MAX],
             reset_hangs: false,
         }
+    }
+
+    /// By how many millionths the node's clock runs faster than the witness's.
+    #[must_use]
+    pub fn drift_of(&self, node: NodeId) -> i32 {
+        let place = usize::from(node.0).checked_sub(1);
+        place.and_then(|place| self.drift.get(place)).copied().unwrap_or_default()
     }
 
     /// Every node.
@@ -160,7 +173,7 @@ impl Setup {
             fencing: others.iter().filter_map(|peer| Some((peer, self.plan()?))).collect(),
             watchdog: self.self_fence.watchdog_counts,
             pause_visible: self.self_fence.pause_visible,
-            cold_start: ms(100),
+            cold_start: COLD_START,
             quorum: QuorumMode::None,
         }
     }

@@ -1,6 +1,6 @@
 //! A whole cluster: machines, witness, network, and the writes of its clients.
 
-use super::host::Host;
+use super::host::{Host, rate};
 use super::net::Net;
 use super::replica::Replica;
 use super::setup::Setup;
@@ -121,7 +121,7 @@ impl World {
             stalled_until: None,
             paused_until: None,
             lag: Duration::ZERO,
-            slow_ppm: if id == 1 { setup.slow_clock } else { 0 },
+            rate: rate(setup.drift_of(NodeId(id))),
             reset_hangs: setup.reset_hangs,
             tears: false,
             torn_at: None,
@@ -176,9 +176,16 @@ impl World {
 
     /// For people, where it is asked for.
     pub fn tell(&mut self, text: impl FnOnce() -> String) {
+        self.tell_of(|| Some(text()));
+    }
+
+    /// The same for what may not be worth telling.
+    pub fn tell_of(&mut self, text: impl FnOnce() -> Option<String>) {
         let at = self.now.since(start());
-        if let Some(told) = &mut self.told {
-            told.push(format!("{:>8.1} ms  {}", at.as_secs_f64() * 1000.0, text()));
+        if let Some(told) = &mut self.told
+            && let Some(text) = text()
+        {
+            told.push(format!("{:>8.1} ms  {text}", at.as_secs_f64() * 1000.0));
         }
     }
 

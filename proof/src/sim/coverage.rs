@@ -40,9 +40,11 @@ impl Coverage {
         self.slowest = self.slowest.max(world.healed_after.unwrap_or(0));
         self.rules.merge(&world.rules);
         self.refusals.extend(world.refusals.iter());
-        for (index, first) in faults.iter().enumerate() {
+        // A run that violates something ends before its plan does.
+        let began: Vec<&Planned> = faults.iter().filter(|planned| planned.at <= world.now).collect();
+        for (index, first) in began.iter().enumerate() {
             *self.kinds.entry(first.fault.kind()).or_default() += 1;
-            for second in faults.iter().skip(index + 1) {
+            for second in began.iter().skip(index + 1) {
                 if second.at <= first.until + MEETS_WITHIN {
                     let (a, b) = (first.fault.kind(), second.fault.kind());
                     *self.pairs.entry((a.min(b), a.max(b))).or_default() += 1;
@@ -84,6 +86,23 @@ impl Coverage {
         RULES.iter().filter(|rule| !self.rules.counts().contains_key(**rule)).copied().collect()
     }
 
+    /// The rules that were never seen at work, for people.
+    #[must_use]
+    pub fn rules_text(&self) -> String {
+        let missed = self.rules_missed();
+        let never: String = missed.iter().map(|rule| format!("  never: {rule}\n")).collect();
+        format!("rules seen at work: {} of {}\n{never}", RULES.len() - missed.len(), RULES.len())
+    }
+
+    /// What was met of the kinds that no random schedule holds, for people.
+    fn aimed_text(&self) -> String {
+        let count = |kind: &&str| self.kinds.get(kind).copied().unwrap_or_default();
+        let kinds: Vec<String> = AIMED.iter().map(|kind| format!("{kind} {} times", count(kind))).collect();
+        let met = aimed_pairs().filter(|pair| self.pairs.contains_key(pair)).count();
+        let all = aimed_pairs().count();
+        format!("kinds of aims and scenarios only: {}; pairs with them met: {met} of {all}", kinds.join(", "))
+    }
+
     /// The pairs of fault kinds that never met.
     #[must_use]
     pub fn pairs_missed(&self) -> Vec<(&'static str, &'static str)> {
@@ -91,12 +110,27 @@ impl Coverage {
     }
 }
 
-/// Every pair of kinds, a kind with itself too.
+/// Every pair of kinds of random schedules, a kind with itself too.
 pub(super) fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let from =
-        |index: usize| KINDS.iter().skip(index).map(move |b| (KINDS[index].min(b), KINDS[index].max(b)));
-    (0..KINDS.len()).flat_map(from)
+    pairs_of(KINDS, 0..KINDS.len())
 }
+
+/// Every pair of which one at least is a kind of aims and scenarios only.
+pub(super) fn aimed_pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let with = |a: &'static str| KINDS.iter().map(move |b| (a.min(b), a.max(b)));
+    AIMED.iter().flat_map(move |a| with(a)).chain(pairs_of(AIMED, 0..AIMED.len()))
+}
+
+fn pairs_of(
+    kinds: &'static [&'static str],
+    from: std::ops::Range<usize>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let with = move |a: usize| kinds.iter().skip(a).map(move |b| (kinds[a].min(b), kinds[a].max(b)));
+    from.flat_map(with)
+}
+
+/// The kinds that only aims and scenarios have: each is outside the promises, or says less than a random kind does.
+pub(super) const AIMED: &[&str] = &["adopt", "cut", "override", "witness-backed-up", "witness-rolled-back"];
 
 /// Every kind that a random schedule can hold.
 pub(super) const KINDS: &[&str] = &[
@@ -122,6 +156,9 @@ pub(super) const KINDS: &[&str] = &[
     "daemon-stop",
     "standby",
     "node-disk",
+    "node-disk-full",
+    "node-disk-slow",
+    "node-write-torn",
     "driver-hangs",
     "driver-fails",
     "device-acts-late",
@@ -133,6 +170,9 @@ pub(super) const KINDS: &[&str] = &[
     "witness-kill",
     "witness-stall",
     "witness-disk",
+    "witness-disk-full",
+    "witness-disk-slow",
+    "witness-write-torn",
     "witness-replaced",
     "move",
     "fence-by-hand",
@@ -141,6 +181,7 @@ pub(super) const KINDS: &[&str] = &[
     "repeated",
     "reset-hangs",
     "evict",
+    "force-stale",
     "keep-running",
     "driver-blind",
     "driver-slow",
@@ -159,11 +200,7 @@ impl fmt::Display for Coverage {
             self.fences,
             self.slowest / SECOND
         )?;
-        let rules = self.rules_missed();
-        writeln!(f, "rules seen at work: {} of {}", RULES.len() - rules.len(), RULES.len())?;
-        for rule in rules {
-            writeln!(f, "  never: {rule}")?;
-        }
+        write!(f, "{}", self.rules_text())?;
         let never: Vec<_> = KINDS.iter().filter(|kind| !self.kinds.contains_key(**kind)).copied().collect();
         let none = || "none".to_owned();
         writeln!(f, "fault kinds never met: {}", if never.is_empty() { none() } else { never.join(", ") })?;
@@ -173,6 +210,6 @@ impl fmt::Display for Coverage {
         for line in missing.chunks(6) {
             writeln!(f, "  never: {}", line.join(", "))?;
         }
-        Ok(())
+        writeln!(f, "{}", self.aimed_text())
     }
 }

@@ -3,7 +3,7 @@
 //! Seeds are counted for all runs together and for the present build alone, since a seed that passed says nothing
 //! about code that was changed after it. A build is told apart by its binary's content.
 
-use super::coverage::{Coverage, KINDS, pairs};
+use super::coverage::{AIMED, Coverage, KINDS, aimed_pairs, pairs};
 use super::many::Found;
 use crate::world::rules::RULES;
 use std::fmt::Write;
@@ -95,11 +95,11 @@ impl State {
     fn take_count(&mut self, word: &str, name: &str, count: u64) {
         match word {
             "kind" => {
-                let kind = KINDS.iter().find(|kind| **kind == name);
+                let kind = KINDS.iter().chain(AIMED).find(|kind| **kind == name);
                 kind.map(|kind| self.coverage.kinds.insert(kind, count));
             }
             "pair" => {
-                let pair = pairs().find(|(a, b)| name.split_once('+') == Some((a, b)));
+                let pair = pairs().chain(aimed_pairs()).find(|(a, b)| name.split_once('+') == Some((a, b)));
                 pair.map(|pair| self.coverage.pairs.insert(pair, count));
             }
             _ => {

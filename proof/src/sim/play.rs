@@ -1,9 +1,13 @@
 //! Plays scenarios.
 
+use super::coverage::Coverage;
 use super::scenario::{Line, Scenario, What, parse};
+use super::schedule::Planned;
+use super::variants::variants;
 use crate::world::World;
 use crate::world::clock::{MS, SECOND, Time};
 use crate::world::machine::Power;
+use crate::world::net::WITNESS;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::NodeRequest;
 
@@ -12,6 +16,9 @@ const BEGINS: Time = Time(30 * SECOND);
 
 /// What `by` waits for is looked at so often.
 const LOOKS_EVERY: u64 = 10 * MS;
+
+/// When a fault ends that has no end.
+const FAR: Time = Time(u64::MAX / 2);
 
 /// A story that did not go as it must.
 #[derive(Debug)]
@@ -22,18 +29,41 @@ pub struct Failure {
     pub log: Vec<String>,
 }
 
-/// Plays a scenario with a seed.
+/// Plays a scenario with a seed, in every way that its text can be told, and tells what was met.
 ///
 /// # Errors
-/// What did not follow.
-pub fn play(text: &str, seed: u64, logging: bool) -> Result<World, Failure> {
-    let scenario = parse(text).map_err(|text| Failure { text, log: Vec::new() })?;
-    let mut world = World::new(scenario.setup.clone(), seed, logging);
-    let ended = story(&scenario, &mut world);
-    match ended {
-        Ok(()) => Ok(world),
-        Err(text) => Err(Failure { text, log: world.log.lines().to_vec() }),
+/// What did not follow, and in which way to tell it.
+pub fn play(text: &str, seed: u64) -> Result<Coverage, Failure> {
+    let silent = |text| Failure { text, log: Vec::new() };
+    let mut met = Coverage::default();
+    for variant in variants(text).map_err(silent)? {
+        let scenario = parse(&variant.text).map_err(silent)?;
+        let tell = |logging| {
+            let mut world = World::new(scenario.setup.clone(), seed, logging);
+            let ended = story(&scenario, &mut world);
+            (world, ended)
+        };
+        let (world, ended) = tell(false);
+        if let Err(why) = ended {
+            let text = if variant.told.is_empty() { why } else { format!("{}: {why}", variant.told) };
+            return Err(Failure { text, log: tell(true).0.log.lines().to_vec() });
+        }
+        met.add(&planned(&scenario), &world);
     }
+    Ok(met)
+}
+
+/// What happens in a scenario.
+fn planned(scenario: &Scenario) -> Vec<Planned> {
+    let happens = |line: &Line| match &line.what {
+        What::Happens(fault, until) => Some(Planned {
+            at: BEGINS + line.at.0,
+            until: until.map_or(FAR, |until| BEGINS + until.0),
+            fault: fault.clone(),
+        }),
+        What::Is(_) | What::Becomes(_) => None,
+    };
+    scenario.lines.iter().filter_map(happens).collect()
 }
 
 fn story(scenario: &Scenario, world: &mut World) -> Result<(), String> {
@@ -53,12 +83,9 @@ fn story(scenario: &Scenario, world: &mut World) -> Result<(), String> {
     if scenario.person {
         world.hire_person();
     }
-    const FAR: Time = Time(u64::MAX);
-    for line in &scenario.lines {
-        if let What::Happens(fault, until) = &line.what {
-            let until = until.map_or(FAR, |until| BEGINS + until.0);
-            world.plan(BEGINS + line.at.0, until, fault.clone());
-        }
+    world.alarms.clear();
+    for planned in planned(scenario) {
+        world.plan(planned.at, planned.until, planned.fault);
     }
     let hits = world.fence_hits;
     for line in &scenario.lines {
@@ -95,6 +122,8 @@ fn expect(world: &mut World, line: &Line, hits: u64) -> Result<(), String> {
             words
         }
     };
+    world.sample_rules();
+    world.check_refused();
     violated(world)?;
     let text: Vec<&str> = words.iter().map(String::as_str).collect();
     match is(world, &text, hits)? {
@@ -150,6 +179,12 @@ fn is(world: &World, words: &[&str], hits: u64) -> Result<Option<String>, String
         ["refused", word] => {
             unless(world.refusals.contains(word), format!("heard were {:?}", world.refusals))
         }
+        ["alarm", place, word] => {
+            let here = if *place == "witness" { WITNESS } else { node(place)?.0 };
+            unless(world.alarms.contains(&(here, *word)), format!("told were {:?}", world.alarms))
+        }
+        ["witness", "down"] => unless(!world.witness.is_up(), "it runs".into()),
+        ["witness", "up"] => unless(world.witness.is_up(), "it does not run".into()),
         ["recovering"] => unless(recovering(world), "it is in service".into()),
         ["in-service"] => unless(!recovering(world), "it recovers".into()),
         ["phase" | "why" | "waiting" | "failsafe" | "drifts", ..] => of_node(world, words),

@@ -8,11 +8,13 @@
 //! at 1 until 5 cut all 1 2           from second 1 to second 5
 //! by 4 active 1 2                    at second 4 at the latest node 2 serves volume 1
 //! at 9 fences 1                      at second 9 there has been one fence
+//! at 9 alarm 2 fence-unconfirmed     node 2 has told that since second 0, and `alarm witness …` the witness
 //! ```
-//! A line that begins with `#` is a comment. The rest of a line after two spaces is one too.
+//! `for` lines have a scenario told in several ways: [`super::variants`]. A line that begins with `#` is a comment. The rest of a line after two spaces is one too.
 
 use super::schedule::{between, lanes};
 use crate::world::clock::{SECOND, Time};
+use crate::world::disk::DiskMode;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
 use crate::world::net::{Lane, Link, Place, WITNESS};
@@ -230,7 +232,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["evict", n, v] => Fault::Evict { node: node(n)?, volume: volume(v)? },
         ["daemon-stop", n] => Fault::DaemonStop(node(n)?),
         ["standby", n] => Fault::Standby(node(n)?),
-        ["node-disk", n] => Fault::NodeDisk(node(n)?),
+        ["node-disk", n, mode] => Fault::NodeDisk { node: node(n)?, mode: disk_mode(mode)? },
         ["driver-hangs", n, v] => {
             Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Hangs }
         }
@@ -245,7 +247,9 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["disk-swapped", n, v] => Fault::DiskSwapped { node: node(n)?, volume: volume(v)? },
         ["drift", n, ppm] => Fault::Drift { node: node(n)?, ppm: number_of(ppm)? },
         ["witness-kill"] => Fault::WitnessKill,
-        ["witness-disk"] => Fault::WitnessDisk,
+        ["witness-disk", mode] => Fault::WitnessDisk(disk_mode(mode)?),
+        ["force-stale", n, v] => Fault::ForceStale { node: node(n)?, volume: volume(v)? },
+        ["adopt"] => Fault::Adopt,
         ["witness-restored"] => Fault::WitnessReplaced { backup: true },
         ["witness-rolled-back"] => Fault::WitnessRolledBack,
         ["witness-new"] => Fault::WitnessReplaced { backup: false },
@@ -261,6 +265,16 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         }
         _ => return Ok(None),
     }))
+}
+
+fn disk_mode(word: &str) -> Result<DiskMode, String> {
+    match word {
+        "sync-fails" => Ok(DiskMode::SyncFails),
+        "full" => Ok(DiskMode::Full),
+        "slow" => Ok(DiskMode::Slow),
+        "tears" => Ok(DiskMode::Tears),
+        _ => Err(format!("no disk mode {word}")),
+    }
 }
 
 fn device_mode(word: &str) -> Result<DeviceMode, String> {

@@ -1,6 +1,7 @@
 //! Random clusters and random faults, by seed.
 
 use crate::world::clock::{MS, SECOND, Time};
+use crate::world::disk::DiskMode;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
 use crate::world::net::{Lane, Link, Place, WITNESS};
@@ -141,8 +142,24 @@ fn planned(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {
     {
         let again = rng.range(10 * MS, 3 * SECOND);
         all.push(Planned { at: until, until: until + again, fault });
+        return all;
+    }
+    if rng.permille(500) {
+        all.extend(late_write(rng, at, until, &fault));
     }
     all
+}
+
+/// A crash while a slow disk has something on its way.
+fn late_write(rng: &mut Rng, from: Time, until: Time, fault: &Fault) -> Option<Planned> {
+    let crash = match fault {
+        Fault::NodeDisk { node, mode: DiskMode::Slow } if rng.permille(500) => Fault::Crash(*node),
+        Fault::NodeDisk { node, mode: DiskMode::Slow } => Fault::DaemonKill(*node),
+        Fault::WitnessDisk(DiskMode::Slow) => Fault::WitnessKill,
+        _ => return None,
+    };
+    let at = from + rng.range(0, until.since(from));
+    Some(Planned { at, until: at + rng.range(10 * MS, 3 * SECOND), fault: crash })
 }
 
 fn node(rng: &mut Rng, setup: &Setup) -> NodeId {
@@ -173,7 +190,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     let (first, second) = two(rng, setup);
     let machine = &setup.machines[usize::from(first.0) - 1];
     let torn = rng.permille(400);
-    let some = match rng.range(0, 21) {
+    let some = match rng.range(0, 22) {
         0 => Fault::Slow {
             a: first.0,
             b: rng.pick(&[second.0, WITNESS])?,
@@ -189,7 +206,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         6 => Fault::Stall { node: first, torn },
         7 | 8 => Fault::DaemonKill(first),
         9 => Fault::DaemonStop(first),
-        10 => Fault::NodeDisk(first),
+        10 | 21 => Fault::NodeDisk { node: first, mode: disk_mode(rng) },
         11 => {
             let (node, volume) = replica(rng, setup)?;
             let modes = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow];
@@ -227,7 +244,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         18 => Fault::ResetHangs(first),
         19 => {
             let (node, volume) = replica(rng, setup)?;
-            Fault::Evict { node, volume }
+            if torn { Fault::ForceStale { node, volume } } else { Fault::Evict { node, volume } }
         }
         // The maintenance outlasts every fault: a daemon that comes back later than that is a known weakness.
         20 => Fault::KeepRunning { node: first, seconds: 60 },
@@ -236,11 +253,16 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     Some(some)
 }
 
+fn disk_mode(rng: &mut Rng) -> DiskMode {
+    let modes = [DiskMode::SyncFails, DiskMode::Full, DiskMode::Slow, DiskMode::Tears];
+    rng.pick(&modes).unwrap_or(DiskMode::SyncFails)
+}
+
 fn witness_fault(rng: &mut Rng) -> Fault {
     match rng.range(0, 9) {
         0..=4 => Fault::WitnessKill,
         5 | 6 => Fault::WitnessStall,
-        7 | 8 => Fault::WitnessDisk,
+        7 | 8 => Fault::WitnessDisk(disk_mode(rng)),
         _ => Fault::WitnessReplaced { backup: rng.permille(500) },
     }
 }

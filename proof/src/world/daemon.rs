@@ -5,6 +5,7 @@
 
 use super::World;
 use super::clock::{MS, Time, nanos};
+use super::disk::DiskError;
 use super::event::{Act, Ev, Msg, RunNo};
 use super::machine::Power;
 use super::net::{Lane, WITNESS, place};
@@ -41,7 +42,12 @@ impl World {
             machine.waiting.push(Ev::StartDaemon { node, boot_no });
             return;
         }
-        machine.store.disk.settle();
+        match machine.store.disk.open() {
+            Err(why) => return self.cannot_start(node, boot_no, why),
+            Ok(true) => self.rules.hit(rules::TORN),
+            Ok(false) => {}
+        }
+        let machine = self.machine_mut(node);
         machine.runs += 1;
         let run = machine.runs;
         let local = machine.now(now);
@@ -67,6 +73,14 @@ impl World {
         self.streams_of(node);
         self.daemon_input(node, Input::Tick);
         self.arm_watchdog(node);
+    }
+
+    /// A start writes anew what it found. The service manager tries again.
+    fn cannot_start(&mut self, node: NodeId, boot_no: u32, why: DiskError) {
+        self.rules.hit(rules::NO_START);
+        self.log.line(self.now, node, || format!("daemon cannot start: {}", why.text()));
+        let after = self.rng.range(100 * MS, 800 * MS);
+        self.put(self.now + after, Ev::StartDaemon { node, boot_no });
     }
 
     /// Ends the daemon's process. What it keeps for this boot stays.
@@ -134,7 +148,6 @@ impl World {
         self.log.mix(now.0 ^ u64::from(node.0));
         self.log_input(node, &input);
         self.steps += 1;
-        let takes = self.rng.range(MS / 5, 3 * MS);
         let machine = &mut self.machines[usize::from(node.0) - 1];
         if let Input::VolumeDone { volume, command, .. } = &input
             && let Some(driver) = machine.drivers.get_mut(volume)
@@ -144,22 +157,53 @@ impl World {
         let local = machine.clock.read(now);
         let Some(daemon) = machine.daemon.as_mut() else { return };
         let run = daemon.run;
+        let alone: Vec<_> =
+            machine.drivers.keys().copied().filter(|volume| daemon.node.is_solo(*volume)).collect();
         let ready = daemon.node.step(local, input);
         daemon.due = daemon.node.deadline(local);
-        let released = commit(&mut machine.store, vec![((), ready)]);
-        let Ok(released) = released else {
-            let after = self.rng.range(100 * MS, 800 * MS);
-            self.kill_daemon(node, Some(after), "its disk does not sync");
-            return;
+        let released = match commit(&mut machine.store, vec![((), ready)]) {
+            Ok(released) => released,
+            Err(why) => {
+                self.rules.hit(rules::NOT_KEPT);
+                let after = self.rng.range(100 * MS, 800 * MS);
+                return self.kill_daemon(node, Some(after), why.text());
+            }
         };
         let acts: Vec<Act> = released.into_iter().flat_map(|(_, effects)| effects).map(Act::of).collect();
-        if machine.store.disk.is_busy() {
-            daemon.busy_until = Some(now + takes);
-            self.put(now + takes, Ev::Effects { node, run, acts });
+        self.check_alone(node, &alone, &acts);
+        if self.machine(node).store.disk.is_busy() {
+            self.syncs(node, run, acts);
         } else {
             self.perform(node, run, acts);
+            self.after_step(node);
         }
-        self.after_step(node);
+    }
+
+    /// The loop waits until the record of the step is durable. The machine may end before that.
+    fn syncs(&mut self, node: NodeId, run: RunNo, acts: Vec<Act>) {
+        let now = self.now;
+        let machine = &mut self.machines[usize::from(node.0) - 1];
+        let takes = machine.store.disk.sync_takes(&mut self.rng);
+        if machine.store.disk.is_slow() {
+            // No step and so no pet for so long.
+            machine.daemon_hindered_at = now + takes;
+        }
+        if let Some(daemon) = machine.daemon.as_mut() {
+            daemon.busy_until = Some(now + takes);
+        }
+        let (tears, boot_no) = (machine.store.disk.tears(), machine.boot_no);
+        if tears {
+            let at = now + self.rng.range(0, takes - 1);
+            self.put(at, Ev::WriteCutOff { node, boot_no });
+        }
+        self.put(now + takes, Ev::Effects { node, run, acts });
+    }
+
+    /// The machine ends in the middle of a write.
+    pub(super) fn write_cut_off(&mut self, node: NodeId, boot_no: u32) {
+        if self.machine(node).boot_no == boot_no {
+            self.reboot(node, "power fails while it writes");
+        }
     }
 
     /// Publishes until when the watchdog may be petted, and sets the timer.
@@ -213,6 +257,7 @@ impl World {
 
     /// The record of a step is durable.
     pub(super) fn synced(&mut self, node: NodeId, run: RunNo, acts: Vec<Act>) {
+        let now = self.now;
         let machine = self.machine_mut(node);
         let Some(daemon) = machine.daemon.as_mut().filter(|daemon| daemon.run == run) else { return };
         if machine.pauses > 0 || machine.stalls > 0 || machine.daemon_stalls > 0 {
@@ -222,8 +267,11 @@ impl World {
         }
         daemon.busy_until = None;
         machine.store.disk.settle();
+        let local = machine.clock.read(now);
+        daemon.due = daemon.node.deadline(local);
         self.check_durable(node);
         self.perform(node, run, acts);
+        self.after_step(node);
     }
 
     fn perform(&mut self, node: NodeId, run: RunNo, acts: Vec<Act>) {
@@ -251,6 +299,7 @@ impl World {
                 }
             }
             Act::Peer(to, message) => {
+                self.rules.peer(&message.body);
                 let stream = StreamId::new(Lane::Peer, me, place(to));
                 self.send(stream, me, Msg::Peer(Box::new(message)), 0);
             }

@@ -24,6 +24,10 @@ pub enum Ev {
     Die { node: NodeId, boot_no: u32, power_off: bool },
     /// The petting thread saw that it was late, and ends the machine when it runs.
     LatePet { node: NodeId, boot_no: u32 },
+    /// A machine ends in the middle of a write to its disk.
+    WriteCutOff { node: NodeId, boot_no: u32 },
+    /// The witness's machine ends in the middle of a write.
+    WitnessCutOff { run: RunNo },
     /// A daemon that was told to stop, and has answered, ends.
     DaemonEnds { node: NodeId, run: RunNo },
     /// A message of a connection that is over, or a copy of one that was delivered, arrives all the same.

@@ -2,6 +2,7 @@
 
 use super::World;
 use super::clock::MS;
+use super::disk::DiskMode;
 use super::event::Ev;
 use super::fence::DeviceMode;
 use super::net::{Link, Place};
@@ -51,8 +52,8 @@ pub enum Fault {
     KeepRunning { node: NodeId, seconds: u64 },
     /// A person puts the node on standby, and online again at the end.
     Standby(NodeId),
-    /// The node's disk does not sync.
-    NodeDisk(NodeId),
+    /// Something is wrong with the node's disk.
+    NodeDisk { node: NodeId, mode: DiskMode },
     /// A volume's driver fails or hangs.
     Driver { node: NodeId, volume: VolumeId, mode: DriverMode },
     /// A fence device of a level misbehaves.
@@ -65,10 +66,12 @@ pub enum Fault {
     WitnessKill,
     /// The witness's process does not run.
     WitnessStall,
-    /// The witness's disk does not sync.
-    WitnessDisk,
+    /// Something is wrong with the witness's disk.
+    WitnessDisk(DiskMode),
     /// The witness dies and comes back at the end with another store: empty, or with an old backup.
     WitnessReplaced { backup: bool },
+    /// The witness's store is copied: what comes back later is of now.
+    WitnessBackedUp,
     /// The same store comes back at the end as it was when the trouble began: nobody was told.
     WitnessRolledBack,
     /// Messages between this node and witness or peers outlive their connections, and some come twice.
@@ -79,6 +82,10 @@ pub enum Fault {
     ResetHangs(NodeId),
     /// Somebody takes a node out of a volume's in-sync set.
     Evict { node: NodeId, volume: VolumeId },
+    /// Somebody says that a node's data is not what the record says.
+    ForceStale { node: NodeId, volume: VolumeId },
+    /// Somebody ends RECOVERY with what was reported so far.
+    Adopt,
     /// Somebody asks a node to move a volume.
     Move { asked: NodeId, volume: VolumeId, to: NodeId },
     /// Somebody asks a node to fence another.
@@ -108,7 +115,10 @@ impl Fault {
             Self::DaemonStop(_) => "daemon-stop",
             Self::KeepRunning { .. } => "keep-running",
             Self::Standby(_) => "standby",
-            Self::NodeDisk(_) => "node-disk",
+            Self::NodeDisk { mode: DiskMode::SyncFails, .. } => "node-disk",
+            Self::NodeDisk { mode: DiskMode::Full, .. } => "node-disk-full",
+            Self::NodeDisk { mode: DiskMode::Slow, .. } => "node-disk-slow",
+            Self::NodeDisk { mode: DiskMode::Tears, .. } => "node-write-torn",
             Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
             Self::Driver { mode: DriverMode::Blind, .. } => "driver-blind",
             Self::Driver { mode: DriverMode::Slow, .. } => "driver-slow",
@@ -123,13 +133,19 @@ impl Fault {
             Self::Drift { .. } => "drift",
             Self::WitnessKill => "witness-kill",
             Self::WitnessStall => "witness-stall",
-            Self::WitnessDisk => "witness-disk",
+            Self::WitnessDisk(DiskMode::SyncFails) => "witness-disk",
+            Self::WitnessDisk(DiskMode::Full) => "witness-disk-full",
+            Self::WitnessDisk(DiskMode::Slow) => "witness-disk-slow",
+            Self::WitnessDisk(DiskMode::Tears) => "witness-write-torn",
             Self::WitnessReplaced { .. } => "witness-replaced",
+            Self::WitnessBackedUp => "witness-backed-up",
             Self::WitnessRolledBack => "witness-rolled-back",
             Self::Ghosts(_) => "ghosts",
             Self::Repeated(_) => "repeated",
             Self::ResetHangs(_) => "reset-hangs",
             Self::Evict { .. } => "evict",
+            Self::ForceStale { .. } => "force-stale",
+            Self::Adopt => "adopt",
             Self::Move { .. } => "move",
             Self::FenceByHand { .. } => "fence-by-hand",
             Self::ConfirmWrongly(_) => "confirm-wrongly",
@@ -147,6 +163,8 @@ impl Fault {
             Self::Crash(_)
                 | Self::DiskSwapped { .. }
                 | Self::Evict { .. }
+                | Self::ForceStale { .. }
+                | Self::Adopt
                 | Self::Move { .. }
                 | Self::FenceByHand { .. }
                 | Self::Override { .. }
@@ -185,8 +203,10 @@ impl World {
                 let length = std::time::Duration::from_secs(seconds);
                 self.stop_daemon(node, NodeRequest::StopKeepRunning { length });
             }
+            Fault::WitnessBackedUp => self.backup = self.witness.durable().cloned(),
             Fault::Standby(node) => self.put_on_standby(node, true),
-            Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(true),
+            // A node's record is a new file each time, for which a full disk has no room.
+            Fault::NodeDisk { node, mode } => self.machine_mut(node).store.disk.set(mode, true, 0),
             Fault::Driver { node, volume, mode } => {
                 self.driver_modes.insert((node, volume), mode);
             }
@@ -198,22 +218,17 @@ impl World {
                 self.kill_witness("killed");
             }
             Fault::WitnessStall => self.set_witness_stalled(true),
-            Fault::WitnessDisk => self.witness.disk.set_failing(true),
+            Fault::WitnessDisk(mode) => self.witness_disk(mode),
             Fault::Ghosts(node) => self.ghosts = self.ghosts.with(node),
             Fault::Repeated(node) => self.repeated = self.repeated.with(node),
             Fault::ResetHangs(node) => self.machine_mut(node).resets_hang += 1,
             Fault::Evict { node, volume } => self.ask_witness(OperatorRequest::Evict { node, volume }),
-            Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
-            Fault::FenceByHand { asked, target } => {
-                // Every other one is a drill where there may be one; the permits so far are as good as a coin.
-                let holds = |record: &witness::Record| {
-                    record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target))
-                };
-                let held = self.witness.machine().map(|machine| holds(machine.record()));
-                let drill = self.permits % 2 == 1 && held == Some(false);
-                let wish = if drill { FenceWish::Drill } else { FenceWish::Reboot };
-                self.ask(asked, NodeRequest::Fence { target, wish })
+            Fault::ForceStale { node, volume } => {
+                self.ask_witness(OperatorRequest::ForceStale { node, volume });
             }
+            Fault::Adopt => self.ask_witness(OperatorRequest::Adopt { source: None }),
+            Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
+            Fault::FenceByHand { asked, target } => self.fence_by_hand(asked, target),
             Fault::ConfirmWrongly(node) => {
                 self.careless = self.careless.with(node);
                 self.confirm(node);
@@ -256,7 +271,7 @@ impl World {
                 self.start_daemon(node, boot_no);
             }
             Fault::Standby(node) => self.put_on_standby(node, false),
-            Fault::NodeDisk(node) => self.machine_mut(node).store.disk.set_failing(false),
+            Fault::NodeDisk { node, mode } => self.machine_mut(node).store.disk.set(mode, false, 0),
             Fault::Driver { node, volume, .. } => {
                 self.driver_modes.remove(&(node, volume));
                 self.report(node, volume);
@@ -286,11 +301,14 @@ impl World {
             Fault::Repeated(node) => self.repeated = self.repeated.without(node),
             Fault::ResetHangs(node) => self.resets_again(node),
             Fault::WitnessStall => self.set_witness_stalled(false),
-            Fault::WitnessDisk => self.witness.disk.set_failing(false),
+            Fault::WitnessDisk(mode) => self.witness.disk.set(mode, false, 0),
             Fault::ConfirmWrongly(node) => self.careless = self.careless.without(node),
             Fault::Crash(_)
+            | Fault::WitnessBackedUp
             | Fault::DiskSwapped { .. }
             | Fault::Evict { .. }
+            | Fault::ForceStale { .. }
+            | Fault::Adopt
             | Fault::Move { .. }
             | Fault::FenceByHand { .. }
             | Fault::Override { .. } => {}
@@ -321,6 +339,23 @@ impl World {
         self.witness.held = self.witness.held.saturating_sub(1);
         let run = self.witness.run;
         self.start_witness(run);
+    }
+
+    /// The witness's segment was written in advance: a full disk is met when it has no room left.
+    fn witness_disk(&mut self, mode: DiskMode) {
+        let room = if self.rng.permille(500) { 0 } else { self.rng.range(1, 8) };
+        self.witness.disk.set(mode, true, room);
+    }
+
+    /// Every other one is a drill where there may be one; the permits so far are as good as a coin.
+    fn fence_by_hand(&mut self, asked: NodeId, target: NodeId) {
+        let holds = |record: &witness::Record| {
+            record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target))
+        };
+        let held = self.witness.machine().map(|machine| holds(machine.record()));
+        let drill = self.permits % 2 == 1 && held == Some(false);
+        let wish = if drill { FenceWish::Drill } else { FenceWish::Reboot };
+        self.ask(asked, NodeRequest::Fence { target, wish });
     }
 
     fn set_drift(&mut self, node: NodeId, ppm: i64) {
@@ -388,6 +423,7 @@ impl World {
     pub fn ask_witness(&mut self, request: OperatorRequest) {
         self.tickets += 1;
         let ticket = self.tickets;
+        self.asked.insert(ticket, request.clone());
         self.witness_input(witness::Input::Operator { ticket, request });
     }
 

@@ -5,6 +5,7 @@ use super::clock::{MS, nanos};
 use super::event::{Ev, Order, RunNo};
 use super::machine::Power;
 use super::net::{Lane, place};
+use super::rules;
 use picket_core::ids::NodeId;
 use picket_core::node::Input;
 use picket_core::topology::{DeviceKind, DeviceVerdict, PowerAction};
@@ -49,6 +50,7 @@ impl World {
         }
         let local = machine.now(now);
         if local >= order.start_before {
+            self.rules.hit(rules::TOO_LATE);
             self.put(now, Ev::AgentEnd { node, run, order, verdict: DeviceVerdict::TooLate });
             return;
         }
@@ -113,6 +115,7 @@ impl World {
         let target = order.target;
         match order.action {
             PowerAction::On => {
+                self.rules.hit(rules::SWITCHED_ON);
                 self.machine_mut(target).feeds_off.clear();
                 self.power_on(target);
             }

@@ -8,8 +8,9 @@
 //! [`event`] what can happen · [`machine`] power, pauses, stalls · [`watchdog`] · [`daemon`] and [`witness`] the
 //! two drivers · [`stream`] and [`net`] what is between them · [`replica`] and [`volume`] the data · [`fence`] ·
 //! [`fault`] what goes wrong · [`person`] · [`oracle`] what must hold · [`rules`] which rules were seen at work ·
-//! [`log`] what happened · [`prose`] the same in sentences.
+//! [`log`] what happened · [`prose`] the same in sentences · [`alarm`] what people are alarmed of.
 
+pub mod alarm;
 pub mod clock;
 pub mod daemon;
 pub mod disk;
@@ -43,8 +44,9 @@ use fault::{Fault, FaultId, Stop};
 use fence::DeviceMode;
 use log::Log;
 use machine::{Machine, Power};
-use net::{Lane, Net, WITNESS, place};
+use net::{Lane, Net, Place, WITNESS, place};
 use picket_core::ids::{BootId, NodeId, NodeSet, StoreId, VolumeId};
+use picket_core::message::OperatorRequest;
 use picket_core::node::{CommandId, NodeAnswer};
 use picket_core::witness::Record;
 use queue::Queue;
@@ -81,6 +83,8 @@ pub struct World {
     pub rules: rules::Rules,
     /// Which refusals were heard.
     pub refusals: BTreeSet<&'static str>,
+    /// What people were alarmed of, and where it was told.
+    pub alarms: BTreeSet<(Place, &'static str)>,
     /// Answers to persons.
     pub answers: BTreeMap<u64, NodeAnswer>,
     /// How often an agent was started to switch a node off.
@@ -104,6 +108,8 @@ pub struct World {
     conns: u64,
     writes: u64,
     tickets: u64,
+    /// What persons asked the witness.
+    asked: BTreeMap<u64, OperatorRequest>,
     stopping: BTreeMap<u64, Stop>,
     standby: standby::Standby,
     requiring: BTreeMap<(NodeId, VolumeId), (CommandId, u32)>,
@@ -139,6 +145,7 @@ impl World {
             proofs: BTreeMap::new(),
             last_proof: BTreeMap::new(),
             refusals: BTreeSet::new(),
+            alarms: BTreeSet::new(),
             rules: rules::Rules::default(),
             answers: BTreeMap::new(),
             fences_started: 0,
@@ -154,6 +161,7 @@ impl World {
             conns: 0,
             writes: 0,
             tickets: 0,
+            asked: BTreeMap::new(),
             stopping: BTreeMap::new(),
             standby: standby::Standby::default(),
             requiring: BTreeMap::new(),
@@ -211,6 +219,8 @@ impl World {
             Ev::Booted { node, boot_no } => self.booted(node, boot_no),
             Ev::Die { node, boot_no, power_off } => self.die(node, boot_no, power_off),
             Ev::LatePet { node, boot_no } => self.late_pet(node, boot_no),
+            Ev::WriteCutOff { node, boot_no } => self.write_cut_off(node, boot_no),
+            Ev::WitnessCutOff { run } => self.witness_cut_off(run),
             Ev::DaemonEnds { node, run } => self.daemon_ends(node, run),
             Ev::Ghost { stream, to_high, msg } => self.ghost_arrives(stream, to_high, msg),
             Ev::Watchdog { node, boot_no } => self.watchdog_due(node, boot_no),

@@ -1,5 +1,6 @@
 //! The story of a run in sentences.
 
+use super::disk::DiskMode;
 use super::fault::Fault;
 use super::fence::DeviceMode;
 use super::net::{Link, Place, WITNESS};
@@ -35,7 +36,7 @@ pub fn of_fault(fault: &Fault) -> String {
             "the daemon of node {node} is told to stop and leave its volumes running, for {seconds} s"
         ),
         Fault::Standby(node) => format!("a person puts node {node} on standby"),
-        Fault::NodeDisk(node) => format!("the disk of node {node} does not sync"),
+        Fault::NodeDisk { node, mode } => format!("the disk of node {node} {}", disk(*mode)),
         Fault::Driver { node, volume, mode } => {
             let does = match mode {
                 DriverMode::Works => "works",
@@ -55,7 +56,8 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::Drift { node, ppm } => format!("the clock of node {node} gains {ppm} ppm"),
         Fault::WitnessKill => "the witness is killed".into(),
         Fault::WitnessStall => "the witness is stopped".into(),
-        Fault::WitnessDisk => "the witness's disk does not sync".into(),
+        Fault::WitnessDisk(mode) => format!("the witness's disk {}", disk(*mode)),
+        Fault::WitnessBackedUp => "the witness's store is copied".into(),
         Fault::WitnessReplaced { backup: true } => {
             "the witness dies, and an old backup of its store takes over".into()
         }
@@ -67,6 +69,10 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::Evict { node, volume } => {
             format!("a person takes node {node} out of volume {volume}'s in-sync set")
         }
+        Fault::ForceStale { node, volume } => {
+            format!("a person says that node {node} has other data than volume {volume}'s")
+        }
+        Fault::Adopt => "a person has the witness adopt what was reported so far".into(),
         Fault::Move { asked, volume, to } => {
             format!("a person asks node {asked} to move volume {volume} to node {to}")
         }
@@ -80,6 +86,15 @@ pub fn of_fault(fault: &Fault) -> String {
 
 const fn torn_words(torn: bool) -> &'static str {
     if torn { ", between a look at the clock and the pet that follows" } else { "" }
+}
+
+const fn disk(mode: DiskMode) -> &'static str {
+    match mode {
+        DiskMode::SyncFails => "does not sync",
+        DiskMode::Full => "is full",
+        DiskMode::Slow => "takes long for each sync",
+        DiskMode::Tears => "is cut off, with its machine, in the middle of the next write",
+    }
 }
 
 const fn device(mode: DeviceMode) -> &'static str {
@@ -211,6 +226,9 @@ pub fn of_witness(event: &witness::Event) -> Option<String> {
             format!("the witness sees node {node}'s clock outside the bound")
         }
         Event::RecoveryBegun { .. } => "the witness enters RECOVERY".into(),
+        Event::AdoptionVoid { heard } => {
+            format!("what a person had adopted is void: nodes {heard} are heard")
+        }
         Event::RecoveryEnded { .. } => "the witness leaves RECOVERY".into(),
         Event::NodeHeard { .. }
         | Event::NodeSilent { .. }

@@ -2,7 +2,7 @@
 
 use picket_core::error::Refusal;
 use picket_core::evidence::{FenceOutcome, Proof};
-use picket_core::message::FenceReason;
+use picket_core::message::{FenceReason, OperatorAnswer, OperatorRequest, PeerBody, Reply};
 use picket_core::node::{self, ResetReason, WhyNot};
 use picket_core::witness::{self, PermitEnd};
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ rules! {
     FENCED = "grant: on a confirmed fence";
     ATTESTED = "grant: on a person's attestation";
     LEASE = "grant: on the end of a lease";
+    TOLD_AGAIN = "grant: an attempt that has it is told it again";
+    TAKEN_OUT = "grant: a takeover takes the old holder out of the in-sync set";
     NOT_IN_SYNC = "grant: refused to a replica that is not in sync";
     INCOMPLETE = "grant: refused to an incomplete replica";
     DATA_MISMATCH = "grant: refused to other data";
@@ -44,6 +46,7 @@ rules! {
     STANDBY_ASKS = "grant: not asked for on standby";
     STANDBY_LEAVES = "standby: what a node on standby holds is offered to a peer";
     RETURNED = "accepting: a grant that cannot be used is given back";
+    RENEWAL_REFUSED = "lease: a renewal is refused";
     FROZEN = "step down: frozen before the lease ends";
     THAWED = "step down: thawed when the lease is renewed";
     STOPPED = "step down: stopped and verified inactive";
@@ -60,21 +63,37 @@ rules! {
     SHRINK = "in-sync set: a removal is recorded";
     GROW = "in-sync set: an addition is recorded";
     CONFLICT = "in-sync set: a request on an old version is refused";
+    SHRINK_VOIDS = "in-sync set: a removal that changes nothing makes a new version";
+    NOT_SOLO = "in-sync set: alone in it, and not solo below the last grow";
     FAILSAFE = "failsafe: a lease on promises";
     PROMISE = "failsafe: a promise is given";
+    FAILSAFE_FENCING = "failsafe: refused by a peer whose fence is open";
+    FAILSAFE_APART = "failsafe: refused by a peer that is not connected";
+    FAILSAFE_OLD = "failsafe: refused by a peer that knows a higher epoch";
+    FAILSAFE_HELD = "failsafe: refused by a peer that is not secondary";
     RELAY = "failsafe: a release is relayed by a peer";
     RESTART = "witness: restarts with leases that count as fresh";
     RECOVERY = "RECOVERY: begins";
     RECOVERED = "RECOVERY: every member has reported";
+    ADOPTS = "RECOVERY: a person has what was reported adopted";
+    ADOPTION_VOID = "RECOVERY: an adoption is void, because who did not report is heard";
     CONTRADICTION = "RECOVERY: claims contradict each other";
     OVERRIDE = "override: a volume is activated without a witness";
+    OVERRIDE_RECORDED = "override: the witness has recorded it";
+    FORCED_STALE = "data: a person says that a replica's data is not what is recorded";
     PERMIT_SILENT = "permit: for silence";
     PERMIT_OPERATOR = "permit: a person asks";
     PERMIT_DRILL = "permit: a drill";
+    PERMIT_FAILED = "permit: over a node that declared itself failed";
+    PERMIT_TARGET = "permit: waits because the asker is a target itself";
     NOTHING_AT_STAKE = "permit: refused with nothing at stake";
     SOLO_ELSEWHERE = "permit: waits while the target alone has some data";
     SEEN_ALIVE = "permit: waits while the target is seen alive";
     PERMIT_LIVE = "permit: waits while another one lives";
+    TOO_LATE = "permit: an agent that is too late is not started";
+    SURRENDER = "permit: its target surrenders, and the permit lives on";
+    NEXT_LEVEL = "fence: the next level is tried";
+    SWITCHED_ON = "fence: a target that was seen off is switched on";
     END_CONFIRMED = "permit: ends with a confirmed fence";
     END_UNKNOWN = "permit: ends with an unknown outcome";
     END_NOT_STARTED = "permit: ends without an agent's start";
@@ -89,6 +108,9 @@ rules! {
     VOID = "meatware: a confirmation is void, because the target is heard";
     DRIFT = "drift: a clock outside the bound proves nothing";
     SUCCESSOR_GONE = "handover: the successor does not take it in time";
+    TORN = "store: a start leaves out what a crash cut off in the middle";
+    NOT_KEPT = "store: a write that fails ends the process";
+    NO_START = "store: a start that cannot write is tried again";
     OFF_BUT_SPEAKS = "alarm: a boot that was confirmed off speaks";
 }
 
@@ -150,6 +172,8 @@ impl Rules {
                 Proof::Attested { .. } => ATTESTED,
                 Proof::LeaseExpired => LEASE,
             },
+            node::Event::NotPermitted { refusal: Refusal::TargetOfPermit { .. }, .. } => PERMIT_TARGET,
+            node::Event::DeviceStarted { level, .. } if *level > 1 => NEXT_LEVEL,
             node::Event::Waiting { refusal, .. }
             | node::Event::NotGranted { refusal, .. }
             | node::Event::NotPermitted { refusal, .. }
@@ -168,6 +192,28 @@ impl Rules {
             _ => return,
         };
         self.hit(rule);
+    }
+
+    /// What a daemon says to another one.
+    pub(super) fn peer(&mut self, body: &PeerBody) {
+        let PeerBody::FailsafeAnswer { promise: Err(refusal), .. } = body else { return };
+        match refusal {
+            Refusal::FenceUnresolved => self.hit(FAILSAFE_FENCING),
+            Refusal::NotConnected => self.hit(FAILSAFE_APART),
+            Refusal::EpochMismatch { .. } => self.hit(FAILSAFE_OLD),
+            Refusal::WrongState { .. } => self.hit(FAILSAFE_HELD),
+            _ => {}
+        }
+    }
+
+    /// What the witness says in a step that changed its record, or did not.
+    pub(super) fn reply(&mut self, reply: &Reply, changed: bool) {
+        match reply {
+            Reply::Renewed { refused, .. } if !refused.is_empty() => self.hit(RENEWAL_REFUSED),
+            Reply::Granted(_) if !changed => self.hit(TOLD_AGAIN),
+            Reply::Refused { refusal: Refusal::VersionConflict { .. }, .. } => self.hit(CONFLICT),
+            _ => {}
+        }
     }
 
     pub(super) fn why_not(&mut self, why: &WhyNot) {
@@ -214,6 +260,7 @@ impl Rules {
             witness::Event::SuccessorGone { .. } => SUCCESSOR_GONE,
             witness::Event::RecoveryBegun { .. } => RECOVERY,
             witness::Event::RecoveryEnded { .. } => RECOVERED,
+            witness::Event::AdoptionVoid { .. } => ADOPTION_VOID,
             _ => return,
         };
         self.hit(rule);
@@ -229,6 +276,55 @@ impl Rules {
 }
 
 impl super::World {
+    /// What of a witness's event needs its record to be understood.
+    pub(super) fn rules_of_record(&mut self, event: &witness::Event) {
+        let Some(record) = self.witness.machine().map(witness::Witness::record) else { return };
+        let known = |node| record.nodes.get(node);
+        let rule = match event {
+            witness::Event::Permitted { target, reason: FenceReason::Silent, .. } => {
+                known(target).and_then(|known| known.failed).map(|_| PERMIT_FAILED)
+            }
+            witness::Event::Released { node, .. } => {
+                known(node).and_then(|known| known.permit).map(|_| SURRENDER)
+            }
+            _ => None,
+        };
+        rule.into_iter().for_each(|rule| self.rules.hit(rule));
+    }
+
+    /// A change of a register that is a rule at work.
+    pub(super) fn rules_of_register(&mut self, was: &witness::Register, now: &witness::Register) {
+        let old = was.holder.filter(|old| now.holder.is_some_and(|new| new.node != old.node));
+        if old.is_some_and(|old| was.isr.contains(old.node) && !now.isr.contains(old.node)) {
+            self.rules.hit(TAKEN_OUT);
+        }
+        let same = (was.epoch, was.holder, was.isr) == (now.epoch, now.holder, now.isr);
+        if same && now.isr_version > was.isr_version {
+            self.rules.hit(SHRINK_VOIDS);
+        }
+    }
+
+    /// The witness answered a person.
+    pub(super) fn witness_answered(&mut self, ticket: u64, answer: &OperatorAnswer) {
+        let asked = self.asked.remove(&ticket).filter(|_| !matches!(answer, OperatorAnswer::Refused(_)));
+        match asked {
+            Some(OperatorRequest::Adopt { .. }) => self.rules.hit(ADOPTS),
+            Some(OperatorRequest::ForceStale { .. }) => self.rules.hit(FORCED_STALE),
+            _ => {}
+        }
+    }
+
+    /// A node's disk has it alone in an in-sync set, and a grow that may be recorded all the same.
+    pub(super) fn rules_of_disk(&mut self, node: picket_core::ids::NodeId) {
+        let alone = |volume: &node::DiskVolume| {
+            volume.isr == picket_core::ids::NodeSet::only(node) && volume.maximal_isr() != volume.isr
+        };
+        let disk = self.machine(node).store.disk.read();
+        if disk.is_some_and(|disk| disk.volumes.values().any(alone)) {
+            self.rules.hit(NOT_SOLO);
+        }
+    }
+
     /// Looks at why nodes do not ask for volumes, which no event tells.
     pub fn sample_rules(&mut self) {
         for index in 0..self.machines.len() {

@@ -1,9 +1,9 @@
 //! The witness's driver: the one loop around the production witness machine.
 
 use super::World;
-use super::clock::{Clock, MS, Time};
+use super::clock::{Clock, MS, SECOND, Time};
 use super::daemon::clip;
-use super::disk::File;
+use super::disk::{DiskError, File};
 use super::event::{Ev, Msg, RunNo};
 use super::net::{Lane, WITNESS, place};
 use super::oracle::Spoken;
@@ -69,11 +69,14 @@ impl World {
         if self.witness.run != run || self.witness.is_up() || self.witness.held > 0 {
             return;
         }
+        match self.witness.disk.open() {
+            Err(why) => return self.witness_cannot_start(why),
+            Ok(true) => self.rules.hit(super::rules::TORN),
+            Ok(false) => {}
+        }
         let now = self.now;
         let config = self.setup.witness();
         let host = &mut self.witness;
-        host.disk.settle();
-        host.disk.set_failing(false);
         let local = host.clock.read(now);
         let record = host.disk.read().cloned();
         let restart = record.is_some();
@@ -88,6 +91,14 @@ impl World {
         }
         self.witness_streams();
         self.witness_input(Input::Tick);
+    }
+
+    /// A start begins a new generation of the store's files. The service manager tries again.
+    fn witness_cannot_start(&mut self, why: DiskError) {
+        self.rules.hit(super::rules::NO_START);
+        self.log.line(self.now, "wit", || format!("cannot start: {}", why.text()));
+        let after = self.rng.range(500 * MS, 4000 * MS);
+        self.restart_witness(after);
     }
 
     /// Ends the witness's process.
@@ -155,32 +166,64 @@ impl World {
         self.log_witness_input(&input);
         self.steps += 1;
         let fresh = Nonce(self.rng.wide());
-        let takes = self.rng.range(MS / 5, 3 * MS);
         let host = &mut self.witness;
         let local = host.clock.read(now);
         let Some(witness) = host.witness.as_mut() else { return };
         let spoken = Spoken::of(&input);
         let connected = if let Input::Connected { node } = input { Some(node) } else { None };
+        let commit_before = witness.record().commit;
         let ready = witness.step(local, input, fresh);
-        let Ok(released) = commit(&mut host.disk, vec![((), ready)]) else {
-            self.kill_witness("its disk does not sync");
-            let after = self.rng.range(500 * MS, 4000 * MS);
-            self.restart_witness(after);
-            return;
+        let changed = witness.record().commit != commit_before;
+        let released = match commit(&mut host.disk, vec![((), ready)]) {
+            Ok(released) => released,
+            Err(why) => {
+                self.rules.hit(super::rules::NOT_KEPT);
+                let after = self.rng.range(500 * MS, 4000 * MS);
+                return self.witness_ends(why.text(), after);
+            }
         };
         let effects: Vec<Effect> = released.into_iter().flat_map(|(_, effects)| effects).collect();
+        for effect in &effects {
+            if let Effect::Send { message, .. } = effect {
+                self.rules.reply(&message.body, changed);
+            }
+        }
         self.check_step(&spoken);
         if let Some(node) = connected {
             self.note_session(node, &effects);
         }
         if self.witness.disk.is_busy() {
-            let run = self.witness.run;
-            self.witness.busy_until = Some(now + takes);
-            self.put(now + takes, Ev::WitnessEffects { run, effects });
+            self.witness_syncs(effects);
         } else {
             self.witness_performs(effects);
         }
         self.set_witness_timer();
+    }
+
+    /// The loop waits until the record is durable. The machine may end before that.
+    fn witness_syncs(&mut self, effects: Vec<Effect>) {
+        let now = self.now;
+        let run = self.witness.run;
+        let takes = self.witness.disk.sync_takes(&mut self.rng);
+        self.witness.busy_until = Some(now + takes);
+        if self.witness.disk.tears() {
+            let at = now + self.rng.range(0, takes - 1);
+            self.put(at, Ev::WitnessCutOff { run });
+        }
+        self.put(now + takes, Ev::WitnessEffects { run, effects });
+    }
+
+    /// The witness's machine ends in the middle of a write, and boots again.
+    pub(super) fn witness_cut_off(&mut self, run: RunNo) {
+        if self.witness.run == run {
+            let after = self.rng.range(2 * SECOND, 6 * SECOND);
+            self.witness_ends("power fails while it writes", after);
+        }
+    }
+
+    fn witness_ends(&mut self, why: &str, restart_after: u64) {
+        self.kill_witness(why);
+        self.restart_witness(restart_after);
     }
 
     /// The new session on the connection that was just made.
@@ -264,6 +307,7 @@ impl World {
                 Effect::Close { session } => self.close_session(session),
                 Effect::OperatorAnswer { ticket, answer } => {
                     self.log.line(self.now, "wit", || format!("answer {ticket}: {answer:?}"));
+                    self.witness_answered(ticket, &answer);
                 }
                 Effect::Event(event) => self.witness_event(&event),
                 Effect::Alarm(alarm) => self.witness_alarm(&alarm),

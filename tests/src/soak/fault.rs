@@ -31,6 +31,14 @@ pub struct Takeover {
     pub proof: String,
 }
 
+impl Takeover {
+    /// It took longer than its formula says.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        self.outage_ms > self.promised_ms
+    }
+}
+
 /// Plays the fault and measures. `round_trip`: the longest of this network.
 ///
 /// # Errors

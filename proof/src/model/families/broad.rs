@@ -2,7 +2,7 @@
 
 use super::super::ending::End;
 use super::super::faults::Fault;
-use super::super::setup::{BARE, Devices, GUEST, Setup};
+use super::super::setup::{BARE, Devices, GUEST, Setup, tight};
 use super::Family;
 use picket_core::ids::NodeId;
 use picket_core::node::LossAction;
@@ -10,7 +10,18 @@ use picket_core::node::LossAction;
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 
+/// By how many millionths a clock is off: nearly as many as the bound allows.
+const OFF: i32 = 4_900;
+
 pub(super) fn families() -> Vec<Family> {
+    let mut all = every_fault();
+    all.extend(clocks());
+    all.extend(handovers());
+    all
+}
+
+/// One fault of any kind at every step, and two at some.
+fn every_fault() -> Vec<Family> {
     let two = Fault::all(2);
     let mut guests = two.clone();
     guests.extend([Fault::Pause(N1), Fault::Pause(N2)]);
@@ -40,5 +51,50 @@ pub(super) fn families() -> Vec<Family> {
         more("guests, two faults", guest, &guests, 23),
         more("two volumes, two faults", spread, &two, 29),
         more("two nodes, no watchdog, two faults", bare, &two, 29),
+    ]
+}
+
+/// One clock is fast and the other slow.
+fn clocks() -> Vec<Family> {
+    let base = Setup::new(2);
+    let slow_holder = Setup { drift: [-OFF, OFF, 0], ..base };
+    let fast_holder = Setup { drift: [OFF, -OFF, 0], ..base };
+    let lease_alone = Setup { devices: Devices::None, params: tight(), ..slow_holder };
+    let two = Fault::all(2);
+    let stalls = [Fault::StallLong(N1), Fault::StallTorn(N1), Fault::Heal];
+    let one = |name, setup| Family::new(name, setup).within(&two, 0, 60, 1).end(End::Redundant);
+    vec![
+        one("a slow clock and a fast one, one fault", slow_holder),
+        one("a fast clock and a slow one, one fault", fast_holder),
+        Family::new("a slow clock and a fast one, two faults", slow_holder)
+            .within(&two, 0, 20, 23)
+            .within(&two, 0, 160, 23),
+        Family::new("a slow clock and a fast one, lease alone", lease_alone)
+            .within(&[Fault::Isolate(N1), Fault::Mute(N1)], 0, 12, 6)
+            .within(&stalls, 230, 320, 2),
+        Family::new("a slow clock and a fast one, and promises", lease_alone)
+            .within(&[Fault::CutWitness(N1)], 0, 4, 8)
+            .within(&[Fault::Isolate(N1), Fault::Cut(N2, N1)], 0, 120, 12)
+            .within(&stalls, 230, 320, 2),
+    ]
+}
+
+/// A move at rest, and every fault at every step of it.
+fn handovers() -> Vec<Family> {
+    let base = Setup::new(2);
+    let alone = Setup { devices: Devices::None, ..base };
+    let two = Fault::all(2);
+    let one = |name, setup| {
+        let moved = Family::new(name, setup).within(&[Fault::Move(N2)], 0, 2, 8);
+        moved.within(&two, 0, 60, 1).end(End::Redundant)
+    };
+    vec![
+        one("a handover, and one fault at every step", base),
+        one("a handover, lease alone, and one fault at every step", alone),
+        Family::new("a handover with slow drivers, and one fault", base)
+            .within(&[Fault::SlowDriver(N1), Fault::SlowDriver(N2)], 0, 2, 8)
+            .within(&[Fault::Move(N2)], 0, 2, 8)
+            .within(&two, 0, 60, 2)
+            .end(End::Redundant),
     ]
 }

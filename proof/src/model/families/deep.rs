@@ -3,7 +3,7 @@
 
 use super::super::ending::End;
 use super::super::faults::Fault;
-use super::super::setup::{BARE, Devices, GUEST, Setup};
+use super::super::setup::{BARE, Devices, GUEST, Setup, long_leases};
 use super::{Family, Stage, standard};
 use picket_core::node::LossAction;
 use picket_core::time::Duration;
@@ -52,9 +52,8 @@ fn one_more(family: &Family) -> Family {
     let mut family = family.clone();
     family.name = format!("{}, and one more fault", family.name);
     family.finds = &[];
-    let faults = Fault::all(family.setup.nodes);
     family.stages.push(Stage {
-        faults,
+        faults: any_fault(&family.setup),
         after: Duration::ZERO,
         within: AFTERWARDS,
         stride: AFTERWARDS_STRIDE,
@@ -64,6 +63,17 @@ fn one_more(family: &Family) -> Family {
         family.end = End::Eventually;
     }
     family
+}
+
+/// Every fault that such a cluster may have: a person may confirm a node off where one is asked, and a machine may be
+/// paused unseen where it says so, but not both: against a pause a confirmation must be right.
+fn any_fault(setup: &Setup) -> Vec<Fault> {
+    let asks = setup.devices == Devices::Meatware;
+    let pauses = !setup.self_fence.pause_visible && !asks;
+    let mut all = Fault::all(setup.nodes);
+    all.extend(setup.members().iter().filter(|_| asks).map(Fault::Attest));
+    all.extend(setup.members().iter().filter(|_| pauses).map(Fault::Pause));
+    all
 }
 
 /// Any faults, two and three in a run.
@@ -76,9 +86,12 @@ fn broad() -> Vec<Family> {
     let spread = Setup { volumes: 2, spread: true, loss_action: LossAction::Fastboot, ..base };
     let spread_alone = Setup { devices: Devices::None, ..spread };
     let spread_three = Setup { nodes: 3, ..spread };
+    let asked = Setup { devices: Devices::Meatware, ..base };
+    let guests_asked = Setup { self_fence: GUEST, params: long_leases(), ..asked };
+    let apart = Setup { drift: [-4_900, 4_900, 0], ..base };
     let mut all = Vec::new();
     let mut any = |name: &str, setup: Setup, strides: &[u64]| {
-        let faults = Fault::all(setup.nodes);
+        let faults = any_fault(&setup);
         let name = format!("{name}, {} faults of any kind", strides.len());
         let family = Family::new(&name, setup).end(End::Eventually);
         let windows = [20, 160, 160];
@@ -95,6 +108,9 @@ fn broad() -> Vec<Family> {
     any("two nodes, lease alone", alone, &[2, 2]);
     any("two nodes, no watchdog", Setup { self_fence: BARE, ..base }, &[3, 3]);
     any("guests", Setup { self_fence: GUEST, ..base }, &[3, 3]);
+    any("two nodes, meatware", asked, &[3, 3]);
+    any("guests, meatware", guests_asked, &[3, 3]);
+    any("a slow clock and a fast one", apart, &[3, 3]);
     any("two volumes, two holders", spread, &[5, 5]);
     any("two volumes, lease alone", spread_alone, &[5, 5]);
     any("three nodes", three, &[7, 7]);
@@ -104,6 +120,7 @@ fn broad() -> Vec<Family> {
     any("two nodes, lease alone", alone, &[17, 37, 37]);
     any("two volumes, two holders", spread, &[23, 41, 41]);
     any("three nodes", three, &[29, 61, 61]);
+    any("guests, meatware", guests_asked, &[23, 31, 31]);
     all
 }
 

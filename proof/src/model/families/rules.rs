@@ -41,7 +41,7 @@ fn alone() -> Setup {
 /// Leases, petting, drift, pauses.
 fn leases() -> Vec<Family> {
     let bare = Setup { self_fence: BARE, ..alone() };
-    let slow = Setup { params: tight(), slow_clock: 4_900, ..alone() };
+    let slow = Setup { params: tight(), drift: [-4_900, 0, 0], ..alone() };
     let two = Setup { volumes: 2, ..alone() };
     let patient = Setup { driver: ms(300), ..alone() };
     let hasty = Setup { driver: ms(100), ..alone() };

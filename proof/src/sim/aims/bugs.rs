@@ -5,8 +5,6 @@ use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::setup::Setup;
 
-const END: u64 = 20 * SECOND;
-
 pub(super) const AIMS: &[Aim] = &[
     Aim {
         name: "alone past its lease, and everything comes back",

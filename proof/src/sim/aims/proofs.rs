@@ -21,7 +21,7 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: patient,
         make: told_late,
     },
-    Aim { name: "a release on two ways", finds: &[17], seeds: 200, cluster: two, make: two_ways },
+    Aim { name: "a release on two ways", finds: &[17], seeds: 500, cluster: two, make: two_ways },
     Aim {
         name: "a stop that fails, and the boot after it",
         finds: &[28],
@@ -83,9 +83,10 @@ fn told_late(draft: &mut Draft<'_>) {
 /// the volume again.
 fn two_ways(draft: &mut Draft<'_>) {
     let at = draft.ms(0, 500);
-    let mute = at + draft.ms(900, 1400);
-    let back = at + draft.ms(1700, 2600);
-    let again = back + draft.ms(300, 1500);
+    // The peer has the release some two seconds after the cut, and gives its connection up soon after it is mute.
+    let mute = at + draft.ms(1600, 2100);
+    let back = mute + draft.ms(150, 800);
+    let again = back + draft.ms(250, 1000);
     draft.cut_witness(at, back, N1);
     draft.cut_data(at, END, N1, N2);
     draft.cut_to_witness(mute, again, N2);

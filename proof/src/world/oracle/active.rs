@@ -45,7 +45,10 @@ impl World {
         let Some(record) = self.witness.disk.read() else { return };
         let recorded = record.volumes.values().any(|register| register.overridden);
         self.oracle.by_hand = match (recorded, self.oracle.by_hand) {
-            (true, _) => ByHand::Recorded,
+            (true, _) => {
+                self.rules.hit(super::super::rules::OVERRIDE_RECORDED);
+                ByHand::Recorded
+            }
             (false, ByHand::Recorded) if !record.recovery => ByHand::TakenIn,
             (false, before) => before,
         };

@@ -7,40 +7,71 @@ use super::AtWork;
 use picket_core::ids::{NodeId, NodeSet, PermitId};
 use picket_core::message::{FenceReason, Holder};
 use picket_core::topology::PowerAction;
-use picket_core::witness::{PermitRecord, Record};
+use picket_core::witness::{PermitRecord, Record, Register};
 
 /// What a device's timeout, its retries and the next level may take after a pause.
 const PERMIT_LONGEST: u64 = 30 * SECOND;
 
+/// What the target holds in the boot that the permit is for: what an earlier boot held is no service that could end.
+fn held<'a>(
+    record: &'a Record,
+    target: NodeId,
+    permit: &PermitRecord,
+) -> impl Iterator<Item = &'a Register> + use<'a> {
+    let holder = Holder { node: target, boot: permit.target_boot };
+    record.volumes.values().filter(move |register| register.holder == Some(holder))
+}
+
+/// Nobody asked for it, neither a person nor the target by declaring itself failed.
+fn is_for_silence(record: &Record, target: NodeId, permit: &PermitRecord) -> bool {
+    let failed = record.nodes.get(&target).is_some_and(|known| known.failed.is_some());
+    permit.reason == FenceReason::Silent && !failed
+}
+
 impl World {
-    /// A permit was issued in the step that made this record. It goes to a node that has an in-sync replica of what
-    /// the target holds; for silence only when the target has nothing alone, and the witness has run long enough.
+    /// A permit was issued in the step that made this record.
     pub(super) fn check_permit(&mut self, record: &Record, target: NodeId, permit: PermitRecord) {
         self.permits += 1;
-        let fencer = permit.fencer;
-        if permit.reason == FenceReason::Drill {
-            if record.volumes.values().any(|register| register.holder.is_some_and(|h| h.node == target)) {
-                let text = format!("node {fencer} may drill node {target}, which holds something");
-                self.violated("permit-drill", text);
-            }
-            return;
+        self.check_permit_drill(record, target, &permit);
+        self.check_permit_stake(record, target, &permit);
+        self.check_permit_solo(record, target, &permit);
+        self.check_permit_early(record, target, &permit);
+    }
+
+    /// A drill is of a node that holds nothing.
+    fn check_permit_drill(&mut self, record: &Record, target: NodeId, permit: &PermitRecord) {
+        let holds = |register: &Register| register.holder.is_some_and(|holder| holder.node == target);
+        if permit.reason == FenceReason::Drill && record.volumes.values().any(holds) {
+            let text = format!("node {} may drill node {target}, which holds something", permit.fencer);
+            self.violated("permit-drill", text);
         }
-        // What an earlier boot held is no service that could end.
-        let holder = Holder { node: target, boot: permit.target_boot };
-        let held = || record.volumes.values().filter(|register| register.holder == Some(holder));
-        let stake = held().any(|register| register.isr.contains(fencer));
-        let solo = held().any(|register| register.isr == NodeSet::only(target));
-        let failed = record.nodes.get(&target).is_some_and(|known| known.failed.is_some());
-        let silent = permit.reason != FenceReason::Operator && !failed;
-        let up = self.witness.clock.read(self.now).since(self.oracle.witness_started);
-        if !stake {
-            self.violated("permit-stake", format!("node {fencer} may fence node {target} for nothing"));
-        } else if solo && silent {
-            let text = format!("node {fencer} may fence node {target}, which has some data alone");
+    }
+
+    /// A permit goes to a node that has an in-sync replica of what the target holds.
+    fn check_permit_stake(&mut self, record: &Record, target: NodeId, permit: &PermitRecord) {
+        let stake = held(record, target, permit).any(|register| register.isr.contains(permit.fencer));
+        if permit.reason != FenceReason::Drill && !stake {
+            let text = format!("node {} may fence node {target} for nothing", permit.fencer);
+            self.violated("permit-stake", text);
+        }
+    }
+
+    /// For silence only when the target has nothing alone.
+    fn check_permit_solo(&mut self, record: &Record, target: NodeId, permit: &PermitRecord) {
+        let solo = held(record, target, permit).any(|register| register.isr == NodeSet::only(target));
+        if solo && is_for_silence(record, target, permit) {
+            let text = format!("node {} may fence node {target}, which has some data alone", permit.fencer);
             self.violated("permit-solo", text);
-        } else if silent && up < self.setup.params().lease_and_guard() {
+        }
+    }
+
+    /// For silence only when the witness has run long enough to have missed anybody.
+    fn check_permit_early(&mut self, record: &Record, target: NodeId, permit: &PermitRecord) {
+        let up = self.witness.clock.read(self.now).since(self.oracle.witness_started);
+        if is_for_silence(record, target, permit) && up < self.setup.params().lease_and_guard() {
             let text = format!(
-                "node {fencer} may fence node {target} {} ms after the witness's start",
+                "node {} may fence node {target} {} ms after the witness's start",
+                permit.fencer,
                 up.as_millis()
             );
             self.violated("permit-early", text);

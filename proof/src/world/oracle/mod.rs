@@ -106,9 +106,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("one-fence", "agents of one node at most work on a target"),
     ("later-boot", "a permit for one boot never ends a service of a later one"),
     ("promise-kept", "nobody fences a node to which it has a live promise"),
+    ("left-running", "a daemon that ends and leaves its volumes running has no stop of them under way"),
     ("kept-once", "what was left running under a maintenance counts as that at one start"),
     ("standby", "who has said that it stands by asks for no volume until it is put online"),
     ("innocent-reset", "a machine with nothing active on it is not reset by itself or its watchdog"),
+    ("alone-reset", "who is alone with a volume by the record is not reset because a lease of it has ended"),
     ("solo-killed", "a volume that is solo is not killed for another one"),
     ("alarm", "no machine sees one of its own invariants broken"),
     ("served", "after healing, every volume that somebody has in full and who is not on standby is served"),
@@ -131,6 +133,7 @@ impl World {
         self.log.line(self.now, node, || format!("{event:?}"));
         self.log.tell_of(self.now, || super::prose::of_node(node, event));
         self.rules.node(event);
+        self.note_node_alarm(super::net::place(node), event);
         match event {
             node::Event::Alarm(text) if !self.oracle.overridden => {
                 self.violated("alarm", format!("node {node}: {text}"));
@@ -153,6 +156,8 @@ impl World {
         self.log.line(self.now, "wit", || format!("{event:?}"));
         self.log.tell_of(self.now, || super::prose::of_witness(event));
         self.rules.witness(event);
+        self.rules_of_record(event);
+        self.note_witness_event(event);
         if matches!(event, witness::Event::RecoveryBegun { .. }) {
             self.oracle.rolled_back = false;
         }
@@ -167,6 +172,7 @@ impl World {
     pub(super) fn witness_alarm(&mut self, alarm: &witness::Alarm) {
         self.log.line(self.now, "wit", || format!("ALARM {alarm:?}"));
         self.rules.alarm(alarm);
+        self.note_witness_alarm(alarm);
         match alarm {
             witness::Alarm::Broken { invariant, volume } => {
                 self.violated("alarm", format!("witness, volume {volume}: {invariant}"));

@@ -54,6 +54,7 @@ impl World {
         }
         for (volume, now) in &after.volumes {
             let Some(was) = before.volumes.get(volume).filter(|was| *was != now) else { continue };
+            self.rules_of_register(was, now);
             self.check_growth(*volume, was, now);
             if !before.recovery && !after.recovery {
                 self.check_grant(*volume, was, now, &after);
@@ -164,6 +165,7 @@ impl World {
                 self.violated("epochs-grow", format!("node {node}, volume {volume}: {before}, then {epoch}"));
             }
         }
+        self.rules_of_disk(node);
     }
 
     /// What is durable at the witness: each epoch belongs to one holder.

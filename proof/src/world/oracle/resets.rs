@@ -2,8 +2,9 @@
 
 use super::super::World;
 use super::super::clock::{SECOND, nanos};
+use super::super::event::Act;
 use super::super::volume::Driver;
-use picket_core::ids::NodeId;
+use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{self, ResetReason, Role};
 
 impl World {
@@ -35,6 +36,19 @@ impl World {
             && status.volumes.iter().any(|volume| volume.solo)
         {
             self.violated("solo-killed", format!("node {node} resets itself: {reason:?}"));
+        }
+    }
+
+    /// A node that was alone with a volume by the record needs no lease for it, and is not reset because one has ended.
+    pub(in super::super) fn check_alone(&mut self, node: NodeId, alone: &[VolumeId], acts: &[Act]) {
+        let reason = acts.iter().find_map(|act| match act {
+            Act::Reset(_, reason) => Some(reason),
+            _ => None,
+        });
+        let reason = reason.and_then(ResetReason::without_authority);
+        if let Some(volume) = reason.filter(|volume| alone.contains(volume)) {
+            let text = format!("node {node} resets itself for volume {volume}, with which it was alone");
+            self.violated("alone-reset", text);
         }
     }
 

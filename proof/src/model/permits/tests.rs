@@ -1,0 +1,42 @@
+use super::super::explore::settled;
+use super::super::families::Family;
+use super::super::faults::Fault;
+use super::super::setup::Setup;
+use super::*;
+use picket_core::time::Duration;
+
+const N1: NodeId = NodeId(1);
+
+/// A cluster of which one node has an agent at work on the first.
+fn with_an_agent_at_work() -> World {
+    let slow = Setup { agent: Duration::from_millis(60), slow_agents: true, ..Setup::new(3) };
+    let mut world = settled(&Family::new("two permits", slow));
+    Fault::Crash(N1).inject(&mut world);
+    let until = world.now + Duration::from_millis(60);
+    world.run_until(until);
+    assert_eq!(world.violations, Vec::<String>::new());
+    assert!(world.hosts.values().any(|host| host.agents.iter().any(is_under_way)), "an agent is at work");
+    world
+}
+
+#[test]
+fn a_permit_beside_the_one_that_an_agent_acts_under_is_noticed() {
+    let mut world = with_an_agent_at_work();
+    assert_eq!(two_live_permits(&world), None);
+    let known = world.record.as_mut().and_then(|record| record.nodes.get_mut(&N1)).expect("node 1 is known");
+    let permit = known.permit.as_mut().expect("a permit lives");
+    permit.id = PermitId(permit.id.0 + 1);
+    let text = two_live_permits(&world).expect("a second permit lives");
+    assert!(text.contains("for node 1 live at once"), "{text}");
+}
+
+#[test]
+fn a_permit_that_its_node_and_its_agent_know_by_other_names_is_noticed() {
+    let mut world = with_an_agent_at_work();
+    world.record.as_mut().and_then(|record| record.nodes.get_mut(&N1)).expect("node 1 is known").permit =
+        None;
+    assert_eq!(two_live_permits(&world), None, "one permit, over at the witness");
+    let agents = world.hosts.values_mut().flat_map(|host| &mut host.agents);
+    agents.for_each(|agent| agent.permit = agent.permit.map(|(id, boot)| (PermitId(id.0 + 7), boot)));
+    assert!(two_live_permits(&world).is_some());
+}
