@@ -2,7 +2,8 @@
 //!
 //! A lease and a permit count from the moment that the newest request was *sent* which the witness had processed
 //! when it spoke, so the send times of unanswered requests are kept. A message of another session than the newest
-//! is dropped, and so is one that was said before what is known already. Lost means that no renewal is answered; a refused one is an answer.
+//! is dropped, and so is one that was said before what is known already. Lost means that no renewal is answered; a
+//! refused one is an answer.
 
 use super::state::{Link, Node, Out};
 use super::{Effect, Event};
