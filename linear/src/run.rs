@@ -401,7 +401,9 @@ impl Scene {
     ) {
         for volume in volumes.iter().copied() {
             let view = from.views.get(&volume).copied().unwrap_or_default();
-            let floor = if jump > 0 { view.epoch + jump } else { 0 };
+            // A recovery without a holder uses up an epoch: with the newest grant's it would read like a release.
+            let newest = view.epoch.saturating_sub(u64::from(view.holder.is_none()));
+            let floor = if jump > 0 { newest + jump } else { 0 };
             let first = Register { view, attempt: None, floor };
             let mut history = self.history.of(volume, lives.clone());
             history.retain(|operation| operation.invoked > from.at);
