@@ -177,6 +177,12 @@ fn thawed_or_not() -> Bench {
 }
 
 #[test]
+fn only_the_end_of_authority_is_without_authority() {
+    let (lost, failed) = (ResetReason::AuthorityLost { volume: V }, ResetReason::StopFailed { volume: V });
+    assert_eq!((lost.without_authority(), failed.without_authority()), (Some(V), None));
+}
+
+#[test]
 fn a_thaw_without_an_answer_may_still_be_done() {
     let mut bench = thawed_or_not();
     let left = lease_left(&bench);

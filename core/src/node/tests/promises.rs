@@ -130,7 +130,8 @@ fn a_frozen_volume_whose_lease_is_over_is_not_revived_by_a_late_promise() {
 
 #[test]
 fn a_promise_lasts_as_long_as_the_asker_takes_it_for() {
-    for (lease, lasts) in [(ms(12_000), ms(12_000)), (ms(1), params().lease)] {
+    let longest = ms(600_000);
+    for (lease, lasts) in [(ms(12_000), ms(12_000)), (ms(1), params().lease), (longest, longest)] {
         let mut bench = Bench::standby(LossAction::Osu);
         let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
         bench.peer_says(asked);

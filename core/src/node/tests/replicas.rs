@@ -1,5 +1,5 @@
 use super::super::*;
-use super::bench::{actions, asked, report, requests, resets};
+use super::bench::{actions, asked, params, report, requests, resets};
 use super::*;
 use crate::evidence::Proof;
 use crate::ids::{Epoch, IsrVersion, NodeSet};
@@ -214,6 +214,18 @@ fn grows_when_thawed(before: crate::time::Duration) -> bool {
 fn no_grow_is_asked_for_once_a_freeze_is_due() {
     assert!(grows_when_thawed(ms(1)));
     assert!(!grows_when_thawed(ms(0)));
+}
+
+#[test]
+fn whoever_is_alone_takes_nobody_back_in_the_last_moment_of_its_lease() {
+    for (before, takes) in [(ms(0), 0), (ms(1), 1)] {
+        let (mut bench, back) = alone_with_b_back();
+        let held = bench.phase().held().expect("held");
+        bench.now = held.lease_until - params().freeze_before - before;
+        bench.beat_from_b(false);
+        let effects = bench.step(Input::Volume { volume: V, report: back });
+        assert_eq!(actions(&effects).len(), takes, "{effects:?}");
+    }
 }
 
 #[test]

@@ -51,6 +51,16 @@ fn a_grant_that_nobody_took_is_given_back() {
 }
 
 #[test]
+fn nothing_is_given_back_to_a_witness_that_recovers() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.step(Input::Operator { ticket: 1, request: NodeRequest::Standby(true) });
+    bench.challenged();
+    let registers = [bench.register_view(Some(A), 2, Bench::both(), 3)].into();
+    let effects = bench.say(Reply::Registered { registers, recovering: Some(NodeSet::only(B)) });
+    assert_eq!(releases(&effects), []);
+}
+
+#[test]
 fn a_refused_end_is_told_again_on_the_next_session_only() {
     let (mut bench, _) = granted_unseen();
     let refusal = Refusal::NotHolder { holder: None };
@@ -97,7 +107,11 @@ fn a_daemon_that_stops_waits_until_its_withdrawal_is_read() {
 fn a_daemon_that_stops_answers_when_nothing_was_granted() {
     let mut bench = Bench::standby(LossAction::Osu);
     asked(&bench.say_free(2)).expect("asks");
+    let before = bench.request;
     assert!(!is_answered(&stop(&mut bench)));
+    let withdrawal = core::mem::replace(&mut bench.request, before);
+    assert!(!is_answered(&bench.renew()), "said before it was read");
+    bench.request = withdrawal;
     let effects =
         bench.say(Reply::Renewed { volumes: Vec::new(), refused: Vec::new(), hears: NodeSet::EMPTY });
     assert!(is_answered(&effects), "{effects:?}");
