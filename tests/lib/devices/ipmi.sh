@@ -35,9 +35,9 @@ controller() { # NAME PORT ALIVE: all actions, and what each of these controller
 }
 
 each_session_is_closed() {
-  local count
+  local count said
   for count in $(seq $SESSIONS); do
-    printf '%s\n' "${LOGIN[@]}" action=status | "$AGENT" ipmi >/dev/null 2>&1 || { echo "        at session $count"; return 1; }
+    said=$(printf '%s\n' "${LOGIN[@]}" action=status | "$AGENT" ipmi 2>&1) || { echo "        at session $count: $said"; return 1; }
   done
 }
 
