@@ -247,6 +247,11 @@ impl Node {
         Some(Acquire { volume: id, attempt: attempt.id, generation, complete })
     }
 
+    /// Whether this is this node in its present boot.
+    pub(super) fn is_me(&self, holder: Holder) -> bool {
+        holder.node == self.config.me && holder.boot == self.boot
+    }
+
     pub(super) fn holder_of(&self, id: VolumeId) -> Option<Holder> {
         self.volumes.get(&id).and_then(|volume| volume.register.as_ref()).and_then(|register| register.holder)
     }
@@ -267,7 +272,7 @@ impl Node {
     /// any more. Nobody else can end it without a proof.
     fn give_back_untaken(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         let Some(holder) = self.holder_of(id) else { return };
-        let mine = holder.node == self.config.me && holder.boot == self.boot;
+        let mine = self.is_me(holder);
         let told = self.link.registered && self.view.recovering.is_none();
         let ended = self.stop.is_some_and(|stop| stop.answered);
         let held = self.run.held.contains_key(&id);

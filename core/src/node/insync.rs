@@ -32,8 +32,7 @@ impl Node {
         let volume = self.volumes.get(&id)?;
         let (register, report) = (volume.register.as_ref()?, volume.report.as_ref()?);
         let held = volume.phase.held()?;
-        let mine =
-            register.holder.is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot);
+        let mine = register.holder.is_some_and(|holder| self.is_me(holder));
         // A driver that has lost sight of its own volume says nothing about others: nobody is removed on its word.
         let sees = report.role == super::Role::Primary;
         let free = sees && volume.updating.is_none() && self.link.registered && volume.refused.is_none();

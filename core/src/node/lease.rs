@@ -27,9 +27,7 @@ impl Node {
         }
         let confirmed = volume.register.as_ref().is_some_and(|register| {
             register.isr == NodeSet::only(self.config.me)
-                && register
-                    .holder
-                    .is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot)
+                && register.holder.is_some_and(|holder| self.is_me(holder))
                 && register.epoch == held.epoch
         });
         confirmed && disk.is_settled()

@@ -211,8 +211,7 @@ impl Node {
         let mut holds = if self.run.failed { Vec::new() } else { self.holds() };
         // What was activated without a witness runs as long as a person said. It is named only when its record is
         // seen, and a lease bounds it: from then on the witness may take the end of one for a proof.
-        let by_hand = |id: &VolumeId| self.disk.volumes.get(id).is_some_and(|disk| disk.overridden.is_some());
-        holds.retain(|(id, _)| !by_hand(id) || mutant::on(Mutant::M52));
+        holds.retain(|(id, _)| !self.disk.is_by_hand(*id) || mutant::on(Mutant::M52));
         self.say(now, Request::Heartbeat(Heartbeat { hears, holds, clock: now.elapsed() }), out);
     }
 
@@ -305,6 +304,7 @@ impl Node {
     /// Takes a register as the witness has it.
     pub(super) fn learn(&mut self, now: Instant, register: RegisterView, out: &mut Out) {
         let id = register.volume;
+        let mine = register.holder.is_some_and(|holder| self.is_me(holder));
         let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get_mut(&id)) else {
             return;
         };
@@ -321,8 +321,6 @@ impl Node {
         }
         let intents = disk.intents.len();
         disk.intents.retain(|intent| intent.version >= register.isr_version);
-        let mine =
-            register.holder.is_some_and(|holder| holder.node == self.config.me && holder.boot == self.boot);
         // A grant to this node is taken with its attempt or not at all; seeing it here must not use it up.
         let epoch =
             if mine || mutant::on(Mutant::M21) { disk.max_epoch } else { register.epoch.max(disk.max_epoch) };

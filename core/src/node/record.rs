@@ -100,6 +100,14 @@ pub struct Promise {
     pub until: Instant,
 }
 
+impl Disk {
+    /// Whether the volume was activated without a witness, and none is known to have recorded it.
+    #[must_use]
+    pub fn is_by_hand(&self, id: VolumeId) -> bool {
+        self.volumes.get(&id).is_some_and(|disk| disk.overridden.is_some())
+    }
+}
+
 impl DiskVolume {
     /// The maximal view: every node that may have to have a write before it is acknowledged.
     #[must_use]

@@ -18,8 +18,7 @@ use alloc::format;
 /// be recorded, lasts as long as a person said. The two records are written one after the other: a daemon that died
 /// between them left the longer time behind.
 fn bound_leases(run: &mut Run, disk: &Disk, bound: Instant) {
-    let by_hand = |id: &VolumeId| disk.volumes.get(id).is_some_and(|disk| disk.overridden.is_some());
-    for (_, held) in run.held.iter_mut().filter(|(id, _)| !by_hand(id)) {
+    for (_, held) in run.held.iter_mut().filter(|(id, _)| !disk.is_by_hand(**id)) {
         held.lease_until = held.lease_until.min(bound);
     }
 }

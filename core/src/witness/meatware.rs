@@ -119,10 +119,10 @@ pub(super) fn take_effect(witness: &mut Witness, turn: &mut Turn, target: NodeId
 pub(super) fn void_heard(witness: &mut Witness, turn: &mut Turn) {
     let confirmed: alloc::vec::Vec<NodeId> = witness.timers.confirmations.keys().copied().collect();
     for target in confirmed {
-        let heard_by = witness.heard_by(target);
-        if heard_by.is_empty() && !witness.hears().contains(target) {
+        if !witness.is_heard(target) {
             continue;
         }
+        let heard_by = witness.heard_by(target);
         witness.timers.confirmations.remove(&target);
         if let Ok(mut live) = waiting(witness, target) {
             live.asked = live.asked.map(|asked| Asked { confirmed: false, ..asked });

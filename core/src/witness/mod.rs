@@ -198,6 +198,11 @@ impl Witness {
         hearing.map(|(node, _)| *node).collect()
     }
 
+    /// Whether anybody hears the target: the witness itself, or a node by its newest heartbeat.
+    fn is_heard(&self, target: NodeId) -> bool {
+        self.hears().contains(target) || !self.heard_by(target).is_empty()
+    }
+
     /// Who hears the target, or cannot tell: the witness itself stands for an empty set. None: it is missed by
     /// everybody who could hear it, and by `asker` for certain.
     fn seen_alive(&self, target: NodeId, asker: Option<NodeId>) -> Option<NodeSet> {

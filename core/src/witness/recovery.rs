@@ -98,9 +98,10 @@ pub(super) fn adopt(
             || Refusal::WrongState { expected: "claims that agree, or whose data counts".into() };
         return if witness.record.recovery { Err(contradict()) } else { Ok(OperatorAnswer::Done) };
     }
-    let (_, by) = missing_but_heard(witness);
-    if let Some(by) = by {
+    let heard = missing_but_heard(witness);
+    if !heard.is_empty() {
         witness.adopt_source = None;
+        let by = heard.iter().map(|node| witness.heard_by(node)).fold(NodeSet::EMPTY, NodeSet::union);
         return Err(Refusal::SeenAlive { by });
     }
     let effective_in = witness.config.attestation_wait();
@@ -109,15 +110,9 @@ pub(super) fn adopt(
     Ok(OperatorAnswer::Confirmed { permit: PermitId(0), effective_in })
 }
 
-/// Missing members that are heard, and by whom; an empty set: by the witness itself.
-fn missing_but_heard(witness: &Witness) -> (NodeSet, Option<NodeSet>) {
-    let by = |node: &NodeId| witness.heard_by(*node);
-    let heard: NodeSet = missing(witness)
-        .iter()
-        .filter(|node| witness.hears().contains(*node) || !by(node).is_empty())
-        .collect();
-    let all = heard.iter().map(|node| by(&node)).reduce(NodeSet::union);
-    (heard, all)
+/// Members that have not reported, and are heard.
+fn missing_but_heard(witness: &Witness) -> NodeSet {
+    missing(witness).iter().filter(|node| witness.is_heard(*node)).collect()
 }
 
 /// Whoever is heard may hold something: an adoption that does not count yet is void.
@@ -125,7 +120,7 @@ pub(super) fn void_heard(witness: &mut Witness, turn: &mut Turn) {
     if witness.timers.adoption.is_none() {
         return;
     }
-    let (heard, _) = missing_but_heard(witness);
+    let heard = missing_but_heard(witness);
     if !heard.is_empty() {
         witness.timers.adoption = None;
         witness.adopt_source = None;

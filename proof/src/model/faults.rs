@@ -400,11 +400,9 @@ fn hold(world: &mut World, from: NodeId, to: NodeId) {
 fn ghosts(world: &mut World, node: NodeId) {
     let at = world.now + GHOST;
     if let Some(stream) = world.net.witness.get(&node) {
-        let up = stream.up.iter().map(|message| (at, Ghost::Up(node, message.clone())));
-        let down = stream.down.iter().map(|message| (at, Ghost::Down(node, message.clone())));
-        let all: Vec<_> = up.chain(down).collect();
-        world.net.ghosts.extend(all);
+        world.net.ghosts.extend(stream.up.iter().map(|message| (at, Ghost::Up(node, message.clone()))));
     }
+    again(world, node);
     world.break_stream(node, false);
 }
 

@@ -150,24 +150,25 @@ fn a_frozen_volume_stays_where_that_is_the_loss_action() {
     assert_eq!(bench.node.pet_until(bench.now), crate::time::Instant::NEVER);
 }
 
-#[test]
-fn a_renewal_in_time_lifts_the_freeze() {
+/// A frozen volume whose thaw was ordered by a renewal in time.
+fn renewed_in_time() -> Bench {
     let mut bench = Bench::holder(LossAction::Freeze);
     let left = lease_left(&bench);
     bench.wait(left - params().freeze_before + ms(1));
     freeze_seen(&mut bench);
     let effects = bench.renew();
     assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+    bench
+}
+
+#[test]
+fn a_renewal_in_time_lifts_the_freeze() {
+    renewed_in_time();
 }
 
 /// A frozen volume whose thaw the driver could not tell of, at the last moment of the lease that counts.
 fn thawed_or_not() -> Bench {
-    let mut bench = Bench::holder(LossAction::Freeze);
-    let left = lease_left(&bench);
-    bench.wait(left - params().freeze_before + ms(1));
-    freeze_seen(&mut bench);
-    let effects = bench.renew();
-    assert!(matches!(actions(&effects)[..], [VolumeAction::Thaw { .. }]), "{effects:?}");
+    let mut bench = renewed_in_time();
     let left = lease_left(&bench);
     bench.now = bench.now + (left - params().freeze_before);
     let (command, outcome) = (bench.command(), CommandOutcome::Unknown("killed".to_string()));

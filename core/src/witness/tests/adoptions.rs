@@ -1,23 +1,15 @@
 //! An operator ends a recovery: the waiting for members that do not report, or claims that contradict each other.
 
-use super::bench::{A, B, Bench, C, DATA, U, V, set};
+use super::bench::{A, B, Bench, C, U, V, set};
+use super::recovery::knows;
 use crate::error::Refusal;
 use crate::evidence::Generation;
-use crate::ids::{Epoch, GenerationId, IsrVersion, NodeId, VolumeId};
+use crate::ids::{Epoch, GenerationId, NodeId, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport};
 use crate::witness::Event;
 
 fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaReport {
     bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&volume).unwrap()
-}
-
-/// Everybody has seen this of V.
-fn knows(bench: &mut Bench, version: u64, epoch: u64, isr: &[NodeId]) {
-    for node in [A, B] {
-        let replica = replica(bench, node, V);
-        (replica.max_epoch, replica.isr_version) = (Epoch(epoch), IsrVersion(version));
-        (replica.isr, replica.recorded) = (set(isr), DATA);
-    }
 }
 
 /// A and B have data of their own, and nothing was ever recorded.

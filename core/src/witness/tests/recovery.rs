@@ -76,7 +76,7 @@ fn after_a_restart_a_permit_lives_for_its_full_time_and_its_report_counts() {
 }
 
 /// What the nodes know of a history that the witness has lost.
-fn knows(bench: &mut Bench, version: u64, epoch: u64, isr: &[crate::ids::NodeId]) {
+pub(super) fn knows(bench: &mut Bench, version: u64, epoch: u64, isr: &[crate::ids::NodeId]) {
     for machine in bench.nodes.values_mut() {
         let replica = machine.replicas.get_mut(&V).unwrap();
         replica.max_epoch = Epoch(epoch);

@@ -41,9 +41,17 @@ pub struct Aim {
 /// Every aim.
 #[must_use]
 pub fn all() -> Vec<Aim> {
-    let rooms =
-        [leases::AIMS, failsafe::AIMS, proofs::AIMS, data::AIMS, permits::AIMS, boots::AIMS, standby::AIMS];
-    rooms.into_iter().chain([bugs::AIMS]).flatten().copied().collect()
+    let rooms = [
+        leases::AIMS,
+        failsafe::AIMS,
+        proofs::AIMS,
+        data::AIMS,
+        permits::AIMS,
+        boots::AIMS,
+        standby::AIMS,
+        bugs::AIMS,
+    ];
+    rooms.into_iter().flatten().copied().collect()
 }
 
 /// The aims whose faults the protocol promises to survive whatever else happens. An override is outside, a store that is
