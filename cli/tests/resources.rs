@@ -139,7 +139,8 @@ async fn an_operator_takes_resources_out_of_service_and_back() {
     bench.types(&holder, &["remove", "v1"], 0).await;
     bench.types(&holder, &["restore", "app"], 0).await;
     assert_eq!(bench.done(), ["fs stop", "fs start", "app start"]);
-    assert_eq!(bench.cluster.view().borrow().in_service("v1"), Some(holder.clone()), "the volume stayed");
+    let stayed = bench.cluster.wait_in_service("v1", LIMIT).await.unwrap();
+    assert_eq!(stayed, holder, "the volume stayed");
 
     // Asked where it cannot be done, or of what is not there: refused, and nothing is changed.
     for verb in ["remove", "restore"] {

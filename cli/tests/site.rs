@@ -33,9 +33,12 @@ async fn an_operator_stops_and_starts_the_site() {
     out(&run(&here, &["site"], "").await, 2);
     out(&run(&here, &["site", "halt"], "").await, 2);
     assert!(out(&run(&there, &["site", "stop"], "").await, 0).contains("out of service on every node"));
+    // What is seen can be of the moment between "take nothing more" and "give up what you have".
     let is_stopped = |view: &View, node: &str| {
-        let status = view.node(node);
-        status.is_some_and(|status| status.unprotected.iter().any(|line| line.word == "SITE_STOPPED"))
+        view.node(node).is_some_and(|status| {
+            status.unprotected.iter().any(|line| line.word == "SITE_STOPPED")
+                && status.volumes.iter().all(|volume| volume.role == "SECONDARY")
+        })
     };
     let both = |view: &View| is_stopped(view, &holder) && is_stopped(view, &other) && view.all_connected();
     cluster.wait_for("both stopped", LIMIT, both).await.unwrap();
