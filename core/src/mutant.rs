@@ -109,7 +109,8 @@ mod switch {
     use super::Mutant;
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    static ON: AtomicU64 = AtomicU64::new(0);
+    /// One bit for each number.
+    static ON: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
     /// In every program that could switch a known-wrong rule on, so that one that is released can be seen to hold none.
     static MARK: &str = "picket: known-wrong rules can be switched on";
@@ -119,12 +120,17 @@ mod switch {
     #[must_use]
     pub fn on(mutant: Mutant) -> bool {
         core::hint::black_box(MARK);
-        ON.load(Ordering::Relaxed) & 1 << mutant.number() != 0
+        let number = usize::from(mutant.number());
+        ON[number / 64].load(Ordering::Relaxed) & 1 << (number % 64) != 0
     }
 
     /// Switches on just these, for the whole process.
     pub fn switch(mutants: &[Mutant]) {
-        ON.store(mutants.iter().fold(0, |bits, m| bits | 1 << m.number()), Ordering::Relaxed);
+        let bits = mutants.iter().fold(0, |bits, mutant| bits | 1_u128 << mutant.number());
+        #[expect(clippy::cast_possible_truncation, reason = "each half is of its own size")]
+        for (half, word) in ON.iter().enumerate() {
+            word.store((bits >> (64 * half)) as u64, Ordering::Relaxed);
+        }
     }
 }
 
