@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 const ROUNDS_MAX: usize = 4;
 
 /// Nobody is promised more than this: a takeover would wait for it.
-const LEASE_MAX: Duration = Duration::from_secs(600);
+pub(super) const LEASE_MAX: Duration = Duration::from_secs(600);
 
 impl Node {
     /// The nodes that must promise before the volume's lease may go on without a witness.
@@ -121,7 +121,10 @@ impl Node {
         self.abort_asking_to_fence(now, from, out);
         if !mutant::on(Mutant::M6) {
             // Whoever is asked promises for as long as the asker takes it for.
-            let until = now + self.config.params.lease.max(lease) + self.config.params.guard;
+            let asked = if mutant::on(Mutant::M65) { Duration::ZERO } else { lease };
+            let lasts = self.config.params.lease.max(asked) + self.config.params.guard;
+            self.note_promise(lasts, out);
+            let until = now + lasts;
             let told = self.run.promises.iter().any(|p| p.volume == id && p.to == from && now < p.until);
             self.run.promises.retain(|p| now < p.until && (p.volume, p.to) != (id, from));
             self.run.promises.push(Promise { volume: id, to: from, epoch, until });

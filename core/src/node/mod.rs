@@ -102,6 +102,7 @@ impl Node {
         }
         self.settle_fences(now, out);
         self.settle_operators(now, out);
+        self.settle_promises(now, out);
         self.enforce_leases(now, out);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ids::{BootId, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, VolumeId};
 use crate::message::{Override, Seen};
-use crate::time::{Instant, Instants};
+use crate::time::{Duration, Instant, Instants};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct Disk {
     /// An operator put this node on standby: it takes no volume until an operator puts it online again.
     #[serde(default)]
     pub standby: bool,
+    /// No promise to a holder that may still be good was given for longer. Timings can have been longer before a
+    /// boot, or be longer at a peer.
+    #[serde(default)]
+    pub longest_promise: Duration,
 }
 
 /// What survives of a volume.

@@ -4,13 +4,14 @@
 //! have made before it asks for anything (the quarantine, L+G), and adopts a volume that still runs only with the
 //! grant that `/run` shows for this very boot.
 
+use super::failsafe::LEASE_MAX;
 use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Stopping, Volume};
 use super::{Config, Disk, Event, Role, Run, SCHEMA, VolumeAction};
 use crate::detector::PeerWatch;
 use crate::error::Refusal;
 use crate::ids::{BootId, Nonce, VolumeId};
 use crate::mutant::{self, Mutant};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use alloc::collections::BTreeMap;
 use alloc::format;
 
@@ -41,6 +42,7 @@ impl Node {
         let mut run = run.filter(|run| run.boot == boot).unwrap_or(empty);
         let kept = core::mem::take(&mut run.keeps_running);
         let mut disk = disk.unwrap_or_default();
+        let promised_before = disk.longest_promise.min(LEASE_MAX + config.params.guard);
         disk.schema = SCHEMA;
         bound_leases(&mut run, &disk, now + config.params.lease);
         let volumes: BTreeMap<_, _> = config.volumes.keys().map(|id| (*id, Volume::new())).collect();
@@ -70,6 +72,7 @@ impl Node {
             remote_vote: None,
             resetting: false,
             kept,
+            promised_before,
             config,
         }
     }
@@ -87,7 +90,27 @@ impl Node {
         if mutant::on(Mutant::M8) {
             self.started
         } else {
-            self.started + self.config.params.lease_and_guard()
+            let before = if mutant::on(Mutant::M66) { Duration::ZERO } else { self.promised_before };
+            self.started + self.config.params.lease_and_guard().max(before)
+        }
+    }
+
+    /// The next boot waits for this promise too, whatever its timings are.
+    pub(super) fn note_promise(&mut self, lasts: Duration, out: &mut Out) {
+        if lasts > self.disk.longest_promise {
+            self.disk.longest_promise = lasts;
+            out.disk = true;
+        }
+    }
+
+    /// When no promise is open, the next boot need not wait longer than its own lease. It is noted before anybody asks
+    /// for a promise, so that the answer to a holder in need does not wait for a disk.
+    pub(super) fn settle_promises(&mut self, now: Instant, out: &mut Out) {
+        let usual = self.config.params.lease_and_guard();
+        let open = now < self.quarantine_until() || self.run.promises.iter().any(|p| now < p.until);
+        if !open && self.disk.longest_promise != usual {
+            self.disk.longest_promise = usual;
+            out.disk = true;
         }
     }
 

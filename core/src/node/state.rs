@@ -14,7 +14,7 @@ use crate::message::{
 use crate::mutant::{self, Mutant};
 use crate::quorum::Vote;
 use crate::ready::Ready;
-use crate::time::{Instant, Instants};
+use crate::time::{Duration, Instant, Instants};
 use crate::topology::{Fence, OrderId};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -41,6 +41,8 @@ pub struct Node {
     pub(super) resetting: bool,
     /// The former daemon was stopped under a maintenance and left the volumes running.
     pub(super) kept: bool,
+    /// How long a promise of an earlier boot can last.
+    pub(super) promised_before: Duration,
 }
 
 /// Numbers that are never used twice within a run.

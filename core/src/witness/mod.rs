@@ -64,6 +64,8 @@ pub struct Witness {
     unsaved: bool,
     sessions: BTreeMap<NodeId, Session>,
     timers: Timers,
+    /// When it took its last input.
+    stepped_at: Instant,
     /// Whose data an adopting operator named.
     adopt_source: Option<NodeId>,
     /// Whose data an operator's word took, of the volumes of a recovery whose claims contradicted each other.
@@ -86,6 +88,7 @@ impl Witness {
         let shown = view::view(self, None);
         let mut turn = Turn::new(now, fresh);
         self.notice_stall(now);
+        self.stepped_at = now;
         expire::expire(self, &mut turn);
         match input {
             Input::Tick => {}
@@ -104,11 +107,14 @@ impl Witness {
         self.finish(&record, turn)
     }
 
-    /// A witness that slept through its own deadlines for as long as makes a sender suspected has signs of life,
-    /// renewals and withdrawals to read that came meanwhile. It takes them first, for a heartbeat, and judges then.
+    /// A witness that took nothing in for so long that somebody's silence can be its own has signs of life, renewals and
+    /// withdrawals to read that came meanwhile. It takes them first, for a heartbeat, and judges then. From the last
+    /// heartbeat that was read to the suspicion it must have slept through all that were due in between; how late its
+    /// deadline is says less: the sleep can have ended just after it.
     fn notice_stall(&mut self, now: Instant) {
         let params = &self.config.params;
-        if self.deadline().is_some_and(|due| now.since(due) >= params.suspect_after()) {
+        let sleeps = params.suspect_after() - params.heartbeat - params.heartbeat / 2;
+        if now.since(self.stepped_at) >= sleeps {
             self.timers.catching_up_until = Some(now + params.heartbeat);
         }
     }
@@ -312,5 +318,6 @@ impl Instants for Witness {
     fn instants(&mut self, visit: &mut dyn FnMut(&mut Instant)) {
         self.sessions.instants(visit);
         self.timers.instants(visit);
+        self.stepped_at.instants(visit);
     }
 }

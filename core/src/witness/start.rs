@@ -19,6 +19,7 @@ pub(super) fn start(config: Config, stored: Option<Record>, store: StoreId, now:
         unsaved,
         sessions: BTreeMap::new(),
         timers: Timers::default(),
+        stepped_at: now,
         adopt_source: None,
         adopted_from: BTreeMap::new(),
         diverged: NodeSet::EMPTY,

@@ -139,6 +139,49 @@ fn a_promise_lasts_as_long_as_the_asker_takes_it_for() {
     }
 }
 
+/// When the daemon of the next boot may ask for anything.
+fn quarantine_after_a_boot(bench: &Bench) -> crate::time::Duration {
+    let (config, disk) = (bench.node.config().clone(), bench.disk.clone());
+    let node = Node::new(config, Some(disk), None, BootId(0x77), Nonce(0x78), bench.now);
+    node.quarantine_until().since(bench.now)
+}
+
+#[test]
+fn a_boot_waits_for_what_was_promised_to_whoever_has_a_longer_lease() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let usual = params().lease_and_guard();
+    bench.wait(usual);
+    assert_eq!((bench.disk.longest_promise, quarantine_after_a_boot(&bench)), (usual, usual));
+    let lease = ms(12_000);
+    let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
+    bench.peer_says(asked);
+    assert_eq!(quarantine_after_a_boot(&bench), lease + params().guard);
+    bench.restart_daemon();
+    assert_eq!(bench.node.quarantine_until(), bench.now + lease + params().guard, "and a daemon");
+    bench.wait(lease + params().guard - ms(1));
+    assert_eq!(quarantine_after_a_boot(&bench), lease + params().guard, "until it is over");
+    bench.wait(ms(1));
+    assert_eq!(quarantine_after_a_boot(&bench), usual, "which is noted when it is");
+}
+
+#[test]
+fn a_boot_waits_for_what_was_promised_by_longer_timings_of_its_own() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.disk.longest_promise = ms(12_000);
+    assert_eq!(quarantine_after_a_boot(&bench), ms(12_000));
+    bench.disk.longest_promise = crate::time::Duration::MAX;
+    assert_eq!(quarantine_after_a_boot(&bench), ms(600_000) + params().guard, "nobody promises for longer");
+}
+
+#[test]
+fn a_usual_promise_waits_for_no_disk() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.wait(params().lease_and_guard());
+    let disk = bench.disk.clone();
+    promise(&mut bench, V);
+    assert_eq!(bench.disk, disk);
+}
+
 #[test]
 fn a_promise_without_end_is_refused() {
     let mut bench = Bench::standby(LossAction::Osu);

@@ -57,3 +57,27 @@ fn a_tick_that_is_a_little_late_delays_nothing() {
     bench.step(crate::witness::Input::Tick);
     assert_eq!(bench.holder(V), Some(B));
 }
+
+/// B hears nothing of A and asks to fence it; the witness hears A, until it is stalled for `stall`.
+fn judged_after(stall: Duration) -> bool {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.ask_fence(B, A, 1);
+    for _ in 0..10 {
+        bench.tick_until(bench.now + params().heartbeat);
+        bench.beat(A, set(&[]));
+        bench.beat(B, set(&[]));
+    }
+    bench.now = bench.now + stall;
+    bench.beat(B, set(&[]));
+    let at_once = bench.permitted(B).is_some();
+    bench.beat(A, set(&[]));
+    bench.tick_until(bench.now + params().heartbeat);
+    at_once || bench.permitted(B).is_some()
+}
+
+#[test]
+fn nobody_is_permitted_to_fence_a_node_whose_silence_began_within_the_stall() {
+    for stall in (0..3000).step_by(10).map(ms) {
+        assert!(!judged_after(stall), "stalled for {stall:?}");
+    }
+}
