@@ -92,6 +92,8 @@ mutants! {
     M59 = 59, "a register of before the grant that is held taken";
     M65 = 65, "a promise for one's own lease to whoever has a longer one";
     M66 = 66, "a boot waits for its own timings, and not for those it promised by";
+    M80 = 80, "an adoption does without whoever has gone since";
+    M81 = 81, "a person's word counts before a witness that slept has read what speaks against it";
 }
 
 #[cfg(not(picket_mutants))]

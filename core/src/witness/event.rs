@@ -209,10 +209,12 @@ pub enum Event {
         /// Who hears it; empty: the witness itself.
         heard_by: NodeSet,
     },
-    /// Members whose reports an adoption was to do without were heard before it counted.
+    /// An adoption was to do without the reports of other members than turned out before it counted.
     AdoptionVoid {
-        /// The members.
+        /// Members that did not report, and are heard.
         heard: NodeSet,
+        /// Members that had reported when it was given, and whose reports ended with their sessions.
+        gone: NodeSet,
     },
     /// A node was fenced too often and is held off.
     HeldOff {

@@ -68,6 +68,8 @@ pub struct Witness {
     stepped_at: Instant,
     /// Whose data an adopting operator named.
     adopt_source: Option<NodeId>,
+    /// Without whose reports an adoption that is waited for shall do.
+    adopts_without: NodeSet,
     /// Whose data an operator's word took, of the volumes of a recovery whose claims contradicted each other.
     adopted_from: BTreeMap<VolumeId, NodeId>,
     /// Whose claims a recovery found to contradict each other.
@@ -101,6 +103,7 @@ impl Witness {
                 });
             }
         }
+        self.void_words(&mut turn);
         self.settle(&mut turn);
         view::push(self, &mut turn, &shown);
         invariants::watch(&record, &self.record, &mut turn);
@@ -115,7 +118,20 @@ impl Witness {
         let params = &self.config.params;
         let sleeps = params.suspect_after() - params.heartbeat - params.heartbeat / 2;
         if now.since(self.stepped_at) >= sleeps {
-            self.timers.catching_up_until = Some(now + params.heartbeat);
+            let until = now + params.heartbeat;
+            self.timers.catching_up_until = Some(until);
+            if !on(Mutant::M81) {
+                self.timers.put_off_words(until);
+            }
+        }
+    }
+
+    /// What a person has said, and does not count yet, ends with what speaks against it. A sign of life that was read is
+    /// true also while the witness catches up.
+    fn void_words(&mut self, turn: &mut Turn) {
+        if !self.record.retired {
+            meatware::void_heard(self, turn);
+            recovery::void_adoption(self, turn);
         }
     }
 
@@ -125,8 +141,6 @@ impl Witness {
         if self.record.retired || self.timers.catching_up_until.is_some() {
             return;
         }
-        meatware::void_heard(self, turn);
-        recovery::void_heard(self, turn);
         loop {
             let granted = grant::settle(self, turn);
             let permitted = permit::settle(self, turn);

@@ -7,7 +7,8 @@
 //! ```
 //! Entering ends every session, so that the reports are of now. Renewals are not answered meanwhile: a node's
 //! fail-safe goes on as if the witness were away. An adoption counts like a confirmation by hand for the members
-//! that have not reported: it waits as long, and none of them may be heard.
+//! that have not reported when it is given, and for nobody else: it waits as long, none of them may be heard, and who
+//! had reported must still be there when it counts.
 //!
 //! [`claims::resolve`] takes the maxima of one volume; all volumes leave RECOVERY together.
 
@@ -106,6 +107,7 @@ pub(super) fn adopt(
     }
     let effective_in = witness.config.attestation_wait();
     witness.timers.adoption = Some(turn.now + effective_in);
+    witness.adopts_without = missing(witness);
     // No permit is behind an adoption.
     Ok(OperatorAnswer::Confirmed { permit: PermitId(0), effective_in })
 }
@@ -115,16 +117,19 @@ fn missing_but_heard(witness: &Witness) -> NodeSet {
     missing(witness).iter().filter(|node| witness.is_heard(*node)).collect()
 }
 
-/// Whoever is heard may hold something: an adoption that does not count yet is void.
-pub(super) fn void_heard(witness: &mut Witness, turn: &mut Turn) {
+/// Whoever is heard may hold something, and whose report is gone since may have reported the newest: an adoption that
+/// does not count yet is void.
+pub(super) fn void_adoption(witness: &mut Witness, turn: &mut Turn) {
     if witness.timers.adoption.is_none() {
         return;
     }
     let heard = missing_but_heard(witness);
-    if !heard.is_empty() {
+    let known = if on(Mutant::M80) { witness.config.members } else { witness.adopts_without };
+    let gone = missing(witness).minus(known);
+    if !heard.is_empty() || !gone.is_empty() {
         witness.timers.adoption = None;
         witness.adopt_source = None;
-        turn.event(Event::AdoptionVoid { heard });
+        turn.event(Event::AdoptionVoid { heard, gone });
     }
 }
 

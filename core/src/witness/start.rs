@@ -21,6 +21,7 @@ pub(super) fn start(config: Config, stored: Option<Record>, store: StoreId, now:
         timers: Timers::default(),
         stepped_at: now,
         adopt_source: None,
+        adopts_without: NodeSet::EMPTY,
         adopted_from: BTreeMap::new(),
         diverged: NodeSet::EMPTY,
     };

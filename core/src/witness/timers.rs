@@ -53,6 +53,12 @@ impl Timers {
         let single = [blind_until, catching_up_until, longer_leases_until, adoption].into_iter().flatten();
         by_volume.chain(by_node).chain(fences.values().flatten()).chain(single).min().copied()
     }
+
+    /// What a person has said does not count before `until`: what speaks against it is still to be read.
+    pub(super) fn put_off_words(&mut self, until: Instant) {
+        let words = self.confirmations.values_mut().chain(self.adoption.as_mut());
+        words.for_each(|at| *at = (*at).max(until));
+    }
 }
 
 /// Takes the keys out whose time has come, in growing order of the keys.

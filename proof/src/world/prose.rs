@@ -226,8 +226,10 @@ pub fn of_witness(event: &witness::Event) -> Option<String> {
             format!("the witness sees node {node}'s clock outside the bound")
         }
         Event::RecoveryBegun { .. } => "the witness enters RECOVERY".into(),
-        Event::AdoptionVoid { heard } => {
-            format!("what a person had adopted is void: nodes {heard} are heard")
+        Event::AdoptionVoid { heard, gone } => {
+            format!(
+                "what a person had adopted is void: nodes {heard} are heard, and the reports of {gone} are gone"
+            )
         }
         Event::RecoveryEnded { .. } => "the witness leaves RECOVERY".into(),
         Event::NodeHeard { .. }

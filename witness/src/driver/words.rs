@@ -137,8 +137,14 @@ fn node_text(cluster: &Cluster, event: &Event) -> Option<String> {
             let by = if heard_by.is_empty() { "the witness".into() } else { cluster.nodes(*heard_by) };
             format!("the confirmation that {} is off is void: heard by {by}", n(target))
         }
-        Event::AdoptionVoid { heard } => {
+        Event::AdoptionVoid { heard, gone } if gone.is_empty() => {
             format!("the adoption is void: {} did not report and is heard", cluster.nodes(*heard))
+        }
+        Event::AdoptionVoid { gone, .. } => {
+            format!(
+                "the adoption is void: {} had reported and is not connected any more",
+                cluster.nodes(*gone)
+            )
         }
         Event::HeldOff { node } => format!("{} was fenced too often and is held off", n(node)),
         Event::Cleared { node } => format!("{} is cleared and may come back", n(node)),

@@ -1,12 +1,12 @@
 //! An operator ends a recovery: the waiting for members that do not report, or claims that contradict each other.
 
-use super::bench::{A, B, Bench, C, U, V, set};
+use super::bench::{A, B, Bench, C, U, V, ms, params, set};
 use super::recovery::knows;
 use crate::error::Refusal;
 use crate::evidence::Generation;
-use crate::ids::{Epoch, GenerationId, NodeId, VolumeId};
+use crate::ids::{Epoch, GenerationId, NodeId, NodeSet, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport};
-use crate::witness::Event;
+use crate::witness::{Event, Input};
 
 fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaReport {
     bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&volume).unwrap()
@@ -40,7 +40,7 @@ fn an_adoption_is_void_when_a_missing_member_is_heard_before_it_counts() {
     bench.beat(B, set(&[]));
     bench.operator(OperatorRequest::Adopt { source: None });
     bench.beat(B, set(&[A]));
-    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]) }));
+    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]), gone: set(&[]) }));
     bench.pass(bench.config.attestation_wait() * 2, &[B]);
     assert!(bench.witness.recovering().is_some());
 }
@@ -86,4 +86,57 @@ fn each_contradiction_can_have_a_word_of_its_own() {
     assert_eq!(bench.witness.recovering(), None);
     let record = bench.witness.record();
     assert_eq!((record.volumes[&V].isr, record.volumes[&U].isr), (set(&[A]), set(&[B])));
+}
+
+#[test]
+fn an_adoption_does_without_those_who_were_missing_and_nobody_else() {
+    let mut bench = Bench::empty(&[A, B, C], &[V]);
+    knows(&mut bench, 7, 9, &[A]);
+    let stale = replica(&mut bench, B, V);
+    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
+    bench.register(A);
+    bench.register(B);
+    bench.pass(ms(500), &[A, B]);
+    let taken = bench.operator(OperatorRequest::Adopt { source: None });
+    assert!(matches!(taken, OperatorAnswer::Confirmed { .. }), "C alone is missing, and nobody hears it");
+    bench.pass(ms(1500), &[B]);
+    let session = bench.nodes[&A].session;
+    bench.step(Input::Disconnected { session });
+    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[]), gone: set(&[A]) }));
+    bench.pass(bench.config.attestation_wait(), &[B]);
+    let isr = bench.witness.record().volumes[&V].isr;
+    assert_eq!(
+        (bench.witness.recovering(), isr),
+        (Some(set(&[A, C])), NodeSet::EMPTY),
+        "A's report is left out"
+    );
+}
+
+#[test]
+fn an_adoption_waits_for_what_a_witness_that_slept_has_not_read() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.beat(B, set(&[]));
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench.now = bench.now + bench.config.attestation_wait();
+    bench.step(Input::Tick);
+    assert!(bench.witness.recovering().is_some(), "B's heartbeat was not read yet");
+    bench.beat(B, set(&[A]));
+    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]), gone: set(&[]) }));
+    bench.pass(bench.config.attestation_wait() * 2, &[B]);
+    assert!(bench.witness.recovering().is_some());
+}
+
+#[test]
+fn an_adoption_counts_when_a_witness_that_slept_has_read_nothing_against_it() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench.now = bench.now + bench.config.attestation_wait();
+    bench.beat(B, set(&[]));
+    assert!(bench.witness.recovering().is_some());
+    bench.tick_until(bench.now + params().heartbeat);
+    assert_eq!(bench.witness.recovering(), None);
 }

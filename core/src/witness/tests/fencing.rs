@@ -332,6 +332,22 @@ fn nobody_who_is_heard_can_be_confirmed_off() {
 }
 
 #[test]
+fn a_confirmation_waits_for_what_a_witness_that_slept_has_not_read() {
+    for heard in [true, false] {
+        let mut bench = Bench::held(&[A, B, C], &[V]);
+        let challenge = asked(&mut bench);
+        assert_eq!(word(confirm(&mut bench, A, challenge)), "confirmed");
+        bench.now = bench.now + bench.config.attestation_wait();
+        bench.step(Input::Tick);
+        bench.beat(C, if heard { set(&[A, B]) } else { set(&[B]) });
+        let void = Event::ConfirmationVoid { target: A, heard_by: set(&[C]) };
+        assert_eq!(bench.events.contains(&void), heard);
+        bench.tick_until(bench.now + params().heartbeat);
+        assert_eq!(bench.witness.record().nodes[&A].is_fenced(boot(A, 1)), !heard);
+    }
+}
+
+#[test]
 fn a_denial_ends_the_fence_and_proves_nothing() {
     let mut bench = Bench::held(&[A, B], &[V]);
     asked(&mut bench);
