@@ -55,7 +55,8 @@ fn disk() -> Disk {
         }),
     };
     let seen = Seen { store: StoreId(5), ..Seen::default() };
-    Disk { schema: SCHEMA, seen, volumes: [(VolumeId(1), volume)].into(), standby: true }
+    let longest_promise = core::time::Duration::from_millis(2460);
+    Disk { schema: SCHEMA, seen, volumes: [(VolumeId(1), volume)].into(), standby: true, longest_promise }
 }
 
 fn run() -> Run {

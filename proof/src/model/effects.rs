@@ -186,7 +186,7 @@ impl World {
     }
 
     pub(super) fn start_daemon(&mut self, id: NodeId) {
-        let config = self.setup.node_config(id);
+        let config = self.setup.node_config(id, self.changed.contains(&id));
         let now = self.now;
         let run_id = Nonce(self.fresh().0 & 0xFFFF_FFFF);
         let Some(host) = self.hosts.get_mut(&id) else { return };

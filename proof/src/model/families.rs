@@ -10,6 +10,7 @@ mod meatware;
 mod rules;
 mod standby;
 mod stops;
+mod timings;
 
 use super::ending::End;
 use super::faults::Fault;
@@ -113,5 +114,6 @@ pub fn standard() -> Vec<Family> {
     all.extend(stops::families());
     all.extend(standby::families());
     all.extend(meatware::families());
+    all.extend(timings::families());
     all
 }

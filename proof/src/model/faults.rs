@@ -110,6 +110,10 @@ pub enum Fault {
     Release(NodeId),
     /// An operator takes the node out of the first volume's in-sync set.
     Evict(NodeId),
+    /// An operator gives the node the later timings and restarts its daemon.
+    Retime(NodeId),
+    /// An operator gives the witness the later timings and restarts it.
+    RetimeWitness,
     /// An operator has the first node fence the second.
     FenceByHand(NodeId, NodeId),
     /// An operator attests that the node is off, rightly or not.
@@ -249,6 +253,14 @@ impl Fault {
                 }
             }
             Self::RestartWitness => world.kill_witness(SHORT),
+            Self::Retime(node) => {
+                world.changed.insert(node);
+                world.kill_daemon(node, SHORT);
+            }
+            Self::RetimeWitness => {
+                world.changed.insert(WITNESS);
+                world.kill_witness(SHORT);
+            }
             Self::KillWitness => world.kill_witness(LONG * 2),
             Self::RollBackWitness => put_back(world, world.backup.clone(), false),
             Self::RestoreWitness => put_back(world, world.backup.clone(), true),

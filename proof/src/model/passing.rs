@@ -17,7 +17,7 @@ impl World {
         self.due_streams();
         if self.witness_at.is_some_and(|at| at <= self.now) {
             self.witness_at = None;
-            let config = self.setup.witness_config();
+            let config = self.setup.witness_config(self.changed.contains(&WITNESS));
             self.witness = Some(Box::new(Witness::new(config, self.record.clone(), self.store, self.now)));
             self.watch.witness_started(self.now, self.record.as_ref());
             self.witness_takes(witness::Input::Tick);

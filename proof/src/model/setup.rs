@@ -40,6 +40,8 @@ pub struct Setup {
     pub devices: Devices,
     /// The timings.
     pub params: Params,
+    /// Those that an operator changes them to, machine by machine.
+    pub later: Option<Params>,
     /// How long a driver may take for a promotion, and for a demotion.
     pub driver: Duration,
     /// From power-on to a kernel that runs.
@@ -68,7 +70,7 @@ pub const BARE: SelfFence = SelfFence { watchdog_counts: false, pause_visible: t
 /// How long a cold start waits for all members.
 pub const COLD_START: Duration = ms(100);
 
-const fn ms(count: u64) -> Duration {
+pub(super) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
@@ -114,6 +116,7 @@ impl Setup {
             loss_action: LossAction::Osu,
             devices: Devices::Power,
             params: timings(),
+            later: None,
             driver: ms(30),
             boot: ms(30),
             agent: ms(8),
@@ -148,12 +151,20 @@ impl Setup {
         (1..=self.volumes).map(VolumeId)
     }
 
-    pub(super) fn witness_config(&self) -> witness::Config {
-        let volumes = self.volume_ids().map(|id| (id, self.members())).collect();
-        witness::Config { members: self.members(), volumes, digest: ConfigDigest(1), params: self.params }
+    /// The timings before or after the change, and the fingerprint of a configuration with them.
+    fn timed(&self, changed: bool) -> (Params, ConfigDigest) {
+        let later = self.later.filter(|_| changed);
+        (later.unwrap_or(self.params), ConfigDigest(1 + u64::from(later.is_some())))
     }
 
-    pub(super) fn node_config(&self, me: NodeId) -> node::Config {
+    pub(super) fn witness_config(&self, changed: bool) -> witness::Config {
+        let volumes = self.volume_ids().map(|id| (id, self.members())).collect();
+        let (params, digest) = self.timed(changed);
+        witness::Config { members: self.members(), volumes, digest, params }
+    }
+
+    pub(super) fn node_config(&self, me: NodeId, changed: bool) -> node::Config {
+        let (params, digest) = self.timed(changed);
         let volume = VolumeConfig {
             members: self.members(),
             loss_action: self.loss_action,
@@ -166,8 +177,8 @@ impl Setup {
         node::Config {
             me,
             members: self.members(),
-            digest: ConfigDigest(1),
-            params: self.params,
+            digest,
+            params,
             paths: others.iter().map(|peer| (peer, 1)).collect(),
             volumes: self.volume_ids().map(|id| (id, volume.clone())).collect(),
             fencing: others.iter().filter_map(|peer| Some((peer, self.plan()?))).collect(),

@@ -10,7 +10,7 @@ use picket_core::node::{self, Input};
 use picket_core::ready::Store;
 use picket_core::time::{Duration, Instant};
 use picket_core::witness::{self, Witness};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 
 /// When every run begins: far enough from the boot for nothing to be cut off at it.
@@ -49,6 +49,8 @@ pub struct World {
     pub acknowledged: BTreeMap<VolumeId, Vec<u16>>,
     pub(super) next_write: u16,
     fresh: u128,
+    /// Whose configuration has the later timings, also the witness's.
+    pub changed: BTreeSet<NodeId>,
     /// Hosts are served in the other order.
     pub reversed: bool,
     /// What the properties remember.
@@ -153,6 +155,7 @@ impl World {
             acknowledged: setup.volume_ids().map(|volume| (volume, Vec::new())).collect(),
             next_write: 0,
             fresh: 1,
+            changed: BTreeSet::new(),
             reversed: false,
             watch: Watch::default(),
             violations: Vec::new(),

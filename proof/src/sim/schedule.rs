@@ -44,6 +44,7 @@ pub fn cluster(rng: &mut Rng, nodes: Option<u8>) -> Setup {
     Setup {
         profile,
         timing: None,
+        later: None,
         machines,
         volumes,
         paths: u8::try_from(rng.range(1, 2)).unwrap_or(1),

@@ -114,7 +114,10 @@ fn every_known_wrong_rule_has_an_aim_and_every_aim_keeps_the_inequalities() {
         assert!(!super::mutants::aims_for(mutant.number()).is_empty(), "{mutant:?}");
     }
     for aim in super::aims::all() {
-        assert_eq!(Plan::of_aim(&aim, 1).setup.params().validate(), Ok(()), "{}", aim.name);
+        let setup = Plan::of_aim(&aim, 1).setup;
+        for params in core::iter::once(setup.params()).chain(setup.later) {
+            assert_eq!(params.validate(), Ok(()), "{}", aim.name);
+        }
     }
 }
 

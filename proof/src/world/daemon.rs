@@ -32,7 +32,7 @@ impl World {
     pub(super) fn start_daemon(&mut self, node: NodeId, boot_no: u32) {
         let now = self.now;
         let run_id = Nonce(self.rng.wide());
-        let config = self.setup.node(node);
+        let config = self.setup.node(node, self.changed.contains(&node.0));
         let machine = self.machine_mut(node);
         let may = machine.boot_no == boot_no && machine.power == Power::On && machine.daemon_held == 0;
         if !may || machine.daemon.is_some() {

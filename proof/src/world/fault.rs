@@ -5,7 +5,7 @@ use super::clock::MS;
 use super::disk::DiskMode;
 use super::event::Ev;
 use super::fence::DeviceMode;
-use super::net::{Link, Place};
+use super::net::{Link, Place, WITNESS};
 use super::volume::DriverMode;
 use picket_core::ids::{GenerationId, NodeId, NodeSet, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
@@ -72,6 +72,10 @@ pub enum Fault {
     WitnessReplaced { backup: bool },
     /// The witness's store is copied: what comes back later is of now.
     WitnessBackedUp,
+    /// The node's daemon dies, and comes back at the end with the later timings.
+    Retimed(NodeId),
+    /// The witness dies, and comes back at the end with the later timings.
+    WitnessRetimed,
     /// The same store comes back at the end as it was when the trouble began: nobody was told.
     WitnessRolledBack,
     /// Messages between this node and witness or peers outlive their connections, and some come twice.
@@ -139,6 +143,8 @@ impl Fault {
             Self::WitnessDisk(DiskMode::Tears) => "witness-write-torn",
             Self::WitnessReplaced { .. } => "witness-replaced",
             Self::WitnessBackedUp => "witness-backed-up",
+            Self::Retimed(_) => "retimed",
+            Self::WitnessRetimed => "witness-retimed",
             Self::WitnessRolledBack => "witness-rolled-back",
             Self::Ghosts(_) => "ghosts",
             Self::Repeated(_) => "repeated",
@@ -194,9 +200,10 @@ impl World {
             Fault::Stall { node, torn } => self.set_stalled(node, false, true, torn),
             Fault::DaemonStall { node, torn } => self.set_stalled(node, true, true, torn),
             Fault::Pause(node) => self.set_paused(node, true),
-            Fault::DaemonKill(node) => {
-                self.machine_mut(node).daemon_held += 1;
-                self.kill_daemon(node, None, "killed");
+            Fault::DaemonKill(node) => self.hold_daemon(node),
+            Fault::Retimed(node) => {
+                self.changed.insert(node.0);
+                self.hold_daemon(node);
             }
             Fault::DaemonStop(node) => self.stop_daemon(node, NodeRequest::StopHandOver),
             Fault::KeepRunning { node, seconds } => {
@@ -213,7 +220,13 @@ impl World {
             Fault::Device { target, level, mode } => self.set_devices(target, Some(level), mode),
             Fault::DiskSwapped { node, volume } => self.swap_disk(node, volume),
             Fault::Drift { node, ppm } => self.set_drift(node, ppm),
-            Fault::WitnessKill | Fault::WitnessReplaced { .. } | Fault::WitnessRolledBack => {
+            Fault::WitnessKill
+            | Fault::WitnessReplaced { .. }
+            | Fault::WitnessRolledBack
+            | Fault::WitnessRetimed => {
+                if matches!(fault, Fault::WitnessRetimed) {
+                    self.changed.insert(WITNESS);
+                }
                 self.witness.held += 1;
                 self.kill_witness("killed");
             }
@@ -264,7 +277,10 @@ impl World {
             Fault::Stall { node, torn } => self.set_stalled(node, false, false, torn),
             Fault::DaemonStall { node, torn } => self.set_stalled(node, true, false, torn),
             Fault::Pause(node) => self.set_paused(node, false),
-            Fault::DaemonKill(node) | Fault::DaemonStop(node) | Fault::KeepRunning { node, .. } => {
+            Fault::DaemonKill(node)
+            | Fault::Retimed(node)
+            | Fault::DaemonStop(node)
+            | Fault::KeepRunning { node, .. } => {
                 let machine = self.machine_mut(node);
                 machine.daemon_held = machine.daemon_held.saturating_sub(1);
                 let boot_no = machine.boot_no;
@@ -281,7 +297,7 @@ impl World {
                 let ppm = self.setup.machines[usize::from(node.0) - 1].drift_ppm;
                 self.set_drift(node, ppm);
             }
-            Fault::WitnessKill => self.witness_comes_back(),
+            Fault::WitnessKill | Fault::WitnessRetimed => self.witness_comes_back(),
             Fault::WitnessReplaced { backup } => {
                 self.orphan_permits();
                 let record = if backup { self.backup.clone() } else { None };
@@ -345,6 +361,11 @@ impl World {
     fn witness_disk(&mut self, mode: DiskMode) {
         let room = if self.rng.permille(500) { 0 } else { self.rng.range(1, 8) };
         self.witness.disk.set(mode, true, room);
+    }
+
+    fn hold_daemon(&mut self, node: NodeId) {
+        self.machine_mut(node).daemon_held += 1;
+        self.kill_daemon(node, None, "killed");
     }
 
     /// Every other one is a drill where there may be one; the permits so far are as good as a coin.

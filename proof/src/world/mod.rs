@@ -101,6 +101,8 @@ pub struct World {
     pub healed_after: Option<u64>,
     /// A copy of the witness's record, taken before faults.
     pub backup: Option<Record>,
+    /// Which places have the later timings.
+    pub changed: BTreeSet<Place>,
     net: Net,
     streams: Streams,
     queue: Queue<Ev>,
@@ -154,6 +156,7 @@ impl World {
             promotions: 0,
             steps: 0,
             backup: None,
+            changed: BTreeSet::new(),
             healed_after: None,
             net: Net::default(),
             queue: Queue::default(),

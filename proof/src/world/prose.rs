@@ -38,14 +38,7 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::Standby(node) => format!("a person puts node {node} on standby"),
         Fault::NodeDisk { node, mode } => format!("the disk of node {node} {}", disk(*mode)),
         Fault::Driver { node, volume, mode } => {
-            let does = match mode {
-                DriverMode::Works => "works",
-                DriverMode::Fails => "fails",
-                DriverMode::Hangs => "hangs",
-                DriverMode::Blind => "says nothing of its replica",
-                DriverMode::Slow => "takes seconds for a promotion",
-            };
-            format!("the driver of volume {volume} on node {node} {does}")
+            format!("the driver of volume {volume} on node {node} {}", driver(*mode))
         }
         Fault::Device { target, level, mode } => {
             format!("the fence device of node {target}, level {}, {}", level + 1, device(*mode))
@@ -57,6 +50,8 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::WitnessKill => "the witness is killed".into(),
         Fault::WitnessStall => "the witness is stopped".into(),
         Fault::WitnessDisk(mode) => format!("the witness's disk {}", disk(*mode)),
+        Fault::Retimed(node) => format!("node {node} gets the later timings, and its daemon is restarted"),
+        Fault::WitnessRetimed => "the witness gets the later timings and is restarted".into(),
         Fault::WitnessBackedUp => "the witness's store is copied".into(),
         Fault::WitnessReplaced { backup: true } => {
             "the witness dies, and an old backup of its store takes over".into()
@@ -86,6 +81,16 @@ pub fn of_fault(fault: &Fault) -> String {
 
 const fn torn_words(torn: bool) -> &'static str {
     if torn { ", between a look at the clock and the pet that follows" } else { "" }
+}
+
+const fn driver(mode: DriverMode) -> &'static str {
+    match mode {
+        DriverMode::Works => "works",
+        DriverMode::Fails => "fails",
+        DriverMode::Hangs => "hangs",
+        DriverMode::Blind => "says nothing of its replica",
+        DriverMode::Slow => "takes seconds for a promotion",
+    }
 }
 
 const fn disk(mode: DiskMode) -> &'static str {

@@ -16,6 +16,8 @@ pub struct Setup {
     pub profile: Profile,
     /// Timings that no profile has, instead of the profile's.
     pub timing: Option<Params>,
+    /// Those that an operator changes them to, machine by machine.
+    pub later: Option<Params>,
     /// The machines, node 1 first.
     pub machines: Vec<MachineSetup>,
     /// The volumes, volume 1 first.
@@ -74,6 +76,7 @@ impl Setup {
         Self {
             profile: Profile::Fast,
             timing: None,
+            later: None,
             machines: vec![machine; usize::from(nodes)],
             volumes: vec![volume],
             paths: 2,
@@ -101,20 +104,28 @@ impl Setup {
         (1..).map(VolumeId).zip(&self.volumes)
     }
 
-    /// What the witness is told.
+    /// The timings before or after the change, and the fingerprint of a configuration with them.
+    fn timed(&self, changed: bool) -> (Params, ConfigDigest) {
+        let later = self.later.filter(|_| changed);
+        (later.unwrap_or_else(|| self.params()), ConfigDigest(1 + u64::from(later.is_some())))
+    }
+
+    /// What the witness is told, before or after the timings are changed.
     #[must_use]
-    pub fn witness(&self) -> witness::Config {
+    pub fn witness(&self, changed: bool) -> witness::Config {
+        let (params, digest) = self.timed(changed);
         witness::Config {
             members: self.members(),
             volumes: self.volumes().map(|(id, volume)| (id, volume.members)).collect(),
-            digest: ConfigDigest(1),
-            params: self.params(),
+            digest,
+            params,
         }
     }
 
-    /// What a node is told.
+    /// What a node is told, before or after the timings are changed.
     #[must_use]
-    pub fn node(&self, me: NodeId) -> node::Config {
+    pub fn node(&self, me: NodeId, changed: bool) -> node::Config {
+        let (params, digest) = self.timed(changed);
         let members = self.members();
         let machine = &self.machines[usize::from(me.0) - 1];
         let others = || members.without(me).iter();
@@ -122,8 +133,8 @@ impl Setup {
         node::Config {
             me,
             members,
-            digest: ConfigDigest(1),
-            params: self.params(),
+            digest,
+            params,
             paths: others().map(|peer| (peer, self.paths)).collect(),
             volumes: self.node_volumes(me),
             fencing: others().map(|peer| (peer, plan(peer))).collect(),

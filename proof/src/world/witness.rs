@@ -75,7 +75,7 @@ impl World {
             Ok(false) => {}
         }
         let now = self.now;
-        let config = self.setup.witness();
+        let config = self.setup.witness(self.changed.contains(&WITNESS));
         let host = &mut self.witness;
         let local = host.clock.read(now);
         let record = host.disk.read().cloned();

@@ -12,6 +12,7 @@ mod leases;
 mod permits;
 mod proofs;
 mod standby;
+mod timings;
 
 use super::schedule::{CALM_UNTIL, Planned, between, lanes};
 use crate::world::clock::MS;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Aim> {
         boots::AIMS,
         standby::AIMS,
         bugs::AIMS,
+        timings::AIMS,
     ];
     rooms.into_iter().flatten().copied().collect()
 }
