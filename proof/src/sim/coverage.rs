@@ -130,15 +130,8 @@ fn pairs_of(
 }
 
 /// The kinds that only aims and scenarios have: each is outside the promises, or says less than a random kind does.
-pub(super) const AIMED: &[&str] = &[
-    "adopt",
-    "cut",
-    "override",
-    "retimed",
-    "witness-backed-up",
-    "witness-retimed",
-    "witness-rolled-back",
-];
+pub(super) const AIMED: &[&str] =
+    &["adopt", "cut", "override", "retimed", "witness-backed-up", "witness-retimed", "witness-rolled-back"];
 
 /// Every kind that a random schedule can hold.
 pub(super) const KINDS: &[&str] = &[

@@ -280,12 +280,7 @@ impl World {
             Fault::DaemonKill(node)
             | Fault::Retimed(node)
             | Fault::DaemonStop(node)
-            | Fault::KeepRunning { node, .. } => {
-                let machine = self.machine_mut(node);
-                machine.daemon_held = machine.daemon_held.saturating_sub(1);
-                let boot_no = machine.boot_no;
-                self.start_daemon(node, boot_no);
-            }
+            | Fault::KeepRunning { node, .. } => self.let_daemon_go(node),
             Fault::Standby(node) => self.put_on_standby(node, false),
             Fault::NodeDisk { node, mode } => self.machine_mut(node).store.disk.set(mode, false, 0),
             Fault::Driver { node, volume, .. } => {
@@ -361,6 +356,13 @@ impl World {
     fn witness_disk(&mut self, mode: DiskMode) {
         let room = if self.rng.permille(500) { 0 } else { self.rng.range(1, 8) };
         self.witness.disk.set(mode, true, room);
+    }
+
+    fn let_daemon_go(&mut self, node: NodeId) {
+        let machine = self.machine_mut(node);
+        machine.daemon_held = machine.daemon_held.saturating_sub(1);
+        let boot_no = machine.boot_no;
+        self.start_daemon(node, boot_no);
     }
 
     fn hold_daemon(&mut self, node: NodeId) {

@@ -157,6 +157,10 @@ impl World {
         if again || self.haunts(id) && self.rng.permille(repeated(&msg)) {
             self.comes_later(id, to_high, msg.clone());
         }
+        // What comes again, or outlives its connection, was overtaken by what was said since.
+        if let Msg::FromWitness(message) = &msg {
+            self.note_refusal(NodeId(to), message);
+        }
         self.arrive(id, conn, to, msg);
     }
 
@@ -168,7 +172,6 @@ impl World {
                 self.witness_input(input);
             }
             Msg::FromWitness(message) => {
-                self.note_refusal(NodeId(to), &message);
                 self.daemon_input(NodeId(to), node::Input::Witness(*message));
             }
             Msg::Peer(message) => {
