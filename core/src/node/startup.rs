@@ -19,6 +19,9 @@ use alloc::format;
 /// be recorded, lasts as long as a person said. The two records are written one after the other: a daemon that died
 /// between them left the longer time behind.
 fn bound_leases(run: &mut Run, disk: &Disk, bound: Instant) {
+    if mutant::on(Mutant::M63) {
+        return;
+    }
     for (_, held) in run.held.iter_mut().filter(|(id, _)| !disk.is_by_hand(**id)) {
         held.lease_until = held.lease_until.min(bound);
     }

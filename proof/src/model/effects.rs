@@ -24,6 +24,9 @@ pub(super) const STAND_BY: u64 = 10;
 /// The ticket of a request to release what is held.
 pub(super) const RELEASE: u64 = 11;
 
+/// How soon the service manager starts a daemon again that died: well within the watchdog's time.
+pub(super) const AT_ONCE: Duration = Duration::from_millis(4);
+
 /// How long the process of a daemon lives after it has said that it may be ended: longer than a heartbeat interval.
 const ENDS_AFTER: Duration = Duration::from_millis(12);
 
@@ -33,7 +36,10 @@ impl World {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let alone = host.alone();
-        let effects = host.step(now, input);
+        let Ok(effects) = host.step(now, input) else {
+            self.tell(|| format!("the daemon of node {id} dies between its two records"));
+            return self.kill_daemon(id, AT_ONCE);
+        };
         for effect in effects {
             super::properties::check_alone(self, id, &alone, &effect);
             self.effect(id, effect);

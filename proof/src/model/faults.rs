@@ -1,6 +1,7 @@
 //! What the adversary can do.
 
-use super::effects::{RELEASE, STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
+use super::effects::{AT_ONCE, RELEASE, STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
+use super::host::Host;
 use super::net::{Ghost, Kind, WITNESS};
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
@@ -21,6 +22,8 @@ pub enum Fault {
     PowerOn(NodeId),
     /// The daemon dies and is started again at once, well within the watchdog's time.
     RestartDaemon(NodeId),
+    /// The daemon dies between its two records, the next time that a step changes both, and is started again at once.
+    DiesBetween(NodeId),
     /// The daemon dies and is started again when the watchdog must have fired.
     KillDaemon(NodeId),
     /// The daemon is stopped (SIGSTOP) for a time short of a lease.
@@ -123,8 +126,6 @@ pub enum Fault {
     Override(NodeId),
 }
 
-/// How long a short absence is.
-const SHORT: Duration = Duration::from_millis(4);
 /// How long a long one is: lease, guard and detection are over.
 const LONG: Duration = Duration::from_millis(130);
 /// How long a message is held up: longer than detection takes, shorter than a stream takes to break.
@@ -155,6 +156,7 @@ impl Fault {
                 Self::Crash(node),
                 Self::Reboot(node),
                 Self::RestartDaemon(node),
+                Self::DiesBetween(node),
                 Self::KillDaemon(node),
                 Self::StallShort(node),
                 Self::StallLong(node),
@@ -229,7 +231,7 @@ impl Fault {
             Self::Reboot(node) => world.kill(node, true),
             Self::PowerFailure => world.members().iter().for_each(|node| world.kill(node, true)),
             Self::PowerOn(node) => world.power_on(node),
-            Self::RestartDaemon(node) => world.kill_daemon(node, SHORT),
+            Self::RestartDaemon(node) => world.kill_daemon(node, AT_ONCE),
             Self::KillDaemon(node) => world.kill_daemon(node, LONG),
             Self::StallShort(node) => stall(world, node, LONG / 4, false),
             Self::StallLong(node) => stall(world, node, LONG, false),
@@ -247,19 +249,16 @@ impl Fault {
                     host.driver_until = Some(until);
                 }
             }
-            Self::SlowPromotion(node) => {
-                if let Some(host) = world.hosts.get_mut(&node) {
-                    host.promotes_slowly = true;
-                }
-            }
-            Self::RestartWitness => world.kill_witness(SHORT),
+            Self::SlowPromotion(node) => of_host(world, node, |host| host.promotes_slowly = true),
+            Self::DiesBetween(node) => of_host(world, node, |host| host.dies_between = true),
+            Self::RestartWitness => world.kill_witness(AT_ONCE),
             Self::Retime(node) => {
                 world.changed.insert(node);
-                world.kill_daemon(node, SHORT);
+                world.kill_daemon(node, AT_ONCE);
             }
             Self::RetimeWitness => {
                 world.changed.insert(WITNESS);
-                world.kill_witness(SHORT);
+                world.kill_witness(AT_ONCE);
             }
             Self::KillWitness => world.kill_witness(LONG * 2),
             Self::RollBackWitness => put_back(world, world.backup.clone(), false),
@@ -267,11 +266,7 @@ impl Fault {
             Self::ReplaceWitness => put_back(world, None, true),
             Self::BackUpWitness => world.backup.clone_from(&world.record),
             Self::Agent(fault) => world.agent_faults.push_back(fault),
-            Self::StopHangs(node) => {
-                if let Some(host) = world.hosts.get_mut(&node) {
-                    host.stop_hangs = true;
-                }
-            }
+            Self::StopHangs(node) => of_host(world, node, |host| host.stop_hangs = true),
             Self::Reorder => world.reversed = !world.reversed,
             Self::Move(_)
             | Self::Stop(_)
@@ -391,6 +386,12 @@ fn fences(world: &World, node: NodeId) -> bool {
     daemon.status(host.clock(world.now)).fences.iter().any(|fence| acts.contains(&fence.stage))
 }
 
+fn of_host(world: &mut World, node: NodeId, does: impl FnOnce(&mut Host)) {
+    if let Some(host) = world.hosts.get_mut(&node) {
+        does(host);
+    }
+}
+
 fn is_powered(world: &World, node: NodeId) -> bool {
     world.hosts.get(&node).is_some_and(|host| host.powered)
 }
@@ -433,7 +434,7 @@ fn put_back(world: &mut World, record: Option<picket_core::witness::Record>, dec
     if declared {
         world.store = StoreId(world.store.0 + 1);
     }
-    world.kill_witness(SHORT);
+    world.kill_witness(AT_ONCE);
 }
 
 fn stall(world: &mut World, node: NodeId, length: Duration, torn: bool) {

@@ -8,7 +8,6 @@ use picket_core::ready::{self, Store};
 use picket_core::time::{Duration, Instant};
 use picket_core::topology::{DeviceVerdict, OrderId, PowerAction};
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 
 const MILLION: u32 = 1_000_000;
 
@@ -96,6 +95,8 @@ pub struct Host {
     pub promotes_slowly: bool,
     /// A promotion that was begun, and is done when the drivers go on; it ends with its daemon.
     pub promoting: Option<(VolumeId, CommandId, VolumeAction2)>,
+    /// The daemon dies between the two records of its next step that changes both.
+    pub dies_between: bool,
     /// What arrived while the daemon was stopped.
     pub held: VecDeque<picket_core::node::Input>,
 }
@@ -165,16 +166,22 @@ impl From<VolumeAction> for VolumeAction2 {
     }
 }
 
+/// The daemon has stored what it keeps on the disk, and died before it stored what it keeps for this boot.
+#[derive(Clone, Copy, Debug)]
+pub struct DiedBetween;
+
+/// One is written after the other, as `node/src/store` does.
 struct Disks<'a> {
     disk: &'a mut Disk,
     run: &'a mut Option<Run>,
     fell: bool,
+    dies_between: &'a mut bool,
 }
 
 impl Store<(), NodeRecord> for Disks<'_> {
-    type Error = Infallible;
+    type Error = DiedBetween;
 
-    fn persist(&mut self, (): &(), record: &NodeRecord) -> Result<(), Infallible> {
+    fn persist(&mut self, (): &(), record: &NodeRecord) -> Result<(), DiedBetween> {
         if let Some(disk) = &record.disk {
             self.fell |= self.disk.volumes.iter().any(|(volume, old)| {
                 disk.volumes.get(volume).is_none_or(|new| new.max_epoch < old.max_epoch)
@@ -182,12 +189,15 @@ impl Store<(), NodeRecord> for Disks<'_> {
             self.disk.clone_from(disk);
         }
         if let Some(run) = &record.run {
+            if record.disk.is_some() && core::mem::take(self.dies_between) {
+                return Err(DiedBetween);
+            }
             *self.run = Some(run.clone());
         }
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), Infallible> {
+    fn sync(&mut self) -> Result<(), DiedBetween> {
         Ok(())
     }
 }
@@ -235,23 +245,32 @@ impl Host {
 
     /// Gives the daemon an input and takes what it wants done. One that has said that it leaves its volumes running
     /// reads nothing any more.
-    pub fn step(&mut self, now: Instant, input: picket_core::node::Input) -> Vec<Effect> {
+    ///
+    /// # Errors
+    /// The daemon died before it could do anything.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        input: picket_core::node::Input,
+    ) -> Result<Vec<Effect>, DiedBetween> {
         let clock = self.clock(now);
         if let Some(ends_at) = self.ends_at.filter(|_| self.left_running) {
             self.tick_at = self.clock(ends_at);
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let Some(daemon) = &mut self.daemon else { return Vec::new() };
+        let Some(daemon) = &mut self.daemon else { return Ok(Vec::new()) };
         let ready = daemon.step(clock, input);
-        let mut disks = Disks { disk: &mut self.disk, run: &mut self.run, fell: false };
-        let Ok(released) = ready::commit(&mut disks, vec![((), ready)]);
+        let dies_between = &mut self.dies_between;
+        let mut disks = Disks { disk: &mut self.disk, run: &mut self.run, fell: false, dies_between };
+        let released = ready::commit(&mut disks, vec![((), ready)]);
         self.epochs_fell |= disks.fell;
+        let released = released?;
         self.tick_at = daemon.deadline(clock);
         let allowed = daemon.pet_until(clock).min(clock + PROGRESS);
         // When petting must have stopped before now, the last pet was when it did, or now at the latest.
         let last = self.pet_stop.map_or(clock, |stop| stop.min(clock));
         self.pet_stop = Some(if allowed < clock { last } else { allowed });
-        released.into_iter().flat_map(|(_, effects)| effects).collect()
+        Ok(released.into_iter().flat_map(|(_, effects)| effects).collect())
     }
 
     /// What arrives while the daemon is stopped waits in its sockets; more than that is lost.

@@ -139,6 +139,7 @@ impl World {
             stop_hangs: false,
             promotes_slowly: false,
             promoting: None,
+            dies_between: false,
             held: VecDeque::new(),
         };
         Self {

@@ -186,6 +186,7 @@ pub(super) const KINDS: &[&str] = &[
     "keep-running",
     "driver-blind",
     "driver-slow",
+    "dies-between",
     "device-slow",
     "device-tells-late",
 ];

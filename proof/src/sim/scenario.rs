@@ -225,6 +225,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["stop-signal", n] => Fault::DaemonStall { node: node(n)?, torn: false },
         ["pause", n] => Fault::Pause(node(n)?),
         ["daemon-kill", n] => Fault::DaemonKill(node(n)?),
+        ["dies-between", n] => Fault::DiesBetween(node(n)?),
         ["keep-running", n, seconds] => Fault::KeepRunning { node: node(n)?, seconds: number_of(seconds)? },
         ["reset-hangs", n] => Fault::ResetHangs(node(n)?),
         ["repeated", n] => Fault::Repeated(node(n)?),

@@ -205,6 +205,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         // A machine whose pauses are said to be visible has no pause that is not.
         6 if !machine.pause_visible => Fault::Pause(first),
         6 => Fault::Stall { node: first, torn },
+        8 if torn => Fault::DiesBetween(first),
         7 | 8 => Fault::DaemonKill(first),
         9 => Fault::DaemonStop(first),
         10 | 21 => Fault::NodeDisk { node: first, mode: disk_mode(rng) },

@@ -164,7 +164,11 @@ impl World {
         let released = match commit(&mut machine.store, vec![((), ready)]) {
             Ok(released) => released,
             Err(why) => {
-                self.rules.hit(rules::NOT_KEPT);
+                self.rules.hit(if why == DiskError::DiedBetween {
+                    rules::HALF_KEPT
+                } else {
+                    rules::NOT_KEPT
+                });
                 let after = self.rng.range(100 * MS, 800 * MS);
                 return self.kill_daemon(node, Some(after), why.text());
             }

@@ -31,6 +31,8 @@ pub enum DiskError {
     SyncFailed,
     /// There is no room.
     Full,
+    /// The process died when it had synced what it keeps on the disk, and before it wrote what it keeps for this boot.
+    DiedBetween,
 }
 
 impl DiskError {
@@ -40,6 +42,7 @@ impl DiskError {
         match self {
             Self::SyncFailed => "its disk does not sync",
             Self::Full => "its disk is full",
+            Self::DiedBetween => "killed between its two records",
         }
     }
 }
@@ -177,6 +180,8 @@ pub struct NodeStore {
     pub disk: File<Disk>,
     /// Below `/run`, in memory: there until the machine ends, and never full.
     pub run: Option<Run>,
+    /// The process dies between the two, the next time that it writes both.
+    pub dies_between: bool,
 }
 
 impl Store<(), NodeRecord> for NodeStore {
@@ -187,6 +192,12 @@ impl Store<(), NodeRecord> for NodeStore {
             self.disk.write(disk)?;
         }
         if let Some(run) = &record.run {
+            if record.disk.is_some() && self.dies_between {
+                self.disk.synced()?;
+                self.disk.settle();
+                self.dies_between = false;
+                return Err(DiskError::DiedBetween);
+            }
             self.run = Some(run.clone());
         }
         Ok(())

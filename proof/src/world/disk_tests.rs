@@ -70,3 +70,19 @@ fn a_sync_that_fails_is_told_and_starts_nobody() {
     file.set(DiskMode::SyncFails, true, 0);
     assert_eq!(file.open(), Err(DiskError::SyncFailed));
 }
+
+#[test]
+fn a_process_that_dies_between_its_two_records_has_kept_the_first() {
+    let (mut store, both) = (NodeStore::default(), |epoch| NodeRecord {
+        disk: Some(record(epoch)),
+        run: Some(Run { failed: epoch == 1, ..Run::default() }),
+    });
+    store.persist(&(), &both(1)).unwrap();
+    store.disk.settle();
+    store.dies_between = true;
+    store.persist(&(), &NodeRecord { disk: Some(record(2)), run: None }).unwrap();
+    assert_eq!(store.persist(&(), &both(3)), Err(DiskError::DiedBetween));
+    assert_eq!(store.disk.read(), Some(&record(3)));
+    assert!(store.run.is_some_and(|run| run.failed), "of the record before");
+    assert!(!store.dies_between, "once");
+}

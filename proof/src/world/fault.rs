@@ -46,6 +46,8 @@ pub enum Fault {
     Pause(NodeId),
     /// The daemon ends, and is started again at the end.
     DaemonKill(NodeId),
+    /// The daemon dies between its two records, the next time that it writes both, and is started again at once.
+    DiesBetween(NodeId),
     /// The daemon is told to stop and to hand over, and is started again at the end.
     DaemonStop(NodeId),
     /// The daemon is told to stop and to leave running what it holds, and is started again at the end.
@@ -116,6 +118,7 @@ impl Fault {
             Self::DaemonStall { .. } => "daemon-stall",
             Self::Pause(_) => "pause",
             Self::DaemonKill(_) => "daemon-kill",
+            Self::DiesBetween(_) => "dies-between",
             Self::DaemonStop(_) => "daemon-stop",
             Self::KeepRunning { .. } => "keep-running",
             Self::Standby(_) => "standby",
@@ -205,6 +208,7 @@ impl World {
                 self.changed.insert(node.0);
                 self.hold_daemon(node);
             }
+            Fault::DiesBetween(node) => self.machine_mut(node).store.dies_between = true,
             Fault::DaemonStop(node) => self.stop_daemon(node, NodeRequest::StopHandOver),
             Fault::KeepRunning { node, seconds } => {
                 let length = std::time::Duration::from_secs(seconds);
@@ -266,14 +270,7 @@ impl World {
                 self.net.degrade(a, b, 0, 0);
                 self.net.degrade(b, a, 0, 0);
             }
-            Fault::PowerLoss { node, devices_too } => {
-                if devices_too {
-                    self.set_devices(node, None, DeviceMode::Works);
-                }
-                let machine = self.machine_mut(node);
-                machine.power_held = machine.power_held.saturating_sub(1);
-                self.power_on(node);
-            }
+            Fault::PowerLoss { node, devices_too } => self.power_is_back(node, devices_too),
             Fault::Stall { node, torn } => self.set_stalled(node, false, false, torn),
             Fault::DaemonStall { node, torn } => self.set_stalled(node, true, false, torn),
             Fault::Pause(node) => self.set_paused(node, false),
@@ -281,6 +278,7 @@ impl World {
             | Fault::Retimed(node)
             | Fault::DaemonStop(node)
             | Fault::KeepRunning { node, .. } => self.let_daemon_go(node),
+            Fault::DiesBetween(node) => self.machine_mut(node).store.dies_between = false,
             Fault::Standby(node) => self.put_on_standby(node, false),
             Fault::NodeDisk { node, mode } => self.machine_mut(node).store.disk.set(mode, false, 0),
             Fault::Driver { node, volume, .. } => {
@@ -324,6 +322,15 @@ impl World {
             | Fault::FenceByHand { .. }
             | Fault::Override { .. } => {}
         }
+    }
+
+    fn power_is_back(&mut self, node: NodeId, devices_too: bool) {
+        if devices_too {
+            self.set_devices(node, None, DeviceMode::Works);
+        }
+        let machine = self.machine_mut(node);
+        machine.power_held = machine.power_held.saturating_sub(1);
+        self.power_on(node);
     }
 
     fn cut(&mut self, links: &[Link], cut: bool) {

@@ -31,6 +31,9 @@ pub fn of_fault(fault: &Fault) -> String {
         }
         Fault::Pause(node) => format!("node {node} is paused from outside, unseen"),
         Fault::DaemonKill(node) => format!("the daemon of node {node} is killed"),
+        Fault::DiesBetween(node) => {
+            format!("the daemon of node {node} will be killed between its two records")
+        }
         Fault::DaemonStop(node) => format!("the daemon of node {node} is told to stop and hand over"),
         Fault::KeepRunning { node, seconds } => format!(
             "the daemon of node {node} is told to stop and leave its volumes running, for {seconds} s"
@@ -99,6 +102,16 @@ const fn disk(mode: DiskMode) -> &'static str {
         DiskMode::Full => "is full",
         DiskMode::Slow => "takes long for each sync",
         DiskMode::Tears => "is cut off, with its machine, in the middle of the next write",
+    }
+}
+
+const fn driver(mode: DriverMode) -> &'static str {
+    match mode {
+        DriverMode::Works => "works",
+        DriverMode::Fails => "fails",
+        DriverMode::Hangs => "hangs",
+        DriverMode::Blind => "says nothing of its replica",
+        DriverMode::Slow => "takes seconds for a promotion",
     }
 }
 

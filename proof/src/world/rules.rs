@@ -110,6 +110,7 @@ rules! {
     SUCCESSOR_GONE = "handover: the successor does not take it in time";
     TORN = "store: a start leaves out what a crash cut off in the middle";
     NOT_KEPT = "store: a write that fails ends the process";
+    HALF_KEPT = "store: a process dies between its two records";
     NO_START = "store: a start that cannot write is tried again";
     OFF_BUT_SPEAKS = "alarm: a boot that was confirmed off speaks";
 }

@@ -2,7 +2,7 @@
 
 use super::super::ending::End;
 use super::super::faults::Fault;
-use super::super::setup::Setup;
+use super::super::setup::{Devices, Setup};
 use super::Family;
 use picket_core::ids::NodeId;
 
@@ -11,6 +11,7 @@ const N2: NodeId = NodeId(2);
 
 pub(super) fn families() -> Vec<Family> {
     let base = Setup::new(2);
+    let alone = Setup { devices: Devices::None, ..base };
     vec![
         Family::new("alone past its lease, and everything comes back", base)
             .finds(&[58])
@@ -26,5 +27,14 @@ pub(super) fn families() -> Vec<Family> {
             .within(&[Fault::CutWitness(N1)], 40, 120, 10)
             .within(&[Fault::RollBackWitness], 20, 60, 10)
             .within(&[Fault::Heal], 0, 20, 3),
+        Family::new("an override, and a death between two records", alone)
+            .finds(&[63])
+            .within(&[Fault::KillWitness], 0, 2, 8)
+            .within(&[Fault::Crash(N1)], 0, 2, 8)
+            .within(&[Fault::Override(N2)], 40, 60, 8)
+            .within(&[Fault::DiesBetween(N2)], 0, 12, 3)
+            .within(&[Fault::PowerOn(N1)], 200, 500, 20)
+            .within(&[Fault::Isolate(N2)], 0, 300, 4)
+            .end(End::Open),
     ]
 }

@@ -11,6 +11,9 @@ impl fmt::Display for Fault {
             Self::PowerFailure => f.write_str("every node loses its power for a moment"),
             Self::PowerOn(n) => write!(f, "somebody switches node {n} on"),
             Self::RestartDaemon(n) => write!(f, "the daemon of node {n} dies and is started again"),
+            Self::DiesBetween(n) => {
+                write!(f, "the daemon of node {n} will die between its two records, and is started again")
+            }
             Self::KillDaemon(n) => write!(f, "the daemon of node {n} dies for long"),
             Self::StallShort(n) => write!(f, "the daemon of node {n} is stopped for a moment"),
             Self::StallLong(n) => write!(f, "the daemon of node {n} is stopped for longer than a lease"),

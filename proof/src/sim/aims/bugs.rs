@@ -1,9 +1,10 @@
 //! Rules that a reading of the code found missing.
 
-use super::{Aim, Draft, N1, N2, fenced};
-use crate::world::clock::SECOND;
+use super::{Aim, Draft, N1, N2, V1, alone, fenced};
+use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::setup::Setup;
+use picket_core::ids::NodeSet;
 
 pub(super) const AIMS: &[Aim] = &[
     Aim {
@@ -20,10 +21,21 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: powered,
         make: put_back,
     },
+    Aim {
+        name: "an override, and a death between two records",
+        finds: &[63],
+        seeds: 80,
+        cluster: lone,
+        make: died_between,
+    },
 ];
 
 fn powered() -> Setup {
     fenced(2)
+}
+
+fn lone() -> Setup {
+    alone(2)
 }
 
 /// The witness is away from a holder that is alone while its replica comes back.
@@ -44,4 +56,18 @@ fn put_back(draft: &mut Draft<'_>) {
     draft.put(boots, boots, Fault::WitnessBackedUp);
     draft.put(boots, boots, Fault::Crash(N1));
     draft.put(away, back, Fault::WitnessRolledBack);
+}
+
+/// Who was activated without a witness dies when it has stored that its record is seen, and before it has stored that a
+/// lease bounds it; when the other node is back in sync, it is cut off.
+fn died_between(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    let done = at + draft.ms(4_000, 5_000);
+    let back = done + draft.ms(500, 3_000);
+    let cut = back + draft.ms(3_000, 9_000);
+    draft.put(at, back, Fault::WitnessKill);
+    draft.put(at, back - 400 * MS, Fault::PowerLoss { node: N1, devices_too: false });
+    draft.put(done, done, Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 });
+    draft.put(done + 400 * MS, cut, Fault::DiesBetween(N2));
+    draft.isolate(cut, cut + 8 * SECOND, N2);
 }

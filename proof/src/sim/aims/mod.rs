@@ -62,7 +62,7 @@ pub fn all() -> Vec<Aim> {
 /// any aim ([`super::schedule::standbys`]).
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
-    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59];
+    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59, 63];
     all().into_iter().filter(|aim| !aim.finds.iter().any(|number| OUTSIDE.contains(number))).collect()
 }
 
