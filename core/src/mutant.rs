@@ -91,6 +91,7 @@ mutants! {
     M58 = 58, "a lonely holder grows the in-sync set without a lease";
     M59 = 59, "a register of before the grant that is held taken";
     M63 = 63, "an override's time that outlives a daemon which died between its two records";
+    M64 = 64, "a thaw that its driver cannot tell of taken as not done";
     M65 = 65, "a promise for one's own lease to whoever has a longer one";
     M66 = 66, "a boot waits for its own timings, and not for those it promised by";
     M80 = 80, "an adoption does without whoever has gone since";

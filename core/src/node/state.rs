@@ -385,7 +385,12 @@ impl Volume {
 
     /// The driver sees the replica frozen, and nothing is under way that could change that.
     pub(super) fn is_verified_frozen(&self) -> bool {
-        self.is_seen_frozen() && self.thawing.is_none() && self.promoting.is_none()
+        let thawing = if mutant::on(Mutant::M64) {
+            self.command.is_some_and(|command| command.kind == CommandKind::Thaw)
+        } else {
+            self.thawing.is_some()
+        };
+        self.is_seen_frozen() && !thawing && self.promoting.is_none()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::host::{Host, VolumeAction2};
 use super::net::{Ghost, Kind, WITNESS};
+use super::thaws::ThawFault;
 use super::volumes::act;
 use super::words;
 use super::world::World;
@@ -108,11 +109,20 @@ impl World {
         if !host.runs() || host.paused_until.is_some() || host.driver_until.is_some() {
             return false;
         }
+        if let Some(does) = self.late_thaw_goes_on(id) {
+            return does;
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return false };
         let clock = host.clock(now);
         let Some((volume, command, action)) = host.next_command() else { return false };
         if host.begins(clock, (volume, command, action)) {
             host.driver_until = Some(now + SLOW_PROMOTION);
             self.tell(|| words::of_long_promotion(id, volume));
+            return true;
+        }
+        let thaw_fault = host.thaw_fails(now, action);
+        if thaw_fault == Some(ThawFault::Late) {
+            self.begin_late_thaw(id, volume, command, action);
             return true;
         }
         let hangs = action == VolumeAction2::Demote && core::mem::take(&mut host.stop_hangs);
@@ -130,7 +140,9 @@ impl World {
         }
         if let Some(outcome) = done {
             self.report_one(id, volume);
-            self.inbox.push_back((id, Input::VolumeDone { volume, command, outcome }));
+            if thaw_fault.is_none() {
+                self.inbox.push_back((id, Input::VolumeDone { volume, command, outcome }));
+            }
         }
         true
     }

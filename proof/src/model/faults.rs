@@ -3,6 +3,7 @@
 use super::effects::{AT_ONCE, RELEASE, STAND_BY, STOP, STOP_AND_LEAVE_RUNNING};
 use super::host::Host;
 use super::net::{Ghost, Kind, WITNESS};
+use super::thaws::ThawFault;
 use super::world::{AgentFault, World};
 use picket_core::ids::{NodeId, StoreId, VolumeId};
 use picket_core::message::OperatorRequest;
@@ -39,6 +40,8 @@ pub enum Fault {
     SlowDriver(NodeId),
     /// The next promotion on the node is begun at once and done a long time later.
     SlowPromotion(NodeId),
+    /// The next thaw on the node.
+    Thaw(NodeId, ThawFault),
     /// One direction of everything between two nodes.
     Cut(NodeId, NodeId),
     /// Heartbeats from one node to another.
@@ -191,6 +194,13 @@ impl Fault {
         all
     }
 
+    /// What can go wrong with thaws. Where a freeze is not the loss action, next to none is ordered.
+    #[must_use]
+    pub fn thaws(nodes: u8) -> Vec<Self> {
+        let both = |node| [Self::Thaw(node, ThawFault::Late), Self::Thaw(node, ThawFault::Unheard)];
+        (1..=nodes).map(NodeId).flat_map(both).collect()
+    }
+
     /// What a node sends and does not arrive, one link or one message at a time. A single message of a stream is
     /// never lost: a stream that loses one breaks.
     fn lost_on_the_way(nodes: u8, node: NodeId) -> Vec<Self> {
@@ -251,6 +261,7 @@ impl Fault {
             }
             Self::SlowPromotion(node) => of_host(world, node, |host| host.promotes_slowly = true),
             Self::DiesBetween(node) => of_host(world, node, |host| host.dies_between = true),
+            Self::Thaw(node, fault) => of_host(world, node, |host| host.thaw_fault = Some(fault)),
             Self::RestartWitness => world.kill_witness(AT_ONCE),
             Self::Retime(node) => {
                 world.changed.insert(node);

@@ -1,6 +1,7 @@
 //! A machine of the model: power, boot, daemon, watchdog.
 
 use super::replica::Replica;
+use super::thaws::{LateThaw, ThawFault};
 use super::world::start;
 use picket_core::ids::{BootId, NodeId, PermitId, VolumeId};
 use picket_core::node::{CommandId, Disk, Effect, Node, NodeRecord, Run, VolumeAction};
@@ -97,6 +98,10 @@ pub struct Host {
     pub promoting: Option<(VolumeId, CommandId, VolumeAction2)>,
     /// The daemon dies between the two records of its next step that changes both.
     pub dies_between: bool,
+    /// What goes wrong with the next thaw.
+    pub thaw_fault: Option<ThawFault>,
+    /// A thaw that was begun and is not done in its time; it ends with its daemon.
+    pub late_thaw: Option<LateThaw>,
     /// What arrived while the daemon was stopped.
     pub held: VecDeque<picket_core::node::Input>,
 }
@@ -292,6 +297,7 @@ impl Host {
         if self.promoting.take().is_some() {
             self.driver_until = None;
         }
+        self.late_thaw = None;
         self.agents.clear();
         self.held.clear();
     }

@@ -22,6 +22,7 @@ mod permits;
 pub mod properties;
 pub mod replica;
 pub mod setup;
+pub mod thaws;
 mod volumes;
 pub mod watch;
 mod words;

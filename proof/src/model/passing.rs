@@ -44,6 +44,7 @@ impl World {
             }
             consider(host.torn_at);
             consider(host.driver_until);
+            consider(host.late_thaw_at());
             if host.daemon_runs() {
                 consider(Some(host.world(host.tick_at)));
             }

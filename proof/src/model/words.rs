@@ -43,6 +43,11 @@ pub(super) fn of_long_promotion(node: NodeId, volume: VolumeId) -> String {
     format!("the driver of node {node} begins to promote volume {volume}, which takes long")
 }
 
+/// What becomes of a thaw that is not done in time.
+pub(super) fn of_late_thaw(node: NodeId, volume: VolumeId, what: &str) -> String {
+    format!("the driver of volume {volume} on node {node} {what}")
+}
+
 /// A fence agent starts.
 pub(super) fn of_agent(
     fencer: NodeId,

@@ -140,6 +140,8 @@ impl World {
             promotes_slowly: false,
             promoting: None,
             dies_between: false,
+            thaw_fault: None,
+            late_thaw: None,
             held: VecDeque::new(),
         };
         Self {

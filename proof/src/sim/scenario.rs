@@ -241,6 +241,12 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
             Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Fails }
         }
         ["driver-slow", n, v] => Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::Slow },
+        ["driver-thaws-late", n, v] => {
+            Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::ThawsLate }
+        }
+        ["driver-thaws-unheard", n, v] => {
+            Fault::Driver { node: node(n)?, volume: volume(v)?, mode: DriverMode::ThawsUnheard }
+        }
         ["device", n, level, mode] => {
             let level: u8 = number_of(level)?;
             Fault::Device { target: node(n)?, level: level - 1, mode: device_mode(mode)? }

@@ -48,6 +48,10 @@ pub enum Ev {
     Command { node: NodeId, run: RunNo, volume: VolumeId },
     /// A command reaches the volume.
     Do { node: NodeId, boot_no: u32, run: RunNo, volume: VolumeId, command: CommandId, action: VolAct },
+    /// A driver gives up a thaw that it was to do by now.
+    ThawGivenUp { node: NodeId, run: RunNo, volume: VolumeId, command: CommandId },
+    /// That thaw is done.
+    ThawDone { node: NodeId, run: RunNo, volume: VolumeId, command: CommandId },
     /// A fence agent is to be started.
     AgentStart { node: NodeId, run: RunNo, order: Order },
     /// A device acts on its target.

@@ -129,6 +129,8 @@ impl Fault {
             Self::Driver { mode: DriverMode::Hangs, .. } => "driver-hangs",
             Self::Driver { mode: DriverMode::Blind, .. } => "driver-blind",
             Self::Driver { mode: DriverMode::Slow, .. } => "driver-slow",
+            Self::Driver { mode: DriverMode::ThawsLate, .. } => "driver-thaws-late",
+            Self::Driver { mode: DriverMode::ThawsUnheard, .. } => "driver-thaws-unheard",
             Self::Driver { .. } => "driver-fails",
             Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
             Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",

@@ -31,6 +31,7 @@ pub mod rules;
 pub mod setup;
 mod standby;
 pub mod stream;
+mod thaw;
 pub mod volume;
 pub mod watchdog;
 pub mod witness;
@@ -236,6 +237,8 @@ impl World {
             Ev::Do { node, boot_no, run, volume, command, action } => {
                 self.do_command((node, boot_no, run), volume, command, action);
             }
+            Ev::ThawGivenUp { node, run, volume, command } => self.thaw_given_up(node, run, volume, command),
+            Ev::ThawDone { node, run, volume, command } => self.thaw_done(node, run, volume, command),
             Ev::AgentStart { node, run, order } => self.agent_starts(node, run, order),
             Ev::DeviceActs { node, run: _, order, late } => self.device_acts(node, order, late),
             Ev::AgentEnd { node, run, order, verdict } => self.agent_ends(node, run, order, verdict),

@@ -112,6 +112,8 @@ const fn driver(mode: DriverMode) -> &'static str {
         DriverMode::Hangs => "hangs",
         DriverMode::Blind => "says nothing of its replica",
         DriverMode::Slow => "takes seconds for a promotion",
+        DriverMode::ThawsLate => "does not thaw it in time, cannot tell, and thaws it later",
+        DriverMode::ThawsUnheard => "does not say that it has thawed it",
     }
 }
 

@@ -9,6 +9,7 @@ use super::event::{Ev, Msg, RunNo, VolAct};
 use super::net::{Lane, place};
 use super::replica::{ReplMsg, Replica, Sends};
 use super::stream::StreamId;
+use super::thaw::LateThaw;
 use picket_core::ids::{NodeId, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, VolumeReport};
 use picket_core::time::Instant;
@@ -28,6 +29,10 @@ pub enum DriverMode {
     Blind,
     /// A promotion takes seconds once it was begun, and ends with its daemon.
     Slow,
+    /// A thaw is not done in its time: it cannot tell, and it is done later.
+    ThawsLate,
+    /// It does not say that a thaw was done.
+    ThawsUnheard,
 }
 
 /// The driver of a volume in one daemon.
@@ -39,6 +44,8 @@ pub struct Driver {
     promoting: Option<CommandId>,
     /// A stop that it was told to do, and of whose end the daemon has not read.
     stopping: Option<CommandId>,
+    /// A thaw that is not done in its time.
+    pub(super) late_thaw: Option<LateThaw>,
     told: Option<VolumeReport>,
     newest: Time,
 }
@@ -134,16 +141,13 @@ impl World {
         }
         let (boot_no, local) = (machine.boot_no, machine.now(now));
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
-        if hangs && !driver.queue.is_empty() {
-            driver.busy = true;
+        driver.busy = !driver.queue.is_empty();
+        if hangs && driver.busy {
             self.put(self.now + 20 * MS, Ev::Command { node, run, volume });
             return;
         }
-        let Some((command, mut action)) = driver.queue.pop_front() else {
-            driver.busy = false;
-            return;
-        };
-        driver.busy = true;
+        let Some((command, mut action)) = driver.queue.pop_front() else { return };
+        self.thaws_after_all(node, volume);
         let takes = match &mut action {
             VolAct::Promote { valid_until, program, .. } => {
                 // Whoever has begun does not ask for the time again.
@@ -152,6 +156,9 @@ impl World {
                 }
                 *program = slow;
                 if slow { long } else { above }
+            }
+            VolAct::Thaw { valid_until } if mode == DriverMode::ThawsLate && local < *valid_until => {
+                return self.begin_late_thaw((node, run), volume, command, *valid_until);
             }
             VolAct::Demote => above,
             VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => brief,
@@ -167,7 +174,9 @@ impl World {
         action: VolAct,
     ) {
         let now = self.now;
-        let fails = self.driver_mode(node, volume) == DriverMode::Fails;
+        let mode = self.driver_mode(node, volume);
+        let fails = mode == DriverMode::Fails;
+        let unheard = mode == DriverMode::ThawsUnheard && matches!(action, VolAct::Thaw { .. });
         let machine = self.machine_mut(node);
         if machine.boot_no != boot_no {
             return;
@@ -186,6 +195,9 @@ impl World {
         let outcome = if fails { Err("the driver fails".into()) } else { apply(replica, local, action) };
         self.log.line(now, node, || format!("volume {volume}: {action:?} -> {outcome:?}"));
         match outcome {
+            Ok(Some(_)) if unheard => {
+                self.put(now + MS, Ev::Command { node, run, volume });
+            }
             Ok(Some(sends)) => {
                 self.command_done(node, run, volume, command, CommandOutcome::Done);
                 if let VolAct::Promote { epoch, .. } = action {
@@ -220,7 +232,7 @@ impl World {
         }
     }
 
-    fn command_done(
+    pub(super) fn command_done(
         &mut self,
         node: NodeId,
         run: RunNo,

@@ -5,6 +5,7 @@ use super::super::faults::Fault;
 use super::super::setup::{Devices, Setup};
 use super::Family;
 use picket_core::ids::NodeId;
+use picket_core::node::LossAction;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -12,6 +13,7 @@ const N2: NodeId = NodeId(2);
 pub(super) fn families() -> Vec<Family> {
     let base = Setup::new(2);
     let alone = Setup { devices: Devices::None, ..base };
+    let freeze = Setup { loss_action: LossAction::Freeze, ..alone };
     vec![
         Family::new("alone past its lease, and everything comes back", base)
             .finds(&[58])
@@ -36,5 +38,11 @@ pub(super) fn families() -> Vec<Family> {
             .within(&[Fault::PowerOn(N1)], 200, 500, 20)
             .within(&[Fault::Isolate(N2)], 0, 300, 4)
             .end(End::Open),
+        Family::new("a thaw that nobody can tell of", freeze)
+            .finds(&[64])
+            .start(&[Fault::CutStream(N1, N2)])
+            .within(&Fault::thaws(1), 0, 2, 8)
+            .within(&[Fault::HoldFromWitness(N1)], 0, 12, 1)
+            .within(&[Fault::Isolate(N1), Fault::Mute(N1)], 30, 70, 1),
     ]
 }

@@ -71,6 +71,9 @@ fn any_fault(setup: &Setup) -> Vec<Fault> {
     let asks = setup.devices == Devices::Meatware;
     let pauses = !setup.self_fence.pause_visible && !asks;
     let mut all = Fault::all(setup.nodes);
+    if setup.loss_action == LossAction::Freeze {
+        all.extend(Fault::thaws(setup.nodes));
+    }
     all.extend(setup.members().iter().filter(|_| asks).map(Fault::Attest));
     all.extend(setup.members().iter().filter(|_| pauses).map(Fault::Pause));
     all

@@ -1,5 +1,6 @@
 //! Faults in words.
 
+use super::super::thaws::ThawFault;
 use super::Fault;
 use std::fmt;
 
@@ -13,6 +14,12 @@ impl fmt::Display for Fault {
             Self::RestartDaemon(n) => write!(f, "the daemon of node {n} dies and is started again"),
             Self::DiesBetween(n) => {
                 write!(f, "the daemon of node {n} will die between its two records, and is started again")
+            }
+            Self::Thaw(n, ThawFault::Late) => {
+                write!(f, "the next thaw on node {n} is not done in its time, and its driver cannot tell")
+            }
+            Self::Thaw(n, ThawFault::Unheard) => {
+                write!(f, "nobody tells how the next thaw on node {n} ended")
             }
             Self::KillDaemon(n) => write!(f, "the daemon of node {n} dies for long"),
             Self::StallShort(n) => write!(f, "the daemon of node {n} is stopped for a moment"),
@@ -101,7 +108,8 @@ mod tests {
 
     #[test]
     fn every_fault_has_words_of_its_own() {
-        let mut words: Vec<String> = Fault::all(3).iter().map(ToString::to_string).collect();
+        let all = Fault::all(3).into_iter().chain(Fault::thaws(3));
+        let mut words: Vec<String> = all.map(|fault| fault.to_string()).collect();
         let all = words.len();
         assert!(words.iter().all(|text| !text.is_empty()));
         words.sort_unstable();

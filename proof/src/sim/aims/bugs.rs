@@ -1,10 +1,12 @@
 //! Rules that a reading of the code found missing.
 
-use super::{Aim, Draft, N1, N2, V1, alone, fenced};
+use super::{Aim, Draft, N1, N2, V1, alone, fenced, lose};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::setup::Setup;
+use crate::world::volume::DriverMode;
 use picket_core::ids::NodeSet;
+use picket_core::node::LossAction;
 
 pub(super) const AIMS: &[Aim] = &[
     Aim {
@@ -28,6 +30,13 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: lone,
         make: died_between,
     },
+    Aim {
+        name: "thaws that nobody can tell of",
+        finds: &[64],
+        seeds: 60,
+        cluster: freezing,
+        make: late_thaw,
+    },
 ];
 
 fn powered() -> Setup {
@@ -36,6 +45,12 @@ fn powered() -> Setup {
 
 fn lone() -> Setup {
     alone(2)
+}
+
+fn freezing() -> Setup {
+    let mut setup = alone(2);
+    lose(&mut setup, LossAction::Freeze);
+    setup
 }
 
 /// The witness is away from a holder that is alone while its replica comes back.
@@ -70,4 +85,17 @@ fn died_between(draft: &mut Draft<'_>) {
     draft.put(done, done, Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 });
     draft.put(done + 400 * MS, cut, Fault::DiesBetween(N2));
     draft.isolate(cut, cut + 8 * SECOND, N2);
+}
+
+/// The answer to the last renewal that got through waits on the way until its holder has frozen, and is in time for a
+/// thaw.
+fn late_thaw(draft: &mut Draft<'_>) {
+    let at = draft.ms(300, 900);
+    let before = draft.ms(5, 100);
+    let held = draft.ms(950, 1_150);
+    let end = at + 12 * SECOND;
+    draft.driver(0, end, N1, V1, DriverMode::ThawsLate);
+    draft.cut_from_witness(at - before, at + held, N1);
+    draft.cut_to_witness(at, end, N1);
+    draft.cut_pair(at, end, N1, N2);
 }
