@@ -173,11 +173,20 @@ impl Node {
         } else {
             held.lease_until - self.config.params.freeze_before
         };
-        if now >= valid_until || volume.refused.is_some() || volume.command.is_some() {
+        if now >= valid_until || volume.refused.is_some() {
             return;
         }
+        let open = volume.command.map(|command| command.kind);
         if volume.is_seen_frozen() {
-            self.command(now, id, VolumeAction::Thaw { valid_until }, out);
+            if open.is_none() {
+                self.command(now, id, VolumeAction::Thaw { valid_until }, out);
+            }
+        } else if open.is_none_or(|kind| kind == CommandKind::Thaw) {
+            // It was done, whatever its driver can tell of it.
+            if let Some(volume) = self.volumes.get_mut(&id) {
+                volume.phase = Phase::Active(held);
+            }
+            out.event(Event::Thawed { volume: id });
         }
     }
 }

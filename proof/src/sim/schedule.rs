@@ -211,8 +211,7 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         10 | 21 => Fault::NodeDisk { node: first, mode: disk_mode(rng) },
         11 => {
             let (node, volume) = replica(rng, setup)?;
-            let modes = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow];
-            Fault::Driver { node, volume, mode: rng.pick(&modes)? }
+            Fault::Driver { node, volume, mode: driver_mode(rng, torn) }
         }
         12 => {
             let modes = [
@@ -253,6 +252,13 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
         _ => Fault::FenceByHand { asked: first, target: second },
     };
     Some(some)
+}
+
+/// `thaws`: only thaws go wrong.
+fn driver_mode(rng: &mut Rng, thaws: bool) -> DriverMode {
+    let all = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow];
+    let of_thaws = [DriverMode::ThawsLate, DriverMode::ThawsUnheard];
+    rng.pick(if thaws { &of_thaws } else { &all }).unwrap_or(DriverMode::Fails)
 }
 
 fn disk_mode(rng: &mut Rng) -> DiskMode {

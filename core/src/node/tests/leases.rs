@@ -178,6 +178,16 @@ fn thawed_or_not() -> Bench {
 }
 
 #[test]
+fn a_thaw_that_was_done_and_of_which_its_driver_cannot_tell_is_over() {
+    let mut bench = renewed_in_time();
+    bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    let (command, outcome) = (bench.command(), CommandOutcome::Unknown("killed".to_string()));
+    bench.step(Input::VolumeDone { volume: V, command, outcome });
+    bench.renew();
+    assert!(matches!(bench.phase(), Phase::Active(_)), "{:?}", bench.phase());
+}
+
+#[test]
 fn only_the_end_of_authority_is_without_authority() {
     let (lost, failed) = (ResetReason::AuthorityLost { volume: V }, ResetReason::StopFailed { volume: V });
     assert_eq!((lost.without_authority(), failed.without_authority()), (Some(V), None));

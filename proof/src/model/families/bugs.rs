@@ -44,5 +44,11 @@ pub(super) fn families() -> Vec<Family> {
             .within(&Fault::thaws(1), 0, 2, 8)
             .within(&[Fault::HoldFromWitness(N1)], 0, 12, 1)
             .within(&[Fault::Isolate(N1), Fault::Mute(N1)], 30, 70, 1),
+        Family::new("a thaw that nobody can tell of, and everything comes back", freeze)
+            .start(&[Fault::CutStream(N1, N2)])
+            .within(&Fault::thaws(1), 0, 2, 8)
+            .within(&[Fault::HoldFromWitness(N1)], 0, 12, 2)
+            .within(&[Fault::CutData(N1, N2), Fault::CutWitness(N1)], 30, 70, 4)
+            .end(End::Redundant),
     ]
 }

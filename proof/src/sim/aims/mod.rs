@@ -59,11 +59,10 @@ pub fn all() -> Vec<Aim> {
 /// The aims whose faults the protocol promises to survive whatever else happens. An override is outside, a store that is
 /// rolled back unseen is found only while somebody who knows more is left to say so; and a maintenance that ends while the
 /// daemon is down leaves a node without a watchdog. That of a standby is within: but persons put nodes on standby beside
-/// any aim ([`super::schedule::standbys`]). A thaw that was done and is not answered leaves a replica out of sync for good
-/// where a second one goes wrong too, until that is mended.
+/// any aim ([`super::schedule::standbys`]).
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
-    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59, 63, 64];
+    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59, 63];
     all().into_iter().filter(|aim| !aim.finds.iter().any(|number| OUTSIDE.contains(number))).collect()
 }
 
