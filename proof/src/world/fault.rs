@@ -229,13 +229,7 @@ impl World {
             Fault::WitnessKill
             | Fault::WitnessReplaced { .. }
             | Fault::WitnessRolledBack
-            | Fault::WitnessRetimed => {
-                if matches!(fault, Fault::WitnessRetimed) {
-                    self.changed.insert(WITNESS);
-                }
-                self.witness.held += 1;
-                self.kill_witness("killed");
-            }
+            | Fault::WitnessRetimed => self.hold_witness(matches!(fault, Fault::WitnessRetimed)),
             Fault::WitnessStall => self.set_witness_stalled(true),
             Fault::WitnessDisk(mode) => self.witness_disk(mode),
             Fault::Ghosts(node) => self.ghosts = self.ghosts.with(node),
@@ -372,6 +366,14 @@ impl World {
         machine.daemon_held = machine.daemon_held.saturating_sub(1);
         let boot_no = machine.boot_no;
         self.start_daemon(node, boot_no);
+    }
+
+    fn hold_witness(&mut self, retimed: bool) {
+        if retimed {
+            self.changed.insert(WITNESS);
+        }
+        self.witness.held += 1;
+        self.kill_witness("killed");
     }
 
     fn hold_daemon(&mut self, node: NodeId) {

@@ -86,16 +86,6 @@ const fn torn_words(torn: bool) -> &'static str {
     if torn { ", between a look at the clock and the pet that follows" } else { "" }
 }
 
-const fn driver(mode: DriverMode) -> &'static str {
-    match mode {
-        DriverMode::Works => "works",
-        DriverMode::Fails => "fails",
-        DriverMode::Hangs => "hangs",
-        DriverMode::Blind => "says nothing of its replica",
-        DriverMode::Slow => "takes seconds for a promotion",
-    }
-}
-
 const fn disk(mode: DiskMode) -> &'static str {
     match mode {
         DiskMode::SyncFails => "does not sync",
