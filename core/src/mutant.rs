@@ -94,6 +94,14 @@ mutants! {
     M64 = 64, "a thaw that its driver cannot tell of taken as not done";
     M65 = 65, "a promise for one's own lease to whoever has a longer one";
     M66 = 66, "a boot waits for its own timings, and not for those it promised by";
+    M67 = 67, "what a promotion was told to require taken for what its driver requires";
+    M68 = 68, "members that are on their way removed right after a promotion";
+    M69 = 69, "members removed on the word of a driver that does not see its own volume";
+    M70 = 70, "a volume released while what a dead daemon ordered may still be done";
+    M71 = 71, "a volume that is promoted while it is frozen stays frozen";
+    M72 = 72, "the lease that begins with what was left running is in no record";
+    M73 = 73, "a witness that was stalled judges before it has read what came meanwhile";
+    M74 = 74, "a change of the in-sync set that was refused is asked for again at once";
     M80 = 80, "an adoption does without whoever has gone since";
     M81 = 81, "a person's word counts before a witness that slept has read what speaks against it";
 }

@@ -376,7 +376,8 @@ impl Node {
 
     fn promote(&mut self, now: Instant, id: VolumeId, held: Held, register: RegisterView, out: &mut Out) {
         // A grow that was asked for and whose end is not known may be recorded yet: its peer is waited for too.
-        let possible = self.disk.volumes.get(&id).map(DiskVolume::maximal_isr).unwrap_or_default();
+        let open = self.disk.volumes.get(&id).filter(|_| !mutant::on(Mutant::M67));
+        let possible = open.map(DiskVolume::maximal_isr).unwrap_or_default();
         let required = register.isr.union(possible).without(self.config.me);
         let valid_until = held.lease_until - self.config.params.freeze_before;
         let Some(volume) = self.volumes.get_mut(&id) else { return };

@@ -34,7 +34,7 @@ impl Node {
         let held = volume.phase.held()?;
         let mine = register.holder.is_some_and(|holder| self.is_me(holder));
         // A driver that has lost sight of its own volume says nothing about others: nobody is removed on its word.
-        let sees = report.role == super::Role::Primary;
+        let sees = report.role == super::Role::Primary || mutant::on(Mutant::M69);
         let free = sees && volume.updating.is_none() && self.link.registered && volume.refused.is_none();
         let free = free && now >= volume.update_after;
         (mine && free && register.epoch == held.epoch).then(|| (register.clone(), report.clone()))
@@ -85,7 +85,8 @@ impl Node {
         let all = disk.maximal_isr().union(register.isr).without(self.config.me);
         // After a promotion a replica that is alive needs a moment to follow. To remove it at once would strip a
         // healthy member, and leave nobody if this node died next.
-        let fresh = now.since(volume.promoted_at) < self.config.params.suspect_after();
+        let fresh =
+            now.since(volume.promoted_at) < self.config.params.suspect_after() && !mutant::on(Mutant::M68);
         let comes = |peer| fresh && !volume.met.contains(peer) && !self.is_silent(now, peer);
         let gone = report.lost.intersection(all).union(all.minus(report.connected));
         gone.iter().filter(|peer| !comes(*peer)).collect()
@@ -214,7 +215,7 @@ impl Node {
             volume.updating = None;
             volume.cooldown_until = now + super::volume::COOLDOWN;
             // After a conflict everything is read anew, and the answer to that is waited for instead.
-            if !matches!(refusal, Refusal::VersionConflict { .. }) {
+            if !matches!(refusal, Refusal::VersionConflict { .. }) && !mutant::on(Mutant::M74) {
                 volume.update_after = now + super::volume::COOLDOWN;
             }
         }

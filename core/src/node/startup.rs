@@ -131,7 +131,9 @@ impl Node {
             (Role::Secondary, Some(held)) => {
                 // The former daemon may have ordered the promotion and died: the order is still good while the
                 // lease lasts. Until then nobody can say that the volume stays inactive, so it is not released.
-                volume.former_orders_until = held.lease_until.min(now + lease);
+                if !mutant::on(Mutant::M70) {
+                    volume.former_orders_until = held.lease_until.min(now + lease);
+                }
                 let held = Some(Held { epoch: held.epoch, lease_until: held.lease_until });
                 let deadline = now + config.demote_timeout;
                 volume.phase = Phase::Stopping(Stopping { held, successor: None, deadline });
@@ -149,7 +151,7 @@ impl Node {
                 // That it was left running counts once: a crash from now on finds the record without it, and with
                 // the lease that began here.
                 if let Some(kept) = self.run.held.get_mut(&id).filter(|_| kept && !mutant::on(Mutant::M46)) {
-                    kept.lease_until = lease_until;
+                    kept.lease_until = if mutant::on(Mutant::M72) { kept.lease_until } else { lease_until };
                     out.run = true;
                 }
             }

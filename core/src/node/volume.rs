@@ -4,6 +4,7 @@ use super::state::{Command, CommandKind, Node, Out, Phase, Releasing, Stopping};
 use super::{CommandId, CommandOutcome, Effect, Event, ResetReason, Role, VolumeAction, VolumeReport};
 use crate::ids::{NodeId, VolumeId};
 use crate::message::{PeerBody, Request, SignedRelease};
+use crate::mutant::{self, Mutant};
 use crate::time::{Duration, Instant};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -133,7 +134,8 @@ impl Node {
                 let required =
                     self.disk.volumes.get(&id).map(|disk| disk.maximal_isr().without(self.config.me));
                 // What the driver reported since it promoted is newer than what it was told to do.
-                if let Some(report) = volume.report.as_mut().filter(|report| report.role != Role::Primary) {
+                let older = |report: &VolumeReport| report.role != Role::Primary || mutant::on(Mutant::M67);
+                if let Some(report) = volume.report.as_mut().filter(|report| older(report)) {
                     report.role = Role::Primary;
                     report.required = required.unwrap_or_default();
                 }
@@ -244,7 +246,7 @@ impl Node {
                 self.settle_release(now, id, out);
                 self.settle_attempt(now, id, out);
             }
-            Phase::Active(held) if volume.is_seen_frozen() => {
+            Phase::Active(held) if volume.is_seen_frozen() && !mutant::on(Mutant::M71) => {
                 // A freeze that was ordered before the promotion was done after it, or the replica was frozen before.
                 if let Some(volume) = self.volumes.get_mut(&id) {
                     volume.phase = Phase::Frozen(held);

@@ -9,12 +9,8 @@ use super::world::World;
 use picket_core::ids::NodeId;
 use picket_core::message::FromWitness;
 use picket_core::node::Input;
-use picket_core::time::Duration;
 use picket_core::witness;
 use std::collections::VecDeque;
-
-/// How long a promotion takes that takes long: a lease, a guard and what a takeover needs are over.
-const SLOW_PROMOTION: Duration = Duration::from_millis(130);
 
 impl World {
     pub(super) fn listens(&self, id: NodeId) -> bool {
@@ -47,7 +43,7 @@ impl World {
     }
 
     pub(super) fn deliver_witness(&mut self, id: NodeId) -> bool {
-        if self.witness.is_some() && self.net.flows(id, WITNESS) {
+        if self.witness_runs() && self.net.flows(id, WITNESS) {
             let message = self.net.witness.get_mut(&id).and_then(|stream| stream.up.pop_front());
             if let Some(message) = message {
                 self.witness_takes(witness::Input::Message { node: id, message });
@@ -102,6 +98,21 @@ impl World {
         }
     }
 
+    /// A promotion is done whose daemon has ended since it was ordered.
+    pub(super) fn orphan_done(&mut self, id: NodeId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&id).filter(|host| host.runs() && host.paused_until.is_none())
+        else {
+            return;
+        };
+        let Some((_, volume, action)) = host.orphan.take_if(|(at, ..)| *at <= now) else { return };
+        let done = act(host, volume, action, now);
+        self.tell(|| words::of_driver(id, volume, action, Some(&done)));
+        if let VolumeAction2::Promote { epoch, .. } = action {
+            super::properties::check_promoted(self, volume, id, epoch);
+        }
+    }
+
     /// A driver carries out its next command.
     pub(super) fn carry_out(&mut self, id: NodeId) -> bool {
         let now = self.now;
@@ -115,8 +126,8 @@ impl World {
         let Some(host) = self.hosts.get_mut(&id) else { return false };
         let clock = host.clock(now);
         let Some((volume, command, action)) = host.next_command() else { return false };
-        if host.begins(clock, (volume, command, action)) {
-            host.driver_until = Some(now + SLOW_PROMOTION);
+        if let Some(takes) = host.begins(clock, (volume, command, action)) {
+            host.driver_until = Some(now + takes);
             self.tell(|| words::of_long_promotion(id, volume));
             return true;
         }

@@ -80,6 +80,7 @@ impl World {
                 self.tell(|| words::of_reset(id, power_off, &reason));
                 super::properties::check_reset(self, id);
                 super::properties::check_loss(self, id, &reason);
+                super::properties::check_taken_up(self, id, &reason);
                 self.reset(id, power_off);
             }
             Effect::Event(event) => self.tell_of(|| prose::of_node(id, &event)),
@@ -223,6 +224,7 @@ impl World {
         host.ends_at = Some(at);
         host.said_stopped = ticket == STOP;
         host.left_running = ticket == STOP_AND_LEAVE_RUNNING;
+        host.taken_up.clear();
         self.tell(|| format!("node {id} says that its daemon may be ended"));
     }
 
@@ -256,6 +258,8 @@ impl World {
     pub fn kill_witness(&mut self, back: Duration) {
         self.witness = None;
         self.witness_at = Some(self.now + back);
+        self.witness_stalled_until = None;
+        self.witness_held.clear();
         let ids: Vec<NodeId> = self.net.witness.keys().copied().collect();
         for id in ids {
             self.break_stream(id, false);
@@ -275,7 +279,15 @@ impl World {
         }
     }
 
+    /// The witness process is there and not stopped.
+    pub(super) fn witness_runs(&self) -> bool {
+        self.witness.is_some() && self.witness_stalled_until.is_none()
+    }
+
     pub(super) fn witness_takes(&mut self, input: witness::Input) {
+        if self.witness_stalled_until.is_some() {
+            return self.witness_held.push_back(input);
+        }
         let (now, fresh) = (self.now, self.fresh());
         let Some(witness) = &mut self.witness else { return };
         let speaker = super::properties::Speaker::of(&input);

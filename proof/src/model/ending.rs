@@ -6,7 +6,7 @@ use super::net::BREAKS_AFTER;
 use super::properties::{is_writable, isr};
 use super::setup::{COLD_START, Devices, Setup};
 use super::world::World;
-use picket_core::ids::VolumeId;
+use picket_core::ids::{Epoch, VolumeId};
 use picket_core::time::Duration;
 
 /// How long after a refusal a node asks for a volume again: see `core/src/node/arbitration.rs`.
@@ -29,6 +29,8 @@ pub enum End {
     Redundant,
     /// Links are healed, but what is off stays off: each volume is active on one of those that are left.
     Survivors,
+    /// The same as the first, and no volume was given to anybody anew: nothing gave a reason to.
+    Kept,
     /// Nothing is healed and nothing is asked for: the family's faults leave work for a person.
     Open,
 }
@@ -39,7 +41,7 @@ impl End {
         match self {
             Self::Open => {}
             Self::Survivors => Fault::Heal.inject(world),
-            Self::Active | Self::Eventually | Self::Redundant => {
+            Self::Active | Self::Eventually | Self::Redundant | Self::Kept => {
                 Fault::Heal.inject(world);
                 world.agent_faults.clear();
                 let ids: Vec<_> = world.hosts.keys().copied().collect();
@@ -60,7 +62,7 @@ impl End {
         let takeover = takeover(setup);
         match self {
             Self::Open => Duration::ZERO,
-            Self::Active | Self::Survivors => takeover,
+            Self::Active | Self::Survivors | Self::Kept => takeover,
             Self::Eventually | Self::Redundant => (takeover + RESTS) * 2 + takeover + ASKS_AGAIN,
         }
     }
@@ -70,6 +72,11 @@ impl End {
     pub fn missing(self, world: &World) -> Option<String> {
         if self == Self::Open || self == Self::Eventually && asks_a_person(world) {
             return None;
+        }
+        if self == Self::Kept
+            && let Some(volume) = granted_anew(world)
+        {
+            return Some(format!("volume {volume} was given away, though nothing was wrong with its holder"));
         }
         inactive(world)
             .map(|volume| format!("volume {volume} is active nowhere, long after everything was healed"))
@@ -101,6 +108,12 @@ fn asks_a_person(world: &World) -> bool {
 pub fn inactive(world: &World) -> Option<VolumeId> {
     let served = |volume: &VolumeId| world.hosts.values().any(|host| is_writable(host, *volume));
     world.acknowledged.keys().copied().find(|volume| !served(volume) && !stands_by(world, *volume))
+}
+
+/// A volume that was granted more than once.
+fn granted_anew(world: &World) -> Option<VolumeId> {
+    let mut registers = world.record.iter().flat_map(|record| &record.volumes);
+    registers.find(|(_, register)| register.epoch > Epoch(1)).map(|(volume, _)| *volume)
 }
 
 /// Of the nodes that run and are in sync with a volume, every one is on standby.

@@ -6,6 +6,7 @@
 mod broad;
 mod bugs;
 mod deep;
+mod found;
 mod meatware;
 mod rules;
 mod standby;
@@ -111,6 +112,7 @@ pub fn standard() -> Vec<Family> {
     let mut all = broad::families();
     all.extend(rules::families());
     all.extend(bugs::families());
+    all.extend(found::families());
     all.extend(stops::families());
     all.extend(standby::families());
     all.extend(meatware::families());

@@ -42,6 +42,10 @@ pub enum Fault {
     SlowPromotion(NodeId),
     /// The next thaw on the node.
     Thaw(NodeId, ThawFault),
+    /// The next promotion on the node is begun at once and done a little later, even if its daemon ends meanwhile.
+    LonePromotion(NodeId),
+    /// The drivers of a node cannot see their volumes for a while.
+    BlindDriver(NodeId),
     /// One direction of everything between two nodes.
     Cut(NodeId, NodeId),
     /// Heartbeats from one node to another.
@@ -90,6 +94,8 @@ pub enum Fault {
     RestartWitness,
     /// The witness is away for long.
     KillWitness,
+    /// The witness is stopped (SIGSTOP) for longer than a lease.
+    StallWitness,
     /// The witness's store is put back to the backup, and nobody says so.
     RollBackWitness,
     /// The witness is restored from the backup as the rules say: as another store.
@@ -145,7 +151,7 @@ impl Fault {
     #[must_use]
     pub fn all(nodes: u8) -> Vec<Self> {
         let mut all = vec![Self::Heal, Self::RestartWitness, Self::KillWitness, Self::Reorder];
-        all.push(Self::PowerFailure);
+        all.extend([Self::PowerFailure, Self::StallWitness]);
         let agents = [
             AgentFault::UnknownIdle,
             AgentFault::UnknownLate,
@@ -166,6 +172,8 @@ impl Fault {
                 Self::StallTorn(node),
                 Self::SlowDriver(node),
                 Self::SlowPromotion(node),
+                Self::LonePromotion(node),
+                Self::BlindDriver(node),
                 Self::CutWitness(node),
                 Self::CutFromWitness(node),
                 Self::CutSwitch(node),
@@ -255,13 +263,16 @@ impl Fault {
             }
             Self::SlowDriver(node) => {
                 let until = world.now + HELD / 2;
-                if let Some(host) = world.hosts.get_mut(&node) {
-                    host.driver_until = Some(until);
-                }
+                on_host(world, node, |host| host.driver_until = Some(until));
             }
-            Self::SlowPromotion(node) => of_host(world, node, |host| host.promotes_slowly = true),
-            Self::DiesBetween(node) => of_host(world, node, |host| host.dies_between = true),
-            Self::Thaw(node, fault) => of_host(world, node, |host| host.thaw_fault = Some(fault)),
+            Self::SlowPromotion(node) => on_host(world, node, |host| host.promotes_slowly = true),
+            Self::DiesBetween(node) => on_host(world, node, |host| host.dies_between = true),
+            Self::Thaw(node, fault) => on_host(world, node, |host| host.thaw_fault = Some(fault)),
+            Self::LonePromotion(node) => on_host(world, node, |host| host.promotes_alone = true),
+            Self::BlindDriver(node) => {
+                let until = world.now + HELD / 2;
+                on_host(world, node, |host| host.blind_until = Some(until));
+            }
             Self::RestartWitness => world.kill_witness(AT_ONCE),
             Self::Retime(node) => {
                 world.changed.insert(node);
@@ -272,12 +283,15 @@ impl Fault {
                 world.kill_witness(AT_ONCE);
             }
             Self::KillWitness => world.kill_witness(LONG * 2),
+            Self::StallWitness => {
+                world.witness_stalled_until = world.witness.is_some().then(|| world.now + LONG);
+            }
             Self::RollBackWitness => put_back(world, world.backup.clone(), false),
             Self::RestoreWitness => put_back(world, world.backup.clone(), true),
             Self::ReplaceWitness => put_back(world, None, true),
             Self::BackUpWitness => world.backup.clone_from(&world.record),
             Self::Agent(fault) => world.agent_faults.push_back(fault),
-            Self::StopHangs(node) => of_host(world, node, |host| host.stop_hangs = true),
+            Self::StopHangs(node) => on_host(world, node, |host| host.stop_hangs = true),
             Self::Reorder => world.reversed = !world.reversed,
             Self::Move(_)
             | Self::Stop(_)
@@ -397,9 +411,9 @@ fn fences(world: &World, node: NodeId) -> bool {
     daemon.status(host.clock(world.now)).fences.iter().any(|fence| acts.contains(&fence.stage))
 }
 
-fn of_host(world: &mut World, node: NodeId, does: impl FnOnce(&mut Host)) {
+fn on_host(world: &mut World, node: NodeId, change: impl FnOnce(&mut Host)) {
     if let Some(host) = world.hosts.get_mut(&node) {
-        does(host);
+        change(host);
     }
 }
 

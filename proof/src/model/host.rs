@@ -32,6 +32,12 @@ fn nanos(count: u128) -> Duration {
     Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
+/// How long a promotion takes that takes long: a lease, a guard and what a takeover needs are over.
+const SLOW_PROMOTION: Duration = Duration::from_millis(130);
+
+/// How long one takes that outlives its daemon: less than is left of its lease when it may be begun last.
+const LONE_PROMOTION: Duration = Duration::from_millis(12);
+
 /// The main loop of a daemon must have come round within this for its watchdog to be petted.
 pub const PROGRESS: Duration = Duration::from_millis(20);
 
@@ -58,6 +64,8 @@ pub struct Host {
     pub said_stopped: bool,
     /// It was ended under a maintenance, and what it held runs on without it.
     pub left_running: bool,
+    /// When the daemon saw first what was left running, by the machine's own clock: a lease begins there.
+    pub taken_up: BTreeMap<VolumeId, Instant>,
     /// The daemon does not run until then (SIGSTOP).
     pub stalled_until: Option<Instant>,
     /// The whole machine does not run until then, and its own clock and watchdog neither.
@@ -74,6 +82,8 @@ pub struct Host {
     pub torn_at: Option<Instant>,
     /// Its drivers carry nothing out until then.
     pub driver_until: Option<Instant>,
+    /// Its drivers cannot see their volumes until then.
+    pub blind_until: Option<Instant>,
     /// What survives a crash.
     pub disk: Disk,
     /// A durable epoch became smaller.
@@ -94,7 +104,9 @@ pub struct Host {
     pub stop_hangs: bool,
     /// The next promotion takes long.
     pub promotes_slowly: bool,
-    /// A promotion that was begun, and is done when the drivers go on; it ends with its daemon.
+    /// The next promotion is done even if its daemon ends meanwhile.
+    pub promotes_alone: bool,
+    /// A promotion that was begun, and is done when the drivers go on; it ends with its daemon, but for the one above.
     pub promoting: Option<(VolumeId, CommandId, VolumeAction2)>,
     /// The daemon dies between the two records of its next step that changes both.
     pub dies_between: bool,
@@ -102,6 +114,8 @@ pub struct Host {
     pub thaw_fault: Option<ThawFault>,
     /// A thaw that was begun and is not done in its time; it ends with its daemon.
     pub late_thaw: Option<LateThaw>,
+    /// A promotion whose daemon has ended, and when it is done.
+    pub orphan: Option<(Instant, VolumeId, VolumeAction2)>,
     /// What arrived while the daemon was stopped.
     pub held: VecDeque<picket_core::node::Input>,
 }
@@ -264,6 +278,12 @@ impl Host {
             return Ok(Vec::new());
         }
         let Some(daemon) = &mut self.daemon else { return Ok(Vec::new()) };
+        if let picket_core::node::Input::Volume { volume, report } = &input
+            && self.left_running
+            && report.role == picket_core::node::Role::Primary
+        {
+            self.taken_up.entry(*volume).or_insert(clock);
+        }
         let ready = daemon.step(clock, input);
         let dies_between = &mut self.dies_between;
         let mut disks = Disks { disk: &mut self.disk, run: &mut self.run, fell: false, dies_between };
@@ -294,8 +314,9 @@ impl Host {
     /// What the daemon had in hand ends with it.
     pub fn daemon_dies(&mut self) {
         self.commands.clear();
-        if self.promoting.take().is_some() {
-            self.driver_until = None;
+        if let Some((volume, _, action)) = self.promoting.take() {
+            let done_at = self.driver_until.take().filter(|_| core::mem::take(&mut self.promotes_alone));
+            self.orphan = done_at.map(|at| (at, volume, action)).or(self.orphan);
         }
         self.late_thaw = None;
         self.agents.clear();
@@ -304,19 +325,39 @@ impl Host {
 
     /// A driver's next command, or what it began before.
     pub fn next_command(&mut self) -> Option<(VolumeId, CommandId, VolumeAction2)> {
-        self.promoting.take().or_else(|| self.commands.pop_front())
+        let begun = self.promoting.take();
+        self.promotes_alone &= begun.is_none();
+        begun.or_else(|| self.commands.pop_front())
     }
 
-    /// A promotion that takes long is begun now, while it is valid; then nothing in its driver asks for the time again.
-    pub fn begins(&mut self, clock: Instant, command: (VolumeId, CommandId, VolumeAction2)) -> bool {
+    /// A promotion that takes its time is begun now, while it is valid; then nothing in its driver asks for the time
+    /// again. The answer is how long it takes; none: it is done at once, or not at all.
+    pub fn begins(
+        &mut self,
+        clock: Instant,
+        command: (VolumeId, CommandId, VolumeAction2),
+    ) -> Option<Duration> {
         let (volume, id, action) = command;
-        let VolumeAction2::Promote { epoch, required, valid_until } = action else { return false };
-        if clock >= valid_until || !core::mem::take(&mut self.promotes_slowly) {
-            return false;
+        let VolumeAction2::Promote { epoch, required, valid_until } = action else { return None };
+        let takes = if self.promotes_slowly { SLOW_PROMOTION } else { LONE_PROMOTION };
+        let is_done_at_once = !self.promotes_slowly && !self.promotes_alone;
+        if clock >= valid_until || is_done_at_once {
+            return None;
         }
+        // One that ends with its daemon does not outlive it.
+        self.promotes_alone &= !core::mem::take(&mut self.promotes_slowly);
         let action = VolumeAction2::Promote { epoch, required, valid_until: Instant::NEVER };
         self.promoting = Some((volume, id, action));
-        true
+        Some(takes)
+    }
+
+    /// A promotion was ordered that may still be done.
+    #[must_use]
+    pub fn is_promoting(&self) -> bool {
+        let ordered = |(.., action): &(VolumeId, CommandId, VolumeAction2)| {
+            matches!(action, VolumeAction2::Promote { .. })
+        };
+        self.promoting.is_some() || self.orphan.is_some() || self.commands.iter().any(ordered)
     }
 
     /// The power is gone, or the kernel.
@@ -326,14 +367,17 @@ impl Host {
         self.ends_at = None;
         self.said_stopped = false;
         self.left_running = false;
+        self.taken_up.clear();
         self.stalled_until = None;
         self.tears = false;
         self.torn_at = None;
         self.driver_until = None;
+        self.blind_until = None;
         self.paused_until = None;
         self.booted_at = None;
         self.run = None;
         self.daemon_dies();
+        self.orphan = None;
         self.pet_stop = None;
         self.volumes.values_mut().for_each(Replica::power_lost);
     }

@@ -23,7 +23,11 @@ impl World {
             self.witness_takes(witness::Input::Tick);
             self.tell(|| "the witness starts".into());
         }
-        if self.witness.is_some() && self.witness_tick <= self.now {
+        if self.witness_stalled_until.take_if(|at| *at <= self.now).is_some() {
+            let held = core::mem::take(&mut self.witness_held);
+            held.into_iter().for_each(|input| self.witness_takes(input));
+        }
+        if self.witness_runs() && self.witness_tick <= self.now {
             self.witness_takes(witness::Input::Tick);
         }
         self.write_everywhere();
@@ -45,6 +49,8 @@ impl World {
             consider(host.torn_at);
             consider(host.driver_until);
             consider(host.late_thaw_at());
+            consider(host.blind_until);
+            consider(host.orphan.map(|(at, ..)| at));
             if host.daemon_runs() {
                 consider(Some(host.world(host.tick_at)));
             }
@@ -57,7 +63,8 @@ impl World {
             }
         }
         consider(self.witness_at);
-        consider(Some(self.witness_tick).filter(|_| self.witness.is_some()));
+        consider(self.witness_stalled_until);
+        consider(Some(self.witness_tick).filter(|_| self.witness_runs()));
         for stream in self.net.witness.values() {
             consider(stream.obstructed.map(|since| since + BREAKS_AFTER));
         }
@@ -73,6 +80,7 @@ impl World {
         }
         for id in ids {
             self.due_power(id);
+            self.orphan_done(id);
             self.due_agents(id);
             self.due_daemon(id);
         }
@@ -91,6 +99,7 @@ impl World {
         let arrived = if resumed { host.release_held() } else { Vec::new() };
         self.inbox.extend(arrived.into_iter().map(|input| (id, input)));
         host.driver_until.take_if(|at| *at <= now);
+        host.blind_until.take_if(|at| *at <= now);
         if host.torn_at.is_some_and(|at| at <= now) {
             self.torn_pet(id);
         }

@@ -9,12 +9,22 @@ use picket_core::message::Request;
 use picket_core::node::{self, CommandId, Phase, ResetReason, Role};
 use picket_core::witness::{Input, Record};
 
+/// More things than this in one instant are no work that comes to an end: all nodes starting at once need some hundred.
+const AT_ONCE_MAX: u16 = 3_000;
+
 /// Checks everything that is a matter of one moment.
 pub fn check(world: &mut World) {
     let found = two_active(world).or_else(|| two_writers(world)).or_else(|| two_holders_of_an_epoch(world));
     let found = found.or_else(|| refused_and_active(world)).or_else(|| node_epochs_grow(world));
-    let found = found.or_else(|| super::authority::active_without_authority(world));
+    let found =
+        found.or_else(|| never_rests(world)).or_else(|| super::authority::active_without_authority(world));
     world.violations.extend(found);
+}
+
+/// What is asked and answered comes to an end before time passes. Nothing takes time here, so that whoever asks again at
+/// once after each refusal asks without end.
+fn never_rests(world: &World) -> Option<String> {
+    (world.at_once > AT_ONCE_MAX).then(|| "messages go to and fro without end".to_owned())
 }
 
 fn replicas(world: &World, volume: VolumeId) -> impl Iterator<Item = (&Host, &Replica)> {
@@ -134,21 +144,37 @@ pub fn isr(record: Option<&Record>, volume: VolumeId) -> NodeSet {
 
 /// A machine all of whose volumes are verified inactive is not reset by itself or by its watchdog. What an earlier
 /// daemon saw, the present one has not: until it has looked at every volume, and read what came of them while it was
-/// stopped, none counts as verified.
+/// stopped, none counts as verified; nor does what its driver cannot see.
 pub fn check_reset(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
     let news = |(to, input): &(NodeId, node::Input)| {
         *to == id && matches!(input, node::Input::Volume { .. } | node::Input::VolumeDone { .. })
     };
-    if host.volumes.keys().any(|volume| is_unread(world, id, *volume)) || world.inbox.iter().any(news) {
+    let unseen =
+        host.blind_until.is_some() || host.volumes.keys().any(|volume| is_unread(world, id, *volume));
+    if unseen || world.inbox.iter().any(news) {
         return;
     }
     let stopped = host.stalled_until.is_some() || host.daemon.is_none();
     let secondary = host.volumes.values().all(|replica| replica.role == Role::Secondary);
-    let idle = secondary && host.promoting.is_none();
+    let idle = secondary && !host.is_promoting();
     let busy = host.daemon.as_ref().is_some_and(|daemon| daemon.records().1.failed);
     if idle && !stopped && !busy {
         world.violations.push(format!("node {id} is reset although nothing is active on it"));
+    }
+}
+
+/// A lease begins when a daemon first sees what was left running, and no machine resets itself for that volume before it
+/// has ended.
+pub fn check_taken_up(world: &mut World, id: NodeId, reason: &ResetReason) {
+    let ResetReason::NotVerifiedInactive { volume } = reason else { return };
+    let Some(host) = world.hosts.get(&id) else { return };
+    let clock = host.clock(world.now);
+    let lease = world.setup.params.lease;
+    if host.taken_up.get(volume).is_some_and(|begun| clock < *begun + lease) {
+        world.violations.push(format!(
+            "node {id} resets itself for volume {volume} within the lease that began when its daemon took it up"
+        ));
     }
 }
 
@@ -165,7 +191,7 @@ pub fn check_alone(world: &mut World, id: NodeId, alone: &[VolumeId], effect: &n
 pub fn check_released(world: &mut World, id: NodeId) {
     let Some(host) = world.hosts.get(&id) else { return };
     let primary = host.volumes.values().any(|replica| replica.role == Role::Primary);
-    let active = primary || host.promoting.is_some();
+    let active = primary || host.is_promoting();
     let holds =
         |record: &Record| record.volumes.values().any(|it| it.holder.is_some_and(|holder| holder.node == id));
     if active || world.record.as_ref().is_some_and(holds) {

@@ -91,8 +91,21 @@ impl World {
         }
     }
 
+    /// What the driver sees. What cannot be seen any more is told of as the daemon's drivers do: what was last said may
+    /// be over, and the data is what it was; of what was never seen nothing is told.
     pub(super) fn report(&self, id: NodeId, volume: VolumeId) -> Option<VolumeReport> {
         let replica = self.replica(id, volume)?;
+        if self.hosts.get(&id)?.blind_until.is_some() {
+            let last = replica.told.clone()?;
+            let (connected, complete_peers) = (NodeSet::EMPTY, NodeSet::EMPTY);
+            return Some(VolumeReport {
+                role: Role::Unknown,
+                frozen: false,
+                connected,
+                complete_peers,
+                ..last
+            });
+        }
         let others = || self.hosts.keys().copied().filter(|peer| *peer != id);
         let connected = others().filter(|peer| self.replicates(volume, id, *peer)).collect();
         let same = |peer: &NodeId| {
@@ -155,7 +168,6 @@ pub(super) fn act(host: &mut Host, volume: VolumeId, action: VolumeAction2, now:
             replica.role = Role::Primary;
             replica.epoch = epoch;
             replica.max_epoch = epoch;
-            replica.frozen = false;
             replica.required = required;
             replica.lost = NodeSet::EMPTY;
         }

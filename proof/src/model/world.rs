@@ -39,6 +39,10 @@ pub struct World {
     /// It is started at this instant.
     pub witness_at: Option<Instant>,
     pub(super) witness_tick: Instant,
+    /// The witness process does not run until then (SIGSTOP).
+    pub(super) witness_stalled_until: Option<Instant>,
+    /// What came to it meanwhile, but for the messages of streams.
+    pub(super) witness_held: VecDeque<witness::Input>,
     /// The network.
     pub net: Net,
     /// Inputs for daemons that have arrived.
@@ -55,6 +59,8 @@ pub struct World {
     pub reversed: bool,
     /// What the properties remember.
     pub watch: Watch,
+    /// How many things have happened in this instant.
+    pub(super) at_once: u16,
     /// Something that must not be.
     pub violations: Vec<String>,
     /// What happened, for people; kept only where it is asked for.
@@ -120,6 +126,7 @@ impl World {
             ends_at: None,
             said_stopped: false,
             left_running: false,
+            taken_up: BTreeMap::new(),
             stalled_until: None,
             paused_until: None,
             lag: Duration::ZERO,
@@ -128,6 +135,7 @@ impl World {
             tears: false,
             torn_at: None,
             driver_until: None,
+            blind_until: None,
             disk: node::Disk::default(),
             epochs_fell: false,
             run: None,
@@ -138,6 +146,8 @@ impl World {
             tick_at: now,
             stop_hangs: false,
             promotes_slowly: false,
+            promotes_alone: false,
+            orphan: None,
             promoting: None,
             dies_between: false,
             thaw_fault: None,
@@ -152,6 +162,8 @@ impl World {
             store: StoreId(77),
             witness_at: Some(now),
             witness_tick: now,
+            witness_stalled_until: None,
+            witness_held: VecDeque::new(),
             net: Net::default(),
             inbox: VecDeque::new(),
             agent_faults: VecDeque::new(),
@@ -160,6 +172,7 @@ impl World {
             fresh: 1,
             changed: BTreeSet::new(),
             reversed: false,
+            at_once: 0,
             watch: Watch::default(),
             violations: Vec::new(),
             told: None,
@@ -197,8 +210,11 @@ impl World {
 
     /// Does one thing: delivers what has arrived, or lets time pass to the next thing that is due.
     pub fn step(&mut self) {
-        if !self.deliver() {
+        if self.deliver() {
+            self.at_once = self.at_once.saturating_add(1);
+        } else {
             self.pass_time();
+            self.at_once = 0;
         }
         self.report_changes();
         super::properties::check(self);

@@ -189,6 +189,7 @@ pub(super) const KINDS: &[&str] = &[
     "driver-thaws-late",
     "driver-thaws-unheard",
     "dies-between",
+    "driver-unseeing",
     "device-slow",
     "device-tells-late",
 ];

@@ -1,6 +1,6 @@
 //! One seed: a cluster, its faults, what came of it.
 
-use super::aims::{self, Aim};
+use super::aims::{self, Aim, Draft};
 use super::schedule::{self, CALM_UNTIL, Planned};
 use crate::world::clock::{SECOND, Time};
 use crate::world::oracle::Violation;
@@ -32,6 +32,19 @@ pub struct Plan {
     pub person: bool,
     /// Its faults.
     pub faults: Vec<Planned>,
+    /// What must hold in it besides what must hold in all.
+    pub besides: Besides,
+}
+
+/// What must hold in a plan besides what must hold in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Besides {
+    /// Nothing.
+    Nothing,
+    /// By then somebody serves every volume, whatever lasts.
+    ServedBy(Time),
+    /// No volume is granted to anybody anew: its faults give no reason to.
+    Kept,
 }
 
 /// How a run ended.
@@ -54,7 +67,14 @@ impl Plan {
         let setup = schedule::cluster(&mut rng, nodes);
         let mut faults = schedule::faults(&mut rng, &setup);
         add(&mut faults, schedule::standbys(seed, &setup));
-        Self { seed, setup, holds: Vec::new(), person: seed.is_multiple_of(2), faults }
+        Self {
+            seed,
+            setup,
+            holds: Vec::new(),
+            person: seed.is_multiple_of(2),
+            faults,
+            besides: Besides::Nothing,
+        }
     }
 
     /// An aim, and some random faults with it.
@@ -68,15 +88,15 @@ impl Plan {
         let random = schedule::faults(rng, &setup).into_iter();
         faults.extend(random.take(noise));
         add(&mut faults, schedule::standbys(seed, &setup));
-        Self { seed, setup, holds, person, faults }
+        Self { seed, setup, holds, person, faults, besides: Besides::Nothing }
     }
 
     /// The plan of an aim's seed.
     #[must_use]
     pub fn of_aim(aim: &Aim, seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x0a11);
-        let draft = aim.draft(&mut rng);
-        Self { seed, setup: draft.setup, holds: draft.holds, person: draft.person, faults: draft.faults }
+        let Draft { setup, holds, person, faults, besides, .. } = aim.draft(&mut rng);
+        Self { seed, setup, holds, person, faults, besides }
     }
 
     /// Runs it.
@@ -103,12 +123,20 @@ impl Plan {
             world.plan(planned.at, planned.until, planned.fault.clone());
             last = last.max(if planned.fault.lasts() { planned.until } else { planned.at });
         }
+        let granted = world.epochs();
+        if let Besides::ServedBy(at) = self.besides {
+            go_on(&mut world, at);
+            world.expect_served_meanwhile();
+        }
         go_on(&mut world, last);
         world.hire_person();
         let end = last + HEALED_WITHIN;
         heal(&mut world, end);
         world.expect_served("everything was healed");
         world.expect_redundant("everything was healed");
+        if self.besides == Besides::Kept {
+            world.expect_kept(&granted);
+        }
         Outcome { violation: world.oracle.violation.clone(), world }
     }
 }

@@ -181,6 +181,9 @@ fn replica(rng: &mut Rng, setup: &Setup) -> Option<(NodeId, VolumeId)> {
     Some((rng.pick(&members)?, volume))
 }
 
+const DRIVER_MODES: [DriverMode; 5] =
+    [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow, DriverMode::Unseeing];
+
 fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     if rng.permille(450) {
         return Some(cut(rng, setup));
@@ -256,9 +259,8 @@ fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
 
 /// `thaws`: only thaws go wrong.
 fn driver_mode(rng: &mut Rng, thaws: bool) -> DriverMode {
-    let all = [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow];
     let of_thaws = [DriverMode::ThawsLate, DriverMode::ThawsUnheard];
-    rng.pick(if thaws { &of_thaws } else { &all }).unwrap_or(DriverMode::Fails)
+    rng.pick(if thaws { &of_thaws[..] } else { &DRIVER_MODES }).unwrap_or(DriverMode::Fails)
 }
 
 fn disk_mode(rng: &mut Rng) -> DiskMode {

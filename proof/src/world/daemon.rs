@@ -55,6 +55,7 @@ impl World {
         let adopts = machine.replicas.values().any(|replica| replica.primary().is_some());
         let left = std::mem::take(&mut machine.left_running);
         let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
+        machine.takes_up = (keeps && left).then_some(run);
         let core = Node::new(config, disk, kept, machine.boot, run_id, local);
         machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
         machine.daemon_hindered_at = now;
@@ -155,6 +156,7 @@ impl World {
             driver.ended(*command);
         }
         let local = machine.clock.read(now);
+        machine.note_taken_up(local, &input);
         let Some(daemon) = machine.daemon.as_mut() else { return };
         let run = daemon.run;
         let alone: Vec<_> =
@@ -289,6 +291,7 @@ impl World {
         self.check_standby(node, &act);
         match act {
             Act::Witness(message) => {
+                self.check_pace(node, &message.body);
                 let stream = StreamId::new(Lane::Witness, WITNESS, me);
                 self.send(stream, me, Msg::ToWitness(Box::new(message)), 0);
             }

@@ -131,6 +131,7 @@ impl Fault {
             Self::Driver { mode: DriverMode::Slow, .. } => "driver-slow",
             Self::Driver { mode: DriverMode::ThawsLate, .. } => "driver-thaws-late",
             Self::Driver { mode: DriverMode::ThawsUnheard, .. } => "driver-thaws-unheard",
+            Self::Driver { mode: DriverMode::Unseeing, .. } => "driver-unseeing",
             Self::Driver { .. } => "driver-fails",
             Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
             Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",
@@ -222,6 +223,9 @@ impl World {
             Fault::NodeDisk { node, mode } => self.machine_mut(node).store.disk.set(mode, true, 0),
             Fault::Driver { node, volume, mode } => {
                 self.driver_modes.insert((node, volume), mode);
+                if mode == DriverMode::Unseeing {
+                    self.report(node, volume);
+                }
             }
             Fault::Device { target, level, mode } => self.set_devices(target, Some(level), mode),
             Fault::DiskSwapped { node, volume } => self.swap_disk(node, volume),
@@ -486,6 +490,9 @@ impl World {
         }
         let machine = self.machine_mut(node);
         machine.left_running |= done && stop.keeps;
+        if machine.left_running {
+            machine.taken_up.clear();
+        }
         if let Some(watchdog) = machine.watchdog.as_mut().filter(|_| done) {
             watchdog.close();
         }

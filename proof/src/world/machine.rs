@@ -13,6 +13,7 @@ use super::rules;
 use super::volume::Driver;
 use super::watchdog::Watchdog;
 use picket_core::ids::{BootId, NodeId, VolumeId};
+use picket_core::node::{Input, Role};
 use picket_core::time::Instant;
 use std::collections::BTreeMap;
 
@@ -62,6 +63,10 @@ pub struct Machine {
     pub(super) feeds_off: Vec<(u8, u8)>,
     /// The daemon said that it leaves its volumes running, and none has started since.
     pub(super) left_running: bool,
+    /// The run of the daemon that found what was left running, and when it saw each of those volumes first, by the
+    /// machine's own clock: a lease begins there.
+    pub(super) takes_up: Option<RunNo>,
+    pub(super) taken_up: BTreeMap<VolumeId, Instant>,
     /// Faults under which an ordered reset does nothing, and whether one was ordered meanwhile.
     pub(super) resets_hang: u8,
     pub(super) reset_due: bool,
@@ -70,6 +75,15 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// A daemon that found what was left running sees it for the first time.
+    pub(super) fn note_taken_up(&mut self, local: Instant, input: &Input) {
+        let Input::Volume { volume, report } = input else { return };
+        let run = self.daemon.as_ref().map(|daemon| daemon.run);
+        if report.role == Role::Primary && run.is_some() && run == self.takes_up {
+            self.taken_up.entry(*volume).or_insert(local);
+        }
+    }
+
     /// Whether its kernel and processes run.
     #[must_use]
     pub const fn runs(&self) -> bool {
@@ -145,6 +159,7 @@ impl World {
         machine.drivers.clear();
         machine.reset_due = false;
         machine.left_running = false;
+        machine.taken_up.clear();
         self.log.line(now, node, || format!("DEAD: {why}"));
         self.log.tell(now, || format!("node {node} is off: {why}"));
         self.machine_lost(node);

@@ -297,6 +297,8 @@ fn new_machine(setup: &Setup, id: NodeId, rng: &mut Rng) -> Machine {
         waiting: Vec::new(),
         feeds_off: Vec::new(),
         left_running: false,
+        takes_up: None,
+        taken_up: BTreeMap::new(),
         resets_hang: 0,
         reset_due: false,
         daemon_hindered_at: Time(0),

@@ -10,8 +10,8 @@ use super::net::{Lane, place};
 use super::replica::{ReplMsg, Replica, Sends};
 use super::stream::StreamId;
 use super::thaw::LateThaw;
-use picket_core::ids::{NodeId, VolumeId};
-use picket_core::node::{CommandId, CommandOutcome, Input, VolumeReport};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeReport};
 use picket_core::time::Instant;
 use std::collections::VecDeque;
 
@@ -33,6 +33,8 @@ pub enum DriverMode {
     ThawsLate,
     /// It does not say that a thaw was done.
     ThawsUnheard,
+    /// It cannot see the replica any more, and says so.
+    Unseeing,
 }
 
 /// The driver of a volume in one daemon.
@@ -89,15 +91,20 @@ impl World {
     /// Tells the daemon what the replica is, if that changed.
     pub(super) fn report(&mut self, node: NodeId, volume: VolumeId) {
         let now = self.now;
-        if self.driver_mode(node, volume) == DriverMode::Blind {
+        let mode = self.driver_mode(node, volume);
+        if mode == DriverMode::Blind {
             return;
         }
         let latency = self.rng.range(MS / 10, MS);
         let machine = self.machine_mut(node);
         let Some(run) = machine.daemon.as_ref().map(|daemon| daemon.run) else { return };
         let Some(replica) = machine.replicas.get(&volume) else { return };
-        let report = replica.report();
+        let mut report = replica.report();
         let Some(driver) = machine.drivers.get_mut(&volume) else { return };
+        if mode == DriverMode::Unseeing {
+            let Some(last) = &driver.told else { return };
+            report = unseen(last);
+        }
         if driver.told.as_ref() == Some(&report) {
             return;
         }
@@ -335,6 +342,13 @@ impl World {
             self.changed(node, volume);
         }
     }
+}
+
+/// What a driver tells of a replica that it cannot see any more: what was last said may be over, its data is what it
+/// was. Of one that it has never seen it tells nothing.
+fn unseen(last: &VolumeReport) -> VolumeReport {
+    let (connected, complete_peers) = (NodeSet::EMPTY, NodeSet::EMPTY);
+    VolumeReport { role: Role::Unknown, frozen: false, connected, complete_peers, ..last.clone() }
 }
 
 fn apply(

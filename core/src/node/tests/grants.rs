@@ -134,6 +134,8 @@ fn the_refusal_of_an_older_release_does_not_end_a_newer_one() {
     let refusal = Refusal::EpochMismatch { held: Epoch(3), asked: Epoch(2) };
     let effects = bench.say(Reply::Refused { subject: Subject::Release { volume: V }, refusal });
     assert_eq!(asked(&effects), None, "epoch 3 is being given back");
+    let open = bench.node.volumes[&V].releasing.map(|releasing| releasing.epoch);
+    assert_eq!(open, Some(Epoch(3)), "until the witness has said so");
     let mut effects = bench.say(Reply::Released { volume: V, epoch: Epoch(3) });
     effects.extend(bench.say_free(3));
     assert!(asked(&effects).is_some());

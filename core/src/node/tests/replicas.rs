@@ -151,8 +151,8 @@ fn a_driver_that_lost_its_own_volume_strips_nobody() {
     blind.connected = NodeSet::EMPTY;
     blind.complete_peers = NodeSet::EMPTY;
     blind.required = NodeSet::EMPTY;
-    bench.step(Input::Volume { volume: V, report: blind });
-    let effects = bench.live(ms(1000));
+    let mut effects = bench.step(Input::Volume { volume: V, report: blind });
+    effects.extend(bench.live(ms(1000)));
     assert!(
         update(&effects).is_none(),
         "the peers are healthy; if this machine dies they must be able to take over"

@@ -33,8 +33,13 @@ impl fmt::Display for Fault {
             Self::Pause(n) => write!(f, "node {n} is paused with its clock"),
             Self::SlowDriver(n) => write!(f, "the drivers of node {n} are slow"),
             Self::SlowPromotion(n) => write!(f, "the next promotion on node {n} takes long"),
+            Self::LonePromotion(n) => {
+                write!(f, "the next promotion on node {n} takes a while and does not need its daemon")
+            }
+            Self::BlindDriver(n) => write!(f, "the drivers of node {n} cannot see their volumes"),
             Self::Reorder => f.write_str("messages arrive in another order"),
             Self::RestartWitness => f.write_str("the witness restarts"),
+            Self::StallWitness => f.write_str("the witness is stopped for longer than a lease"),
             Self::KillWitness => f.write_str("the witness is away for long"),
             Self::RollBackWitness => f.write_str("the witness's store is put back, and nobody says so"),
             Self::RestoreWitness => f.write_str("the witness is restored from its backup"),

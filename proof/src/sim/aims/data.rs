@@ -66,7 +66,7 @@ fn powered() -> Setup {
 }
 
 /// Leases that end sooner than a connection breaks.
-fn quick() -> Setup {
+pub(super) fn quick() -> Setup {
     let ms = Duration::from_millis;
     let timing = Params {
         heartbeat: ms(20),

@@ -8,12 +8,14 @@ mod boots;
 mod bugs;
 mod data;
 mod failsafe;
+mod found;
 mod leases;
 mod permits;
 mod proofs;
 mod standby;
 mod timings;
 
+use super::run::Besides;
 use super::schedule::{CALM_UNTIL, Planned, between, lanes};
 use crate::world::clock::MS;
 use crate::world::fault::Fault;
@@ -52,6 +54,7 @@ pub fn all() -> Vec<Aim> {
         standby::AIMS,
         bugs::AIMS,
         timings::AIMS,
+        found::AIMS,
     ];
     rooms.into_iter().flatten().copied().collect()
 }
@@ -74,6 +77,7 @@ pub(super) struct Draft<'a> {
     pub(super) holds: Vec<(VolumeId, NodeId)>,
     pub(super) faults: Vec<Planned>,
     pub(super) person: bool,
+    pub(super) besides: Besides,
 }
 
 impl Aim {
@@ -81,7 +85,8 @@ impl Aim {
     pub(super) fn draft<'a>(&self, rng: &'a mut Rng) -> Draft<'a> {
         let setup = (self.cluster)();
         let holds = setup.volumes().map(|(volume, _)| (volume, N1)).collect();
-        let mut draft = Draft { rng, setup, holds, faults: Vec::new(), person: false };
+        let mut draft =
+            Draft { rng, setup, holds, faults: Vec::new(), person: false, besides: Besides::Nothing };
         (self.make)(&mut draft);
         draft.faults.sort_by_key(|planned| planned.at);
         draft

@@ -2,7 +2,8 @@
 
 use super::super::World;
 use super::super::machine::{Machine, Power};
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
+use std::collections::BTreeMap;
 
 impl World {
     /// The volumes that nobody serves, although a machine runs that has all of the data.
@@ -72,6 +73,33 @@ impl World {
         if !unserved.is_empty() {
             let text = format!("after {after} nobody serves {}{}", names(&unserved), self.why_not(&unserved));
             self.violated("served", text);
+        }
+    }
+
+    /// Every volume is served while faults last: in a plan that leaves somebody who could.
+    pub fn expect_served_meanwhile(&mut self) {
+        let served = |volume: VolumeId| self.machines.iter().any(|m| self.can_acknowledge(m.id, volume));
+        let unserved: Vec<_> = self.setup.volumes().map(|(id, _)| id).filter(|id| !served(*id)).collect();
+        if self.oracle.violation.is_none() && !unserved.is_empty() {
+            let why = self.why_not(&unserved);
+            self.violated("survived", format!("nobody takes {} over{why}", names(&unserved)));
+        }
+    }
+
+    /// The epoch of every volume, as recorded.
+    #[must_use]
+    pub fn epochs(&self) -> BTreeMap<VolumeId, Epoch> {
+        let record = self.witness.disk.read();
+        record.iter().flat_map(|record| &record.volumes).map(|(id, register)| (*id, register.epoch)).collect()
+    }
+
+    /// Every volume has the epoch that it had, in a plan that gives nobody a reason to grant it anew.
+    pub fn expect_kept(&mut self, before: &BTreeMap<VolumeId, Epoch>) {
+        let now = self.epochs();
+        let anew: Vec<_> = before.keys().copied().filter(|id| now.get(id) != before.get(id)).collect();
+        if self.oracle.violation.is_none() && !anew.is_empty() {
+            let text = format!("{} was given away, though nothing was wrong with its holder", names(&anew));
+            self.violated("kept", text);
         }
     }
 

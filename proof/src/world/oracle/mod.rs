@@ -2,12 +2,14 @@
 //!
 //! They see what no machine sees: every clock, disk and replica at once. `active` who serves and who may ·
 //! `data` acknowledged writes · `registers` every change of the witness's record · `fences` permits and
-//! agents · `resets` machines that end themselves · `liveness` what must be served, and by how many.
+//! agents · `resets` machines that end themselves · `liveness` what must be served, and by how many
+//! · `pace` how often a node asks.
 
 mod active;
 mod data;
 mod fences;
 mod liveness;
+mod pace;
 mod registers;
 mod resets;
 
@@ -55,6 +57,7 @@ pub struct Oracle {
     pub(super) by_hand: ByHand,
     /// Every acknowledged write, by volume, in order.
     committed: BTreeMap<VolumeId, Vec<u64>>,
+    paces: BTreeMap<NodeId, pace::Pace>,
     holders: BTreeMap<(VolumeId, Epoch), (NodeId, BootId)>,
     durable_epochs: BTreeMap<(NodeId, VolumeId), Epoch>,
     /// Who is at work on which target.
@@ -110,9 +113,13 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("kept-once", "what was left running under a maintenance counts as that at one start"),
     ("standby", "who has said that it stands by asks for no volume until it is put online"),
     ("innocent-reset", "a machine with nothing active on it is not reset by itself or its watchdog"),
+    ("lease-begun", "no machine resets itself within the lease that begins with what was left running"),
     ("alone-reset", "who is alone with a volume by the record is not reset because a lease of it has ended"),
     ("solo-killed", "a volume that is solo is not killed for another one"),
     ("alarm", "no machine sees one of its own invariants broken"),
+    ("pace", "a node does not ask for changes of in-sync sets as fast as they are refused"),
+    ("survived", "in an aim that leaves somebody who could, every volume is served while its faults last"),
+    ("kept", "in an aim that gives no reason to, no volume is granted anew"),
     ("served", "after healing, every volume that somebody has in full and who is not on standby is served"),
     ("online", "after healing, no node is on standby that nobody wants there"),
     ("redundant", "after healing, every replica comes back into the in-sync set"),

@@ -24,8 +24,23 @@ impl World {
         }
     }
 
+    /// A lease begins when a daemon first sees what was left running, and no machine resets itself for that volume before
+    /// it has ended.
+    fn check_taken_up(&mut self, node: NodeId, reason: &ResetReason) {
+        let ResetReason::NotVerifiedInactive { volume } = reason else { return };
+        let machine = self.machine(node);
+        let local = machine.now(self.now);
+        let begun = machine.taken_up.get(volume);
+        if begun.is_some_and(|begun| local < *begun + self.setup.params().lease) {
+            let text =
+                format!("node {node} resets itself for volume {volume} within the lease that began here");
+            self.violated("lease-begun", text);
+        }
+    }
+
     /// The same for resets that the daemon orders, and a volume that is solo is not killed for another.
     pub(in super::super) fn check_reset(&mut self, node: NodeId, reason: &ResetReason) {
+        self.check_taken_up(node, reason);
         let machine = self.machine(node);
         let Some(core) = machine.node() else { return };
         let status = core.status(machine.now(self.now));
