@@ -90,6 +90,9 @@ mutants! {
     M57 = 57, "a word of the witness that was overtaken taken for its newest";
     M58 = 58, "a lonely holder grows the in-sync set without a lease";
     M59 = 59, "a register of before the grant that is held taken";
+    M60 = 60, "whose data was named counts where the claims agree";
+    M61 = 61, "an adoption does without a member that is heard";
+    M62 = 62, "a grant that its holder does not want is not given back";
     M63 = 63, "an override's time that outlives a daemon which died between its two records";
     M64 = 64, "a thaw that its driver cannot tell of taken as not done";
     M65 = 65, "a promise for one's own lease to whoever has a longer one";

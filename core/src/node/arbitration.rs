@@ -271,7 +271,7 @@ impl Node {
     /// A grant to this boot that it neither holds nor asks for: its answer was lost, or came when it was not wanted
     /// any more. Nobody else can end it without a proof.
     fn give_back_untaken(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
-        let Some(holder) = self.holder_of(id) else { return };
+        let Some(holder) = self.holder_of(id).filter(|_| !mutant::on(Mutant::M62)) else { return };
         let mine = self.is_me(holder);
         let told = self.link.registered && self.view.recovering.is_none();
         let ended = self.stop.is_some_and(|stop| stop.answered);

@@ -114,6 +114,9 @@ pub(super) fn adopt(
 
 /// Members that have not reported, and are heard.
 fn missing_but_heard(witness: &Witness) -> NodeSet {
+    if on(Mutant::M61) {
+        return NodeSet::EMPTY;
+    }
     missing(witness).iter().filter(|node| witness.is_heard(*node)).collect()
 }
 
@@ -197,7 +200,8 @@ fn settled(
     source: Option<NodeId>,
 ) -> Result<Register, NodeSet> {
     let reports = reports(witness, volume, members);
-    let mut contradict = match claims::resolve(own, members, &reports, None) {
+    let named = source.filter(|source| on(Mutant::M60) && members.contains(*source));
+    let mut contradict = match claims::resolve(own, members, &reports, named) {
         Ok(register) => return Ok(register),
         Err(claims) => claims,
     };

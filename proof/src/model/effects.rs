@@ -266,9 +266,23 @@ impl World {
         }
     }
 
+    /// The witness's process is stopped. What arrives meanwhile waits in its sockets.
+    pub fn stall_witness(&mut self, length: Duration) {
+        self.witness_stalled_until = self.witness.is_some().then(|| self.now + length);
+    }
+
+    pub(super) fn witness_wakes(&mut self) {
+        self.witness_stalled_until = None;
+        for input in core::mem::take(&mut self.witness_held) {
+            self.witness_takes(input);
+        }
+    }
+
     /// A stream ends at both ends. With `by_node` the node's end needs no telling.
     pub(super) fn break_stream(&mut self, id: NodeId, by_node: bool) {
         let Some(stream) = self.net.witness.remove(&id) else { return };
+        // One that a stopped witness has not accepted yet is not there when it wakes up.
+        self.witness_held.retain(|input| *input != witness::Input::Connected { node: id });
         if let Some(session) = stream.session
             && self.witness.is_some()
         {

@@ -3,6 +3,7 @@
 //! A family is built around rules of the protocol: its cluster lacks what would hide a broken rule, and its faults
 //! are those that lead to where the rule is the last one. The explorer finds the places.
 
+mod adoptions;
 mod broad;
 mod bugs;
 mod deep;
@@ -117,5 +118,6 @@ pub fn standard() -> Vec<Family> {
     all.extend(standby::families());
     all.extend(meatware::families());
     all.extend(timings::families());
+    all.extend(adoptions::families());
     all
 }

@@ -133,6 +133,11 @@ pub enum Fault {
     /// An operator activates the first volume on the node without a witness; all others are off, and stay off
     /// until a witness has heard of it.
     Override(NodeId),
+    /// An operator ends a recovery, for the members that have not reported; with a node: its data counts where claims
+    /// contradict each other.
+    Adopt(Option<NodeId>),
+    /// The witness's process is stopped (SIGSTOP) for a moment.
+    NapWitness,
 }
 
 /// How long a long one is: lease, guard and detection are over.
@@ -151,7 +156,7 @@ impl Fault {
     #[must_use]
     pub fn all(nodes: u8) -> Vec<Self> {
         let mut all = vec![Self::Heal, Self::RestartWitness, Self::KillWitness, Self::Reorder];
-        all.extend([Self::PowerFailure, Self::StallWitness]);
+        all.extend([Self::PowerFailure, Self::StallWitness, Self::NapWitness]);
         let agents = [
             AgentFault::UnknownIdle,
             AgentFault::UnknownLate,
@@ -232,6 +237,7 @@ impl Fault {
             Self::RollBackWitness | Self::RestoreWitness => world.backup.is_some(),
             Self::Attest(node) => world.challenge(node).is_some(),
             Self::Pause(node) => !fences(world, node),
+            Self::Adopt(_) => adopting::is_right(world),
             // Who overrides keeps them off until a witness has heard of it.
             Self::Reboot(node) | Self::PowerOn(node) => !world.watch.unrecorded || is_powered(world, node),
             Self::PowerFailure => {
@@ -283,9 +289,8 @@ impl Fault {
                 world.kill_witness(AT_ONCE);
             }
             Self::KillWitness => world.kill_witness(LONG * 2),
-            Self::StallWitness => {
-                world.witness_stalled_until = world.witness.is_some().then(|| world.now + LONG);
-            }
+            Self::StallWitness => world.stall_witness(LONG),
+            Self::NapWitness => world.stall_witness(LONG / 4),
             Self::RollBackWitness => put_back(world, world.backup.clone(), false),
             Self::RestoreWitness => put_back(world, world.backup.clone(), true),
             Self::ReplaceWitness => put_back(world, None, true),
@@ -302,7 +307,8 @@ impl Fault {
             | Self::Evict(_)
             | Self::FenceByHand(..)
             | Self::Attest(_)
-            | Self::Override(_) => self.ask(world),
+            | Self::Override(_)
+            | Self::Adopt(_) => self.ask(world),
             _ => self.link(world),
         }
     }
@@ -341,6 +347,7 @@ impl Fault {
                 let dead = world.members().without(node);
                 (node, NodeRequest::Override { volume, dead, length: Duration::from_secs(10) })
             }
+            Self::Adopt(source) => return world.operator(OperatorRequest::Adopt { source }),
             Self::Evict(node) => return world.operator(OperatorRequest::Evict { node, volume }),
             Self::Attest(node) => {
                 let Some(challenge) = world.challenge(node) else { return };
@@ -479,4 +486,5 @@ fn stall(world: &mut World, node: NodeId, length: Duration, torn: bool) {
     }
 }
 
+mod adopting;
 mod words;

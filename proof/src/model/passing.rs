@@ -23,9 +23,8 @@ impl World {
             self.witness_takes(witness::Input::Tick);
             self.tell(|| "the witness starts".into());
         }
-        if self.witness_stalled_until.take_if(|at| *at <= self.now).is_some() {
-            let held = core::mem::take(&mut self.witness_held);
-            held.into_iter().for_each(|input| self.witness_takes(input));
+        if self.witness_stalled_until.is_some_and(|at| at <= self.now) {
+            self.witness_wakes();
         }
         if self.witness_runs() && self.witness_tick <= self.now {
             self.witness_takes(witness::Input::Tick);

@@ -2,7 +2,7 @@
 
 use super::coverage::Coverage;
 use super::scenario::{Line, Scenario, What, parse};
-use super::schedule::Planned;
+use super::schedule::{FAR, Planned};
 use super::variants::variants;
 use crate::world::World;
 use crate::world::clock::{MS, SECOND, Time};
@@ -16,9 +16,6 @@ const BEGINS: Time = Time(30 * SECOND);
 
 /// What `by` waits for is looked at so often.
 const LOOKS_EVERY: u64 = 10 * MS;
-
-/// When a fault ends that has no end.
-const FAR: Time = Time(u64::MAX / 2);
 
 /// A story that did not go as it must.
 #[derive(Debug)]

@@ -121,7 +121,7 @@ impl Plan {
         let mut last = CALM_UNTIL;
         for planned in &self.faults {
             world.plan(planned.at, planned.until, planned.fault.clone());
-            last = last.max(if planned.fault.lasts() { planned.until } else { planned.at });
+            last = last.max(planned.over_at());
         }
         let granted = world.epochs();
         if let Besides::ServedBy(at) = self.besides {

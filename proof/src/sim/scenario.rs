@@ -256,7 +256,7 @@ fn fault(setup: &Setup, words: &[&str]) -> Result<Option<Fault>, String> {
         ["witness-kill"] => Fault::WitnessKill,
         ["witness-disk", mode] => Fault::WitnessDisk(disk_mode(mode)?),
         ["force-stale", n, v] => Fault::ForceStale { node: node(n)?, volume: volume(v)? },
-        ["adopt"] => Fault::Adopt,
+        ["adopt"] => Fault::Adopt { source: None },
         ["witness-restored"] => Fault::WitnessReplaced { backup: true },
         ["witness-rolled-back"] => Fault::WitnessRolledBack,
         ["witness-new"] => Fault::WitnessReplaced { backup: false },

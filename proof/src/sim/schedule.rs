@@ -26,6 +26,17 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// When a fault ends that has no end.
+pub const FAR: Time = Time(u64::MAX / 2);
+
+impl Planned {
+    /// When the trouble of it is over, as far as it ever is: one that has no end lasts beyond the healing.
+    #[must_use]
+    pub fn over_at(&self) -> Time {
+        if self.fault.lasts() && self.until < FAR { self.until } else { self.at }
+    }
+}
+
 /// Faults begin after this moment: the cluster is up by then.
 pub const CALM_UNTIL: Time = Time(20 * SECOND);
 

@@ -79,7 +79,7 @@ impl Shrinking<'_> {
                 let mut faults = self.best.faults.clone();
                 let planned = &mut faults[index];
                 let length = planned.until.since(planned.at);
-                if length / 2 < SHORTEST || !planned.fault.lasts() {
+                if length / 2 < SHORTEST || planned.over_at() == planned.at {
                     break;
                 }
                 planned.until = planned.at + length / 2;

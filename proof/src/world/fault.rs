@@ -90,8 +90,8 @@ pub enum Fault {
     Evict { node: NodeId, volume: VolumeId },
     /// Somebody says that a node's data is not what the record says.
     ForceStale { node: NodeId, volume: VolumeId },
-    /// Somebody ends RECOVERY with what was reported so far.
-    Adopt,
+    /// Somebody ends RECOVERY with what was reported so far, and may name whose data counts where claims contradict.
+    Adopt { source: Option<NodeId> },
     /// Somebody asks a node to move a volume.
     Move { asked: NodeId, volume: VolumeId, to: NodeId },
     /// Somebody asks a node to fence another.
@@ -157,7 +157,7 @@ impl Fault {
             Self::ResetHangs(_) => "reset-hangs",
             Self::Evict { .. } => "evict",
             Self::ForceStale { .. } => "force-stale",
-            Self::Adopt => "adopt",
+            Self::Adopt { .. } => "adopt",
             Self::Move { .. } => "move",
             Self::FenceByHand { .. } => "fence-by-hand",
             Self::ConfirmWrongly(_) => "confirm-wrongly",
@@ -176,7 +176,7 @@ impl Fault {
                 | Self::DiskSwapped { .. }
                 | Self::Evict { .. }
                 | Self::ForceStale { .. }
-                | Self::Adopt
+                | Self::Adopt { .. }
                 | Self::Move { .. }
                 | Self::FenceByHand { .. }
                 | Self::Override { .. }
@@ -243,7 +243,7 @@ impl World {
             Fault::ForceStale { node, volume } => {
                 self.ask_witness(OperatorRequest::ForceStale { node, volume });
             }
-            Fault::Adopt => self.ask_witness(OperatorRequest::Adopt { source: None }),
+            Fault::Adopt { source } => self.ask_witness(OperatorRequest::Adopt { source }),
             Fault::Move { asked, volume, to } => self.ask(asked, NodeRequest::Move { volume, to }),
             Fault::FenceByHand { asked, target } => self.fence_by_hand(asked, target),
             Fault::ConfirmWrongly(node) => {
@@ -317,7 +317,7 @@ impl World {
             | Fault::DiskSwapped { .. }
             | Fault::Evict { .. }
             | Fault::ForceStale { .. }
-            | Fault::Adopt
+            | Fault::Adopt { .. }
             | Fault::Move { .. }
             | Fault::FenceByHand { .. }
             | Fault::Override { .. } => {}

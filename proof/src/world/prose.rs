@@ -70,7 +70,7 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::ForceStale { node, volume } => {
             format!("a person says that node {node} has other data than volume {volume}'s")
         }
-        Fault::Adopt => "a person has the witness adopt what was reported so far".into(),
+        Fault::Adopt { source } => of_adoption(*source),
         Fault::Move { asked, volume, to } => {
             format!("a person asks node {asked} to move volume {volume} to node {to}")
         }
@@ -80,6 +80,11 @@ pub fn of_fault(fault: &Fault) -> String {
             format!("a person overrides on node {node}: volume {volume}, with nodes {dead} said to be off")
         }
     }
+}
+
+fn of_adoption(source: Option<NodeId>) -> String {
+    let named = source.map(|node| format!(", and names node {node}")).unwrap_or_default();
+    format!("a person has the witness adopt what was reported so far{named}")
 }
 
 const fn torn_words(torn: bool) -> &'static str {

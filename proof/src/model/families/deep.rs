@@ -19,7 +19,7 @@ const AFTERWARDS_STRIDE: u64 = 31;
 pub fn deep() -> Vec<Family> {
     let mut all = Vec::new();
     for family in standard() {
-        if !rolls_back(&family) {
+        if !rolls_back(&family) && !wakes_in_time(&family) {
             all.push(one_more(&family));
         }
         all.push(widened(family));
@@ -31,6 +31,12 @@ pub fn deep() -> Vec<Family> {
 /// A witness that is rolled back unseen is found only if somebody who saw more reports, which one more fault prevents.
 fn rolls_back(family: &Family) -> bool {
     family.stages.iter().any(|stage| stage.faults.contains(&Fault::RollBackWitness))
+}
+
+/// A paused machine that is confirmed off is heard before that counts, unless one more fault prevents it.
+fn wakes_in_time(family: &Family) -> bool {
+    let any = |of: fn(&Fault) -> bool| family.stages.iter().any(|stage| stage.faults.iter().any(of));
+    any(|fault| matches!(fault, Fault::Pause(_))) && any(|fault| matches!(fault, Fault::Attest(_)))
 }
 
 /// The same without strides, in windows twice as long.
@@ -65,8 +71,8 @@ fn one_more(family: &Family) -> Family {
     family
 }
 
-/// Every fault that such a cluster may have: a person may confirm a node off where one is asked, and a machine may be
-/// paused unseen where it says so, but not both: against a pause a confirmation must be right.
+/// Every fault that such a cluster may have: a person may end a recovery. He may confirm a node off where one is asked,
+/// and a machine may be paused unseen where it says so, but not both: against a pause a confirmation must be right.
 fn any_fault(setup: &Setup) -> Vec<Fault> {
     let asks = setup.devices == Devices::Meatware;
     let pauses = !setup.self_fence.pause_visible && !asks;
@@ -74,6 +80,7 @@ fn any_fault(setup: &Setup) -> Vec<Fault> {
     if setup.loss_action == LossAction::Freeze {
         all.extend(Fault::thaws(setup.nodes));
     }
+    all.push(Fault::Adopt(None));
     all.extend(setup.members().iter().filter(|_| asks).map(Fault::Attest));
     all.extend(setup.members().iter().filter(|_| pauses).map(Fault::Pause));
     all

@@ -40,6 +40,7 @@ impl fmt::Display for Fault {
             Self::Reorder => f.write_str("messages arrive in another order"),
             Self::RestartWitness => f.write_str("the witness restarts"),
             Self::StallWitness => f.write_str("the witness is stopped for longer than a lease"),
+            Self::NapWitness => f.write_str("the witness is stopped for a moment"),
             Self::KillWitness => f.write_str("the witness is away for long"),
             Self::RollBackWitness => f.write_str("the witness's store is put back, and nobody says so"),
             Self::RestoreWitness => f.write_str("the witness is restored from its backup"),
@@ -61,6 +62,10 @@ impl fmt::Display for Fault {
             Self::FenceByHand(a, b) => write!(f, "an operator has node {a} fence node {b}"),
             Self::Attest(n) => write!(f, "an operator attests that node {n} is off"),
             Self::Override(n) => write!(f, "an operator activates volume 1 on node {n} without a witness"),
+            Self::Adopt(None) => f.write_str("an operator has the witness adopt what was reported"),
+            Self::Adopt(Some(n)) => {
+                write!(f, "an operator has the witness adopt what was reported, and names node {n}")
+            }
             link => of_link(*link, f),
         }
     }

@@ -4,6 +4,7 @@
 //! devices, watchdogs, a second path) and puts faults where they matter; what is left to the seed are the times. An
 //! aim is known by the known-wrong rules that it must find, and the protocol as it is passes every seed of it.
 
+mod adoptions;
 mod boots;
 mod bugs;
 mod data;
@@ -16,7 +17,7 @@ mod standby;
 mod timings;
 
 use super::run::Besides;
-use super::schedule::{CALM_UNTIL, Planned, between, lanes};
+use super::schedule::{CALM_UNTIL, FAR, Planned, between, lanes};
 use crate::world::clock::MS;
 use crate::world::fault::Fault;
 use crate::world::net::{Lane, Link, Place, WITNESS};
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Aim> {
         bugs::AIMS,
         timings::AIMS,
         found::AIMS,
+        adoptions::AIMS,
     ];
     rooms.into_iter().flatten().copied().collect()
 }
@@ -62,10 +64,11 @@ pub fn all() -> Vec<Aim> {
 /// The aims whose faults the protocol promises to survive whatever else happens. An override is outside, a store that is
 /// rolled back unseen is found only while somebody who knows more is left to say so; and a maintenance that ends while the
 /// daemon is down leaves a node without a watchdog. That of a standby is within: but persons put nodes on standby beside
-/// any aim ([`super::schedule::standbys`]).
+/// any aim ([`super::schedule::standbys`]). Who ends a recovery must be right about the members that have not reported, and
+/// other faults make him wrong.
 #[must_use]
 pub fn within_promises() -> Vec<Aim> {
-    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59, 63];
+    const OUTSIDE: &[u8] = &[19, 40, 41, 46, 52, 54, 59, 60, 61, 63, 80, 81];
     all().into_iter().filter(|aim| !aim.finds.iter().any(|number| OUTSIDE.contains(number))).collect()
 }
 
@@ -108,6 +111,11 @@ impl Draft<'_> {
     /// A fault from then until then.
     fn put(&mut self, at: u64, until: u64, fault: Fault) {
         self.faults.push(Planned { at: CALM_UNTIL + at, until: CALM_UNTIL + until.max(at), fault });
+    }
+
+    /// A fault that has no end.
+    fn put_for_good(&mut self, at: u64, fault: Fault) {
+        self.faults.push(Planned { at: CALM_UNTIL + at, until: FAR, fault });
     }
 
     fn cut(&mut self, at: u64, until: u64, links: Vec<Link>) {
