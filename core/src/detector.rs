@@ -224,6 +224,18 @@ impl PeerWatch {
         changes
     }
 
+    /// This node slept: who was heard before counts as heard at `at`, for what was sent meanwhile is still to be read.
+    pub fn excuse(&mut self, at: Instant) {
+        let heard = self.paths.iter_mut().filter(|path| path.alive).map(|path| &mut path.heard_at);
+        let alive: Vec<_> = heard.collect();
+        if alive.is_empty() {
+            return;
+        }
+        for heard_at in alive.into_iter().chain([&mut self.heard_at]) {
+            *heard_at = heard_at.map(|heard_at| heard_at.max(at));
+        }
+    }
+
     /// When [`Self::tick`] has something to say next, if nothing is heard until then.
     #[must_use]
     pub fn deadline(&self, heartbeat: Duration, misses: u32) -> Option<Instant> {

@@ -107,6 +107,10 @@ mutants! {
     M74 = 74, "a change of the in-sync set that was refused is asked for again at once";
     M80 = 80, "an adoption does without whoever has gone since";
     M81 = 81, "a person's word counts before a witness that slept has read what speaks against it";
+    M82 = 82, "whoever is alone forgets it with its daemon";
+    M83 = 83, "a volume on its way into service or out of it gets no promises";
+    M84 = 84, "a promotion that a freeze has ended is thawed into service";
+    M85 = 85, "a node's own sleep taken for its peers' silence";
 }
 
 #[cfg(not(picket_mutants))]

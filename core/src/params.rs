@@ -193,10 +193,25 @@ impl Params {
         effective + torn + pet
     }
 
+    /// How long a promise lasts to whoever takes its lease for `lease`: the longer of both leases, and a guard that covers
+    /// the drift of both clocks over it.
+    #[must_use]
+    pub fn promise(&self, lease: Duration) -> Duration {
+        let longest = Self { lease: self.lease.max(lease), ..*self };
+        longest.lease + self.guard.max(longest.drift_over_lease() + self.lateness)
+    }
+
     /// How long silence lasts before its sender is suspected: (m+1)·h.
     #[must_use]
     pub fn suspect_after(&self) -> Duration {
         self.heartbeat * (self.misses + 1)
+    }
+
+    /// Who took nothing in for so long may have slept through what was sent to it meanwhile: (m−½)·h. From the last
+    /// heartbeat that was read to the suspicion it must have slept through all that were due in between.
+    #[must_use]
+    pub fn sleeps(&self) -> Duration {
+        self.suspect_after() - self.heartbeat - self.heartbeat / 2
     }
 
     /// What the witness counts from its own processing of a renewal: L+G.

@@ -46,7 +46,8 @@ impl Node {
         let solo = self.is_solo(id);
         let request = self.next_request();
         let Some(volume) = self.volumes.get_mut(&id) else { return };
-        let (Phase::Active(held) | Phase::Frozen(held)) = volume.phase else { return };
+        let asks = matches!(volume.phase, Phase::Active(_) | Phase::Frozen(_)) || !mutant::on(Mutant::M83);
+        let Some(held) = volume.phase.held().filter(|_| asks) else { return };
         let refused = volume.refused.is_some() && !mutant::on(Mutant::M37);
         if solo || refused || missing.is_empty() || now >= held.lease_until {
             return;
@@ -122,7 +123,7 @@ impl Node {
         if !mutant::on(Mutant::M6) {
             // Whoever is asked promises for as long as the asker takes it for.
             let asked = if mutant::on(Mutant::M65) { Duration::ZERO } else { lease };
-            let lasts = self.config.params.lease.max(asked) + self.config.params.guard;
+            let lasts = self.config.params.promise(asked);
             self.note_promise(lasts, out);
             let until = now + lasts;
             let told = self.run.promises.iter().any(|p| p.volume == id && p.to == from && now < p.until);

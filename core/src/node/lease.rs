@@ -25,12 +25,27 @@ impl Node {
         if mutant::on(Mutant::M11) && self.has_heard_nobody() {
             return true;
         }
-        let confirmed = volume.register.as_ref().is_some_and(|register| {
-            register.isr == NodeSet::only(self.config.me)
-                && register.holder.is_some_and(|holder| self.is_me(holder))
-                && register.epoch == held.epoch
-        });
+        let confirmed = match &volume.register {
+            Some(register) => {
+                register.isr == NodeSet::only(self.config.me)
+                    && register.holder.is_some_and(|holder| self.is_me(holder))
+                    && register.epoch == held.epoch
+            }
+            None => self.was_alone(id),
+        };
         confirmed && disk.is_settled()
+    }
+
+    /// Whether the former daemon was alone with the volume: a daemon that has not heard the witness yet goes by its
+    /// records. The newest set that a witness told is this node, no grow was asked for since, and the grant is this
+    /// boot's; only the holder can grow the set, so that nobody else could have been elected meanwhile.
+    pub(super) fn was_alone(&self, id: VolumeId) -> bool {
+        let (Some(held), Some(disk)) = (self.run.held.get(&id), self.disk.volumes.get(&id)) else {
+            return false;
+        };
+        let alone = disk.isr == NodeSet::only(self.config.me) && disk.is_settled();
+        let granted = disk.max_epoch == held.epoch && !held.refused && disk.overridden.is_none();
+        alone && granted && !self.run.failed && !mutant::on(Mutant::M82)
     }
 
     /// Neither the witness nor any peer was heard for as long as makes a sender suspected. For the mutant.
@@ -78,7 +93,7 @@ impl Node {
             }
             Phase::Unread => {
                 let left = self.run.held.get(&id).copied();
-                if let Some(held) = left.filter(|_| !self.kept) {
+                if let Some(held) = left.filter(|_| !self.kept && !self.was_alone(id)) {
                     let held = Held { epoch: held.epoch, lease_until: held.lease_until };
                     self.reset_unless_inactive(now, id, held, out);
                 }
@@ -176,9 +191,10 @@ impl Node {
         if now >= valid_until || volume.refused.is_some() {
             return;
         }
+        let rests = now < volume.cooldown_until;
         let open = volume.command.map(|command| command.kind);
         if volume.is_seen_frozen() {
-            if open.is_none() {
+            if open.is_none() && !rests {
                 self.command(now, id, VolumeAction::Thaw { valid_until }, out);
             }
         } else if open.is_none_or(|kind| kind == CommandKind::Thaw) {

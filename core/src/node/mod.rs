@@ -66,6 +66,7 @@ impl Node {
         if self.resetting {
             return out.into_ready(self);
         }
+        self.notice_sleep(now);
         self.enforce_leases(now, &mut out);
         if !self.resetting {
             self.take(now, input, &mut out);

@@ -92,6 +92,9 @@ impl Node {
         if !self.config.fencing.get(&target).is_some_and(crate::topology::FencePlan::can_fence) {
             return Err(Refusal::WrongState { expected: "a fence device for that node".into() });
         }
+        if now < self.quarantine_until() {
+            return Err(Refusal::Quarantined);
+        }
         if self.has_promised_to(now, target) {
             return Err(Refusal::Promised { to: target });
         }

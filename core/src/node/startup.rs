@@ -45,7 +45,7 @@ impl Node {
         let mut run = run.filter(|run| run.boot == boot).unwrap_or(empty);
         let kept = core::mem::take(&mut run.keeps_running);
         let mut disk = disk.unwrap_or_default();
-        let promised_before = disk.longest_promise.min(LEASE_MAX + config.params.guard);
+        let promised_before = disk.longest_promise.min(config.params.promise(LEASE_MAX));
         disk.schema = SCHEMA;
         bound_leases(&mut run, &disk, now + config.params.lease);
         let volumes: BTreeMap<_, _> = config.volumes.keys().map(|id| (*id, Volume::new())).collect();
@@ -62,6 +62,7 @@ impl Node {
             boot: if mutant::on(Mutant::M15) { BootId(run_id.0) } else { boot },
             run_id,
             started: now,
+            stepped_at: now,
             disk,
             run,
             link: Link::default(),

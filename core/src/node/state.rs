@@ -41,6 +41,8 @@ pub struct Node {
     pub(super) resetting: bool,
     /// The former daemon was stopped under a maintenance and left the volumes running.
     pub(super) kept: bool,
+    /// When it took its last input.
+    pub(super) stepped_at: Instant,
     /// How long a promise of an earlier boot can last.
     pub(super) promised_before: Duration,
 }
@@ -369,8 +371,12 @@ impl Volume {
     }
 
     /// The driver sees the replica inactive, and nothing is under way that could change that.
+    pub(super) fn is_seen_secondary(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.role == super::Role::Secondary)
+    }
+
     pub(super) fn is_verified_inactive(&self) -> bool {
-        let seen = self.report.as_ref().is_some_and(|report| report.role == super::Role::Secondary);
+        let seen = self.is_seen_secondary();
         let promoting = if mutant::on(Mutant::M55) {
             self.command.is_some_and(|command| command.kind == CommandKind::Promote)
         } else {
@@ -409,6 +415,7 @@ impl FenceStage {
 impl Instants for Node {
     fn instants(&mut self, visit: &mut dyn FnMut(&mut Instant)) {
         visit(&mut self.started);
+        visit(&mut self.stepped_at);
         visit(&mut self.beat_at);
         self.run.instants(visit);
         self.link.answered_at.instants(visit);

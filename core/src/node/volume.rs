@@ -1,6 +1,6 @@
 //! A volume and its driver: commands out, reports in.
 
-use super::state::{Command, CommandKind, Node, Out, Phase, Releasing, Stopping};
+use super::state::{Command, CommandKind, Node, Out, Phase, Releasing, Stopping, Volume};
 use super::{CommandId, CommandOutcome, Effect, Event, ResetReason, Role, VolumeAction, VolumeReport};
 use crate::ids::{NodeId, VolumeId};
 use crate::message::{PeerBody, Request, SignedRelease};
@@ -15,6 +15,25 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a failed command is left alone.
 pub(super) const COOLDOWN: Duration = Duration::from_millis(200);
+
+impl Volume {
+    /// A promotion or a thaw came to a known end. One that was done, and that another order has overtaken, is newer than
+    /// what was reported before it.
+    fn opening_ended(&mut self, command: CommandId, outcome: &CommandOutcome) {
+        if matches!(outcome, CommandOutcome::Unknown(_)) {
+            return;
+        }
+        let promoted = self.promoting.take_if(|promoting| *promoting == command).is_some();
+        let thawed = self.thawing.take_if(|thawing| *thawing == command).is_some();
+        let overtaken = self.command.is_none_or(|open| open.id != command);
+        if let Some(report) = self.report.as_mut().filter(|_| overtaken && *outcome == CommandOutcome::Done) {
+            if promoted && report.role == Role::Secondary {
+                report.role = Role::Unknown;
+            }
+            report.frozen &= !thawed;
+        }
+    }
+}
 
 impl Node {
     /// Tells the driver to do something. A newer command takes the place of an older one; the driver works on them
@@ -108,12 +127,7 @@ impl Node {
         out: &mut Out,
     ) {
         let Some(volume) = self.volumes.get_mut(&id) else { return };
-        if volume.promoting == Some(command) && !matches!(outcome, CommandOutcome::Unknown(_)) {
-            volume.promoting = None;
-        }
-        if volume.thawing == Some(command) && !matches!(outcome, CommandOutcome::Unknown(_)) {
-            volume.thawing = None;
-        }
+        volume.opening_ended(command, &outcome);
         let Some(open) = volume.command.filter(|open| open.id == command) else { return };
         volume.command = None;
         match outcome {
@@ -147,6 +161,12 @@ impl Node {
                     report.frozen = false;
                 }
                 self.stopped(now, id, stopping.held.map(|held| held.epoch), stopping.successor, out);
+            }
+            (CommandKind::Freeze, Phase::Frozen(held))
+                if volume.is_seen_secondary() && !mutant::on(Mutant::M84) =>
+            {
+                // It ended the promotion that it overtook: there is nothing to thaw.
+                self.stop_volume(now, id, held, None, out);
             }
             (CommandKind::Freeze, _) => {
                 volume.thawing = None;
@@ -184,6 +204,8 @@ impl Node {
                 out.event(Event::PromoteFailed { volume: id, text });
                 self.promote_failed(now, id, held, out);
             }
+            // Seen inactive is inactive, whatever the order's end was.
+            (CommandKind::Demote, Phase::Stopping(_)) if volume.is_verified_inactive() => {}
             (CommandKind::Demote, Phase::Stopping(_)) => self.stop_failed(now, id, text, out),
             (CommandKind::Freeze, Phase::Frozen(held)) => self.stop_volume(now, id, held, None, out),
             (

@@ -34,7 +34,7 @@ impl Node {
             Phase::Secondary => Instant::NEVER,
             Phase::Failed => Instant::BOOT,
             Phase::Unread => match self.run.held.get(&id) {
-                Some(held) if !self.kept => held.lease_until - margin,
+                Some(held) if !self.kept && !self.was_alone(id) => held.lease_until - margin,
                 Some(_) | None => Instant::NEVER,
             },
             Phase::Promoting(held) | Phase::Active(held) | Phase::Frozen(held) => {

@@ -119,8 +119,7 @@ impl Witness {
             return;
         }
         let params = &self.config.params;
-        let sleeps = params.suspect_after() - params.heartbeat - params.heartbeat / 2;
-        if now.since(self.stepped_at) >= sleeps {
+        if now.since(self.stepped_at) >= params.sleeps() {
             let until = now + params.heartbeat;
             self.timers.catching_up_until = Some(until);
             if !on(Mutant::M81) {

@@ -1,7 +1,7 @@
 //! Promises to peers: which of them last, what they keep this node from, and what is made of those of others.
 
 use super::super::*;
-use super::bench::{W, asked, config, params, report, requests, volume_config};
+use super::bench::{W, actions, asked, config, params, report, requests, resets, volume_config};
 use super::*;
 use crate::error::Refusal;
 use crate::ids::*;
@@ -135,7 +135,9 @@ fn a_promise_lasts_as_long_as_the_asker_takes_it_for() {
         let mut bench = Bench::standby(LossAction::Osu);
         let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
         bench.peer_says(asked);
-        assert_eq!(bench.run.promises[0].until, bench.now + lasts + params().guard);
+        let drift = crate::params::Params { lease: lasts, ..params() }.drift_over_lease();
+        let guard = params().guard.max(drift + params().lateness);
+        assert_eq!(bench.run.promises[0].until, bench.now + lasts + guard);
     }
 }
 
@@ -155,11 +157,11 @@ fn a_boot_waits_for_what_was_promised_to_whoever_has_a_longer_lease() {
     let lease = ms(12_000);
     let asked = PeerBody::FailsafeLease { request: RequestId(8), volume: V, epoch: Epoch(1), lease };
     bench.peer_says(asked);
-    assert_eq!(quarantine_after_a_boot(&bench), lease + params().guard);
+    assert_eq!(quarantine_after_a_boot(&bench), params().promise(lease));
     bench.restart_daemon();
-    assert_eq!(bench.node.quarantine_until(), bench.now + lease + params().guard, "and a daemon");
-    bench.wait(lease + params().guard - ms(1));
-    assert_eq!(quarantine_after_a_boot(&bench), lease + params().guard, "until it is over");
+    assert_eq!(bench.node.quarantine_until(), bench.now + params().promise(lease), "and a daemon");
+    bench.wait(params().promise(lease) - ms(1));
+    assert_eq!(quarantine_after_a_boot(&bench), params().promise(lease), "until it is over");
     bench.wait(ms(1));
     assert_eq!(quarantine_after_a_boot(&bench), usual, "which is noted when it is");
 }
@@ -170,7 +172,7 @@ fn a_boot_waits_for_what_was_promised_by_longer_timings_of_its_own() {
     bench.disk.longest_promise = ms(12_000);
     assert_eq!(quarantine_after_a_boot(&bench), ms(12_000));
     bench.disk.longest_promise = crate::time::Duration::MAX;
-    assert_eq!(quarantine_after_a_boot(&bench), ms(600_000) + params().guard, "nobody promises for longer");
+    assert_eq!(quarantine_after_a_boot(&bench), params().promise(ms(600_000)), "nobody promises for longer");
 }
 
 #[test]
@@ -195,4 +197,60 @@ fn a_promise_without_end_is_refused() {
     };
     assert!(bench.peer_says(asked).iter().any(refused));
     assert!(bench.run.promises.is_empty());
+}
+
+/// With a peer that beats and promises whatever it is asked, and without a witness.
+fn on_promises(bench: &mut Bench, length: crate::time::Duration) -> Vec<Effect> {
+    let until = bench.now + length;
+    let mut all = Vec::new();
+    while bench.now < until {
+        bench.now = bench.now + ms(50);
+        let effects = bench.step(Input::Tick);
+        let asked = effects.iter().filter_map(|effect| match effect {
+            Effect::Peer {
+                message: PeerMessage { body: PeerBody::FailsafeLease { request, .. }, .. },
+                ..
+            } => Some(*request),
+            _ => None,
+        });
+        for request in asked.collect::<Vec<_>>() {
+            let (run, epoch) = (Nonce(0x55), Epoch(2));
+            let answer = PeerBody::FailsafeAnswer { request, run, volume: V, epoch, promise: Ok(()) };
+            all.extend(bench.peer_says(answer));
+        }
+        all.extend(effects);
+        all.extend(bench.beat_from_b(false));
+    }
+    all
+}
+
+#[test]
+fn a_stop_that_takes_its_time_lives_on_promises_too() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.live(ms(500));
+    let request = NodeRequest::Move { volume: V, to: B };
+    let effects = bench.step(Input::Operator { ticket: 7, request });
+    let offered = effects.iter().find_map(|effect| match effect {
+        Effect::Peer {
+            message: PeerMessage { body: PeerBody::HandoverOffer { request, .. }, .. }, ..
+        } => Some(*request),
+        _ => None,
+    });
+    let request = offered.expect("offered");
+    bench.peer_says(PeerBody::HandoverAnswer { request, volume: V, ready: Ok(()) });
+    assert!(matches!(bench.phase(), Phase::Stopping(_)));
+    // Five seconds are allowed for it; the witness restarts meanwhile.
+    bench.step(Input::WitnessGone);
+    assert!(!resets(&on_promises(&mut bench, ms(3000))));
+}
+
+#[test]
+fn a_promotion_that_takes_its_time_lives_on_promises_too() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let effects = bench.say_free(2);
+    bench.grant(&effects, 2);
+    bench.step(Input::WitnessGone);
+    let effects = on_promises(&mut bench, ms(3000));
+    assert!(!resets(&effects) && actions(&effects).is_empty(), "{effects:?}");
+    assert!(matches!(bench.phase(), Phase::Promoting(_)));
 }

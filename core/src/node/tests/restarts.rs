@@ -4,7 +4,7 @@ use super::super::*;
 use super::bench::{actions, asked, report, requests, resets};
 use super::*;
 use crate::error::Refusal;
-use crate::ids::NodeSet;
+use crate::ids::{Epoch, IsrVersion, NodeSet};
 use crate::message::*;
 use alloc::vec;
 
@@ -171,4 +171,77 @@ fn a_lease_of_longer_timings_ends_with_a_start_with_shorter_ones() {
     bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
     let lease = bench.node.config().params.lease;
     assert_eq!(bench.phase().held().map(|held| held.lease_until), Some(bench.now + lease));
+}
+
+/// Alone with the volume by the witness's word.
+fn left_alone(loss: LossAction) -> Bench {
+    let mut bench = Bench::holder(loss);
+    let register = bench.register_view(Some(A), 2, NodeSet::only(A), 9);
+    bench.say(Reply::InSync { register });
+    bench.live(ms(500));
+    assert!(bench.node.is_solo(V));
+    bench
+}
+
+/// The driver's first word to a daemon that starts beside a volume in service.
+fn without_peers() -> VolumeReport {
+    let none = NodeSet::EMPTY;
+    VolumeReport { connected: none, complete_peers: none, required: none, ..report(Role::Primary) }
+}
+
+#[test]
+fn whoever_is_alone_goes_on_after_a_restart_of_its_daemon_without_a_witness() {
+    let mut bench = left_alone(LossAction::Fastboot);
+    bench.step(Input::WitnessGone);
+    bench.wait(ms(60_000));
+    bench.restart_daemon();
+    assert_eq!(bench.node.pet_until(bench.now), Instant::NEVER, "before it has read the volume");
+    let mut effects = bench.step(Input::Volume { volume: V, report: without_peers() });
+    effects.extend(bench.wait(ms(60_000)));
+    assert!(!resets(&effects) && actions(&effects).is_empty(), "{effects:?}");
+    assert!(bench.node.is_solo(V));
+}
+
+#[test]
+fn whoever_was_left_running_alone_goes_on_when_the_witness_comes_late() {
+    let mut bench = left_alone(LossAction::Fastboot);
+    let request = NodeRequest::StopKeepRunning { length: ms(3_600_000) };
+    bench.step(Input::Operator { ticket: 7, request });
+    bench.say(Reply::Operator { ticket: 7, answer: OperatorAnswer::Done });
+    assert!(bench.run.keeps_running);
+    bench.now = bench.now + ms(20_000);
+    bench.restart_daemon();
+    let mut effects = bench.step(Input::Volume { volume: V, report: without_peers() });
+    effects.extend(bench.wait(ms(60_000)));
+    assert!(!resets(&effects) && actions(&effects).is_empty(), "{effects:?}");
+}
+
+#[test]
+fn a_restarted_daemon_is_alone_by_its_records_only_where_nobody_else_can_be() {
+    type Change = fn(&mut Bench);
+    let changes: [Change; 6] = [
+        |bench| bench.disk.volumes.get_mut(&V).unwrap().isr = Bench::both(),
+        |bench| bench.disk.volumes.get_mut(&V).unwrap().max_epoch = Epoch(3),
+        |bench| {
+            let intent = GrowIntent { peer: B, version: IsrVersion(9) };
+            bench.disk.volumes.get_mut(&V).unwrap().intents.push(intent);
+        },
+        |bench| bench.run.held.get_mut(&V).unwrap().refused = true,
+        |bench| bench.run.failed = true,
+        |bench| {
+            let isr = NodeSet::only(A);
+            let by_hand =
+                crate::message::Override { volume: V, epoch: Epoch(2), isr, isr_version: IsrVersion(9) };
+            bench.disk.volumes.get_mut(&V).unwrap().overridden = Some(by_hand);
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut bench = left_alone(LossAction::Osu);
+        bench.step(Input::WitnessGone);
+        bench.wait(ms(60_000));
+        change(&mut bench);
+        bench.restart_daemon();
+        assert_ne!(bench.node.pet_until(bench.now), Instant::NEVER, "change {number}");
+        assert!(resets(&bench.step(Input::Tick)), "change {number}");
+    }
 }
