@@ -111,6 +111,8 @@ mutants! {
     M83 = 83, "a volume on its way into service or out of it gets no promises";
     M84 = 84, "a promotion that a freeze has ended is thawed into service";
     M85 = 85, "a node's own sleep taken for its peers' silence";
+    M86 = 86, "a person's word counts before a lease of longer timings is over";
+    M87 = 87, "an adoption does without whoever came after it and went again";
 }
 
 #[cfg(not(picket_mutants))]

@@ -108,6 +108,7 @@ impl Node {
             self.link.sent.pop_front();
         }
         self.link.seen = message.seen;
+        self.link.processed = message.processed;
         self.link.withdrawn = self.link.withdrawn.filter(|withdrawn| *withdrawn > message.processed);
         let sent_at = self.sent_at(message.processed);
         match message.body {
@@ -141,7 +142,8 @@ impl Node {
     /// It was said before something that is known already. A stream delivers in order and once; should one not, an
     /// older record must not be taken for the newest, for the witness does not tell it again until it changes.
     fn is_overtaken(&self, message: &FromWitness) -> bool {
-        message.seen.commit < self.link.seen.commit && !mutant::on(Mutant::M57)
+        let before = message.seen.commit < self.link.seen.commit || message.processed < self.link.processed;
+        before && !mutant::on(Mutant::M57)
     }
 
     fn register(&mut self, now: Instant, nonce: Nonce, out: &mut Out) {

@@ -69,6 +69,8 @@ pub(super) struct Link {
     /// When the witness answered a heartbeat last, in any session of this run.
     pub(super) answered_at: Option<Instant>,
     pub(super) seen: Seen,
+    /// The newest request that a word of the witness in this session came after.
+    pub(super) processed: RequestId,
     /// It was said that the witness answers, and not yet that it is lost.
     pub(super) told_up: bool,
     /// The newest request that was withdrawn, until the witness has read that.

@@ -82,7 +82,7 @@ pub(super) fn confirm(
         return Err(Refusal::SeenAlive { by });
     }
     asked.confirmed = true;
-    let effective_in = witness.config.attestation_wait();
+    let effective_in = witness.attestation_wait();
     let permit = live.id;
     set(witness, target, live);
     witness.timers.confirmations.insert(target, turn.now + effective_in);

@@ -64,8 +64,7 @@ pub struct Witness {
     unsaved: bool,
     sessions: BTreeMap<NodeId, Session>,
     timers: Timers,
-    /// When it took its last input.
-    stepped_at: Instant,
+    wake: Wake,
     /// Whose data an adopting operator named.
     adopt_source: Option<NodeId>,
     /// Without whose reports an adoption that is waited for shall do.
@@ -74,6 +73,17 @@ pub struct Witness {
     adopted_from: BTreeMap<VolumeId, NodeId>,
     /// Whose claims a recovery found to contradict each other.
     diverged: NodeSet,
+}
+
+/// When the process ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Wake {
+    /// It took its last input.
+    stepped_at: Instant,
+    /// Since then it took one at least every heartbeat and a half.
+    awake_since: Instant,
+    /// It had then been awake for a heartbeat, and had read what had come.
+    drained_at: Instant,
 }
 
 impl Witness {
@@ -90,7 +100,6 @@ impl Witness {
         let shown = view::view(self, None);
         let mut turn = Turn::new(now, fresh);
         self.notice_stall(now);
-        self.stepped_at = now;
         expire::expire(self, &mut turn);
         match input {
             Input::Tick => {}
@@ -110,20 +119,22 @@ impl Witness {
         self.finish(&record, turn)
     }
 
-    /// A witness that took nothing in for so long that somebody's silence can be its own has signs of life, renewals and
-    /// withdrawals to read that came meanwhile. It takes them first, for a heartbeat, and judges then. From the last
-    /// heartbeat that was read to the suspicion it must have slept through all that were due in between; how late its
-    /// deadline is says less: the sleep can have ended just after it.
+    /// A witness that has slept has signs of life, renewals, withdrawals and reports to read that came meanwhile. When it
+    /// was not awake for a whole heartbeat since so long that somebody's silence can be its own, in one sleep or in
+    /// several, it takes them first, until it was, and judges then.
     fn notice_stall(&mut self, now: Instant) {
-        if on(Mutant::M73) {
-            return;
-        }
         let params = &self.config.params;
-        if now.since(self.stepped_at) >= params.sleeps() {
-            let until = now + params.heartbeat;
+        if now.since(self.wake.stepped_at) >= params.heartbeat * 3 / 2 {
+            self.wake.awake_since = now;
+        }
+        self.wake.stepped_at = now;
+        if now.since(self.wake.awake_since) >= params.heartbeat {
+            self.wake.drained_at = now;
+        } else if now.since(self.wake.drained_at) >= params.sleeps() && !on(Mutant::M73) {
+            let until = self.wake.awake_since + params.heartbeat;
             self.timers.catching_up_until = Some(until);
             if !on(Mutant::M81) {
-                self.timers.put_off_words(until);
+                self.timers.put_off(until);
             }
         }
     }
@@ -223,6 +234,15 @@ impl Witness {
     /// Whether anybody hears the target: the witness itself, or a node by its newest heartbeat.
     fn is_heard(&self, target: NodeId) -> bool {
         self.hears().contains(target) || !self.heard_by(target).is_empty()
+    }
+
+    /// How long after a person's word it counts. Whoever it is about may still have a lease of longer timings.
+    fn attestation_wait(&self) -> Duration {
+        if on(Mutant::M86) {
+            return self.config.attestation_wait();
+        }
+        let longer = self.record.lease_and_guard.saturating_sub(self.config.params.lease_and_guard());
+        self.config.attestation_wait() + longer
     }
 
     /// Who hears the target, or cannot tell: the witness itself stands for an empty set. None: it is missed by
@@ -334,6 +354,7 @@ impl Instants for Witness {
     fn instants(&mut self, visit: &mut dyn FnMut(&mut Instant)) {
         self.sessions.instants(visit);
         self.timers.instants(visit);
-        self.stepped_at.instants(visit);
+        let Wake { stepped_at, awake_since, drained_at } = &mut self.wake;
+        [stepped_at, awake_since, drained_at].into_iter().for_each(visit);
     }
 }

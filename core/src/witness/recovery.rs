@@ -105,7 +105,7 @@ pub(super) fn adopt(
         let by = heard.iter().map(|node| witness.heard_by(node)).fold(NodeSet::EMPTY, NodeSet::union);
         return Err(Refusal::SeenAlive { by });
     }
-    let effective_in = witness.config.attestation_wait();
+    let effective_in = witness.attestation_wait();
     witness.timers.adoption = Some(turn.now + effective_in);
     witness.adopts_without = missing(witness);
     // No permit is behind an adoption.
@@ -126,9 +126,13 @@ pub(super) fn void_adoption(witness: &mut Witness, turn: &mut Turn) {
     if witness.timers.adoption.is_none() {
         return;
     }
-    let heard = missing_but_heard(witness);
+    let (heard, missing) = (missing_but_heard(witness), missing(witness));
     let known = if on(Mutant::M80) { witness.config.members } else { witness.adopts_without };
-    let gone = missing(witness).minus(known);
+    let gone = missing.minus(known);
+    // Who came after the word has reported as well.
+    if !on(Mutant::M87) {
+        witness.adopts_without = witness.adopts_without.intersection(missing);
+    }
     if !heard.is_empty() || !gone.is_empty() {
         witness.timers.adoption = None;
         witness.adopt_source = None;
@@ -179,7 +183,9 @@ fn finish(witness: &mut Witness, turn: &mut Turn, adopted: bool) {
         if let Some(holder) = register.holder {
             // A grant that this store did not know of is as dead under a live permit as every other.
             register.revoked |= witness.permit_against(holder.node).is_some();
-            lease::begin(witness, turn, volume);
+            // Its holder may have one of longer timings.
+            let lasts = lease::span(witness).max(witness.record.lease_and_guard);
+            witness.timers.leases.insert(volume, turn.now + lasts);
         }
         witness.record.volumes.insert(volume, register);
     }

@@ -42,13 +42,15 @@ pub(super) fn register(witness: &mut Witness, turn: &mut Turn, node: NodeId, see
     recovery::try_to_end(witness, turn);
 }
 
-fn admit(witness: &Witness, turn: &mut Turn, node: NodeId, register: &Register) -> Result<(), Refusal> {
+fn admit(witness: &mut Witness, turn: &mut Turn, node: NodeId, register: &Register) -> Result<(), Refusal> {
     let expected = witness.sessions.get(&node).and_then(|session| session.nonce);
     if expected != Some(register.nonce) && !on(Mutant::M24) {
         return Err(Refusal::WrongNonce);
     }
     let (ours, theirs) = (witness.config.digest, register.config);
     if ours != theirs {
+        // It cannot be let in, but it is there: it answered this connection's challenge.
+        lease::heard(witness, turn, node);
         return Err(Refusal::StaleConfig { ours, theirs });
     }
     let boot = register.boot;

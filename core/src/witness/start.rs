@@ -2,7 +2,7 @@
 //! much of it had passed died with that run.
 
 use super::timers::Timers;
-use super::{Config, Record, SCHEMA, Witness, lease, permit};
+use super::{Config, Record, SCHEMA, Wake, Witness, lease, permit};
 use crate::ids::{NodeSet, StoreId};
 use crate::mutant::{Mutant, on};
 use crate::params::FENCE_LOOP_WINDOW;
@@ -19,7 +19,7 @@ pub(super) fn start(config: Config, stored: Option<Record>, store: StoreId, now:
         unsaved,
         sessions: BTreeMap::new(),
         timers: Timers::default(),
-        stepped_at: now,
+        wake: Wake { stepped_at: now, awake_since: now, drained_at: now },
         adopt_source: None,
         adopts_without: NodeSet::EMPTY,
         adopted_from: BTreeMap::new(),
@@ -58,6 +58,7 @@ fn arm(witness: &mut Witness, now: Instant) {
     let leases = witness.record.lease_and_guard;
     let current = witness.config.params.lease_and_guard();
     let silence = witness.config.params.suspect_after();
+    let wait = witness.attestation_wait();
     let timers = &mut witness.timers;
     timers.longer_leases_until = (leases > current).then(|| now + leases);
     for (volume, register) in &witness.record.volumes {
@@ -74,7 +75,7 @@ fn arm(witness: &mut Witness, now: Instant) {
                 timers.permits.insert(*node, now + live.lives);
             }
             Some((_, Some(asked))) if asked.confirmed => {
-                timers.confirmations.insert(*node, now + witness.config.attestation_wait());
+                timers.confirmations.insert(*node, now + wait);
             }
             Some((_, Some(_))) | None => {}
         }

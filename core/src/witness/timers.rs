@@ -54,10 +54,12 @@ impl Timers {
         by_volume.chain(by_node).chain(fences.values().flatten()).chain(single).min().copied()
     }
 
-    /// What a person has said does not count before `until`: what speaks against it is still to be read.
-    pub(super) fn put_off_words(&mut self, until: Instant) {
+    /// What a person has said does not count, and what somebody was given does not end, before `until`: what speaks against
+    /// it is still to be read.
+    pub(super) fn put_off(&mut self, until: Instant) {
         let words = self.confirmations.values_mut().chain(self.adoption.as_mut());
-        words.for_each(|at| *at = (*at).max(until));
+        let given = self.permits.values_mut().chain(self.successors.values_mut());
+        words.chain(given).for_each(|at| *at = (*at).max(until));
     }
 }
 

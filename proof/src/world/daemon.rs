@@ -13,7 +13,7 @@ use super::rules;
 use super::stream::StreamId;
 use picket_core::ids::{NodeId, Nonce};
 use picket_core::message::Reply;
-use picket_core::node::{Input, Node};
+use picket_core::node::{Input, Node, Role};
 use picket_core::ready::commit;
 use picket_core::time::Instant;
 
@@ -53,7 +53,8 @@ impl World {
         let local = machine.now(now);
         let (disk, kept) = (machine.store.disk.read().cloned(), machine.store.run.clone());
         let adopts = machine.replicas.values().any(|replica| replica.primary().is_some());
-        let left = std::mem::take(&mut machine.left_running);
+        machine.uncounted |= std::mem::take(&mut machine.left_running);
+        let left = machine.uncounted;
         let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
         machine.takes_up = (keeps && left).then_some(run);
         let core = Node::new(config, disk, kept, machine.boot, run_id, local);
@@ -157,6 +158,7 @@ impl World {
         }
         let local = machine.clock.read(now);
         machine.note_taken_up(local, &input);
+        let reads = matches!(&input, Input::Volume { report, .. } if report.role == Role::Primary);
         let Some(daemon) = machine.daemon.as_mut() else { return };
         let run = daemon.run;
         let alone: Vec<_> =
@@ -175,6 +177,8 @@ impl World {
                 return self.kill_daemon(node, Some(after), why.text());
             }
         };
+        // From here on the daemon has counted what was left running, and must have kept that.
+        self.machine_mut(node).uncounted &= !reads;
         let acts: Vec<Act> = released.into_iter().flat_map(|(_, effects)| effects).map(Act::of).collect();
         self.check_alone(node, &alone, &acts);
         if self.machine(node).store.disk.is_busy() {

@@ -98,6 +98,23 @@ fn what_was_overtaken_on_its_way_is_not_the_newest_word() {
     assert_eq!(bench.node.link.seen.commit, CommitIndex(12));
 }
 
+/// The record did not change meanwhile, and nobody tells again that it does not recover any more.
+#[test]
+fn the_answer_to_a_registration_that_comes_again_is_not_the_newest_word() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let register = bench.register_view(Some(B), 1, Bench::both(), 1);
+    bench.challenged();
+    let first = bench.request;
+    let answer = Reply::Registered { registers: vec![register], recovering: Some(NodeSet::EMPTY) };
+    bench.say(answer.clone());
+    bench.say(Reply::View(View { hears: Bench::both(), ..View::default() }));
+    assert_eq!(bench.node.status(bench.now).witness.recovering, None);
+    let newest = core::mem::replace(&mut bench.request, first);
+    assert_ne!(first, newest, "a heartbeat was answered since");
+    bench.say(answer);
+    assert_eq!(bench.node.status(bench.now).witness.recovering, None);
+}
+
 #[test]
 fn a_refusal_that_was_overtaken_ends_nothing() {
     let mut bench = Bench::holder(LossAction::Osu);

@@ -4,8 +4,8 @@ use super::bench::{A, B, Bench, C, U, V, ms, params, set};
 use super::recovery::knows;
 use crate::error::Refusal;
 use crate::evidence::Generation;
-use crate::ids::{Epoch, GenerationId, NodeId, NodeSet, VolumeId};
-use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport};
+use crate::ids::{ConfigDigest, Epoch, GenerationId, NodeId, NodeSet, VolumeId};
+use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport, Request};
 use crate::witness::{Event, Input};
 
 fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaReport {
@@ -139,4 +139,68 @@ fn an_adoption_counts_when_a_witness_that_slept_has_read_nothing_against_it() {
     assert!(bench.witness.recovering().is_some());
     bench.tick_until(bench.now + params().heartbeat);
     assert_eq!(bench.witness.recovering(), None);
+}
+
+/// A and C are missing at the word; A comes, reports the newest set, goes silent and its connection ends.
+#[test]
+fn an_adoption_is_void_when_one_that_came_after_the_word_is_gone_again() {
+    let mut bench = Bench::empty(&[A, B, C], &[V]);
+    knows(&mut bench, 7, 9, &[A]);
+    replica(&mut bench, A, V).held = Some(Epoch(9));
+    let stale = replica(&mut bench, B, V);
+    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
+    bench.register(B);
+    bench.pass(ms(500), &[B]);
+    let taken = bench.operator(OperatorRequest::Adopt { source: None });
+    assert!(matches!(taken, OperatorAnswer::Confirmed { .. }));
+    bench.register(A);
+    bench.pass(ms(300), &[A, B]);
+    assert_eq!(bench.witness.recovering(), Some(set(&[C])), "A has reported");
+    bench.pass(ms(700), &[B]);
+    let session = bench.nodes[&A].session;
+    bench.step(Input::Disconnected { session });
+    bench.acquire(B, V, 1);
+    bench.pass(bench.config.attestation_wait(), &[B]);
+    assert_eq!(
+        (bench.witness.recovering(), bench.holder(V), bench.isr(V)),
+        (Some(set(&[A, C])), None, NodeSet::EMPTY),
+        "A's report, the newest, is not there"
+    );
+}
+
+/// A knocks at the witness all the time, and is refused for its timings.
+#[test]
+fn an_adoption_is_void_when_a_missing_member_speaks_and_is_refused() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A]);
+    replica(&mut bench, A, V).held = Some(Epoch(9));
+    let stale = replica(&mut bench, B, V);
+    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
+    bench.register(B);
+    bench.acquire(B, V, 1);
+    bench.pass(ms(500), &[B]);
+    bench.operator(OperatorRequest::Adopt { source: None });
+    for _ in 0..40 {
+        bench.connect(A);
+        let mut registration = bench.registration(A);
+        registration.config = ConfigDigest(0xd2);
+        bench.say(A, Request::Register(registration));
+        assert_eq!(bench.refused(A), "STALE_CONFIG");
+        bench.pass(ms(100), &[B]);
+    }
+    assert_eq!((bench.witness.recovering().is_some(), bench.holder(V)), (true, None));
+}
+
+#[test]
+fn an_adoption_waits_for_what_a_witness_that_slept_twice_has_not_read() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.beat(B, set(&[]));
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench.now = bench.now + bench.config.attestation_wait();
+    bench.step(Input::Tick);
+    bench.now = bench.now + ms(340);
+    bench.step(Input::Tick);
+    assert!(bench.witness.recovering().is_some(), "B's heartbeat was not read yet");
 }

@@ -10,6 +10,7 @@ mod drill;
 mod fencing;
 mod grants;
 mod invariants;
+mod longer;
 mod membership;
 mod recovery;
 mod runs;

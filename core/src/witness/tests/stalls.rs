@@ -1,6 +1,7 @@
 //! A witness that was stalled itself: what came meanwhile counts before anything is judged by the time that passed.
 
-use super::bench::{A, B, Bench, V, ms, params, set};
+use super::bench::{A, B, Bench, V, boot, ms, params, set, wish};
+use crate::evidence::FenceOutcome;
 use crate::ids::AttemptId;
 use crate::message::Request;
 use crate::time::Duration;
@@ -80,4 +81,42 @@ fn nobody_is_permitted_to_fence_a_node_whose_silence_began_within_the_stall() {
     for stall in (0..3000).step_by(10).map(ms) {
         assert!(!judged_after(stall), "stalled for {stall:?}");
     }
+}
+
+/// The same after two stalls, with one heartbeat of B read between them.
+fn judged_after_two(stall: Duration) -> bool {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.ask_fence(B, A, 1);
+    for _ in 0..10 {
+        bench.tick_until(bench.now + params().heartbeat);
+        bench.beat(A, set(&[]));
+        bench.beat(B, set(&[]));
+    }
+    for _ in 0..2 {
+        bench.now = bench.now + stall;
+        bench.beat(B, set(&[]));
+        if bench.permitted(B).is_some() {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn two_stalls_in_a_row_are_no_silence() {
+    for stall in (0..1000).step_by(10).map(ms) {
+        assert!(!judged_after_two(stall), "stalled twice for {stall:?}");
+    }
+}
+
+/// The witness sleeps past the end of the permit with the report unread.
+#[test]
+fn a_report_that_waits_for_a_witness_that_slept_counts() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    let permit = bench.permit(B, A);
+    bench.pass(ms(1000), &[B]);
+    bench.now = bench.now + ms(6000);
+    bench.report(B, permit, FenceOutcome::ConfirmedOff, [wish(V, 1)].into());
+    bench.pass(ms(200), &[B]);
+    assert!(bench.witness.record().nodes[&A].is_fenced(boot(A, 1)));
 }

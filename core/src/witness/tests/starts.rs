@@ -50,7 +50,7 @@ fn every_time_begins_anew() {
     assert_eq!(timers.longer_leases_until, Some(now + long));
     assert_eq!(timers.successors, [(V, now + params().suspect_after())].into());
     assert_eq!(timers.permits, [(A, now + ms(7000))].into(), "one that waits for a person ends by no timer");
-    assert_eq!(timers.confirmations, [(C, now + bench.config.attestation_wait())].into());
+    assert_eq!(timers.confirmations, [(C, now + bench.config.attestation_wait() + ms(1000))].into());
     assert_eq!(timers.maintenance, [(A, now + ms(9000))].into());
     assert_eq!(timers.fences, [(A, vec![now + FENCE_LOOP_WINDOW; 2])].into());
     assert!(timers.blind_until.is_some_and(|until| until > now + long), "nobody can have been missed before");
