@@ -31,6 +31,8 @@ pub(super) struct Agents<'a> {
     pub(super) dirs: &'a [PathBuf],
     /// Under `[lab]`.
     pub(super) lab: bool,
+    /// How soon after the request for its permit a fence must begin.
+    pub(super) start_within: Option<Duration>,
 }
 
 /// Reads the levels of all peers.
@@ -96,6 +98,7 @@ fn levels(node: &Table<'_, '_>, name: &str, agents: &Agents<'_>) -> Option<Vec<V
         });
     }
     let levels = levels.filter(|levels| !levels.is_empty())?;
+    begins_in_time(node, &levels, agents);
     let proves = levels.iter().flatten().any(|device| device.kind != DeviceKind::Gate);
     if !proves {
         node.wrong(
@@ -105,6 +108,15 @@ fn levels(node: &Table<'_, '_>, name: &str, agents: &Agents<'_>) -> Option<Vec<V
         );
     }
     Some(levels)
+}
+
+/// A permit is for a fence that begins at once. One whose first device waits longer than that never begins.
+fn begins_in_time(node: &Table<'_, '_>, levels: &[Vec<FenceDevice>], agents: &Agents<'_>) {
+    let delay = levels.iter().flatten().next().map_or(Duration::ZERO, |device| device.delay);
+    let Some(within) = agents.start_within.filter(|within| delay >= *within) else { return };
+    let what = format!("the first device waits {} ms, and no fence would ever begin", delay.as_millis());
+    let expected = format!("a delay of less than {} ms (start_within)", within.as_millis());
+    node.wrong("level", what, expected);
 }
 
 fn level(table: &Table<'_, '_>, name: &str, agents: &Agents<'_>) -> Option<Vec<FenceDevice>> {

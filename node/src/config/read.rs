@@ -57,7 +57,9 @@ fn config(root: &Table<'_, '_>) -> Option<Config> {
     let conditions = conditions::read(root, &own);
     let dirs = AGENT_DIRS.iter().map(PathBuf::from).collect();
     let agent_dirs = root.or("agent_dirs", list_of(path()), dirs);
-    let fencing = fencing::read(root, &known, me, &Agents { dirs: &agent_dirs, lab: is_lab }, &mut warnings);
+    let start_within = params.map(|params| params.start_within);
+    let agents = Agents { dirs: &agent_dirs, lab: is_lab, start_within };
+    let fencing = fencing::read(root, &known, me, &agents, &mut warnings);
     let alert = root.table("alert").map(|table| alert(&table));
     let log = log(root);
     let listen = me.and_then(|me| known.get(&me)).map(|member| listen(root, &member.peer_address));

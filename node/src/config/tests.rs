@@ -277,7 +277,7 @@ fn volumes_that_cannot_be_kept_safe_are_told() {
 fn fencing_is_read() {
     let level = |rest: &str| format!("{LAB}{rest}");
     let good = level(
-        "[[fence.n2.level]]\nkind = \"gate\"\nagent = \"/g\"\ndelay = \"1s\"\n[[fence.n2.level]]\n\
+        "[[fence.n2.level]]\nkind = \"gate\"\nagent = \"/g\"\ndelay = \"200ms\"\n[[fence.n2.level]]\n\
          [[fence.n2.level.device]]\nagent = \"/a\"\nargs = [\"process\"]\nretries = 2\ntimeout = \"3s\"\n\
          options = { socket_path = \"/p.sock\" }\nsecrets = { password = \"/s\" }\n\
          [[fence.n2.level.device]]\nagent = \"/b\"\noptions = { plug = \"7\" }\n[[fence.n2.level]]\nkind = \"meatware\"\n",
@@ -290,7 +290,7 @@ fn fencing_is_read() {
     assert_eq!(levels[1][0].title(), "a process");
     assert_eq!(levels[2][0].kind, DeviceKind::Meatware);
     let plan = &config.core(false).fencing[&NodeId(2)];
-    assert_eq!(plan.longest(), Duration::from_secs(1 + 20 + 9 + 20 + 20));
+    assert_eq!(plan.longest(), Duration::from_millis(200 + 20_000 + 9000 + 20_000 + 20_000));
 }
 
 #[test]
@@ -306,6 +306,11 @@ fn faults_in_fencing_are_told() {
             "[[fence.n2.level]]\nagent = \"/usr/sbin/fence_picket_stonith_helper\"",
             "agent",
             "fence.n2.level[0].agent: this agent is a gate and proves nothing; expected kind = \"gate\", and another level that fences",
+        ),
+        (
+            "[[fence.n2.level]]\nagent = \"/a\"\ndelay = \"500ms\"",
+            "[[fence.n2.level]]",
+            "fence.n2.level: the first device waits 500 ms, and no fence would ever begin; expected a delay of less than 500 ms (start_within)",
         ),
         (
             "[[fence.n9.level]]\nkind = \"meatware\"",
