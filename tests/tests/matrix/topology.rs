@@ -14,6 +14,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tonic::Status;
 
 /// A device that notes when it was asked what, and then does as its first word says. The others: the file, the agent
 /// of the machine's power switch.
@@ -138,13 +139,24 @@ async fn several_requests(lab: &Lab, notes: &Path) -> Outcome {
             action: String::new(),
             reason: format!("operator {number}"),
         };
-        asking.spawn(async move { daemon.calls().fence(request).await });
+        asking.spawn(async move {
+            // The node that is asked has just started, and may have promised before to spare the other.
+            loop {
+                let told = daemon.calls().fence(request.clone()).await?.into_inner();
+                match &told.result {
+                    Some(outcome::Result::Refused(refused)) if refused.word == "QUARANTINED" => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    _ => return Ok::<_, Status>(told),
+                }
+            }
+        });
     }
     // One of them is told that it is done. The others may have to wait for its end.
     let mut done = false;
     while !done {
         let told = asking.join_next().await.ok_or("nobody was told that it is done")??;
-        let answer = told.map_err(|status| status.to_string())?.into_inner();
+        let answer = told.map_err(|status| status.to_string())?;
         done = matches!(answer.result, Some(outcome::Result::Done(_)));
     }
     asking.shutdown().await;
