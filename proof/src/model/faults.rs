@@ -136,6 +136,8 @@ pub enum Fault {
     /// An operator ends a recovery, for the members that have not reported; with a node: its data counts where claims
     /// contradict each other.
     Adopt(Option<NodeId>),
+    /// An operator ends a recovery while members boot that have not reported, and will before that counts.
+    AdoptEarly,
     /// The witness's process is stopped (SIGSTOP) for a moment.
     NapWitness,
 }
@@ -238,6 +240,7 @@ impl Fault {
             Self::Attest(node) => world.challenge(node).is_some(),
             Self::Pause(node) => !fences(world, node),
             Self::Adopt(_) => adopting::is_right(world),
+            Self::AdoptEarly => adopting::is_early(world),
             // Who overrides keeps them off until a witness has heard of it.
             Self::Reboot(node) | Self::PowerOn(node) => !world.watch.unrecorded || is_powered(world, node),
             Self::PowerFailure => {
@@ -308,7 +311,8 @@ impl Fault {
             | Self::FenceByHand(..)
             | Self::Attest(_)
             | Self::Override(_)
-            | Self::Adopt(_) => self.ask(world),
+            | Self::Adopt(_)
+            | Self::AdoptEarly => self.ask(world),
             _ => self.link(world),
         }
     }
@@ -348,6 +352,7 @@ impl Fault {
                 (node, NodeRequest::Override { volume, dead, length: Duration::from_secs(10) })
             }
             Self::Adopt(source) => return world.operator(OperatorRequest::Adopt { source }),
+            Self::AdoptEarly => return world.operator(OperatorRequest::Adopt { source: None }),
             Self::Evict(node) => return world.operator(OperatorRequest::Evict { node, volume }),
             Self::Attest(node) => {
                 let Some(challenge) = world.challenge(node) else { return };

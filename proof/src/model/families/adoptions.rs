@@ -1,12 +1,12 @@
 //! Families in which a person's word meets a cluster that is not what it was: an operator ends a recovery, puts a node on
 //! standby that was just granted a volume, or confirms a node off that is back before that counts.
 //!
-//! An operator who adopts is right about the members that have not reported; what is broken is what becomes of a word
-//! that must not count.
+//! An operator who adopts is right about the members that have not reported, or they report before that counts; what is
+//! broken is what becomes of a word that must not count.
 
 use super::super::ending::End;
 use super::super::faults::Fault;
-use super::super::setup::{BARE, Devices, GUEST, Setup, long_leases};
+use super::super::setup::{BARE, Devices, GUEST, Setup, long_leases, ms};
 use super::Family;
 use picket_core::ids::NodeId;
 
@@ -17,6 +17,8 @@ const N3: NodeId = NodeId(3);
 pub(super) fn families() -> Vec<Family> {
     let two = Setup { devices: Devices::None, ..Setup::new(2) };
     let three = Setup { nodes: 3, ..two };
+    // Whoever boots is missed before it is back.
+    let slowly = Setup { boot: ms(50), params: long_leases(), ..three };
     let guest =
         Setup { self_fence: GUEST, devices: Devices::Meatware, params: long_leases(), ..Setup::new(3) };
     let bare = Setup { self_fence: BARE, ..Setup::new(2) };
@@ -36,6 +38,15 @@ pub(super) fn families() -> Vec<Family> {
             .within(&[Fault::CutData(N1, N2)], 0, 2, 16)
             .within(&[Fault::Adopt(None)], 0, 40, 2)
             .within(&[Fault::Isolate(N1), Fault::Crash(N1)], 0, 14, 1),
+        Family::new("an adoption, and who came after it goes", slowly)
+            .finds(&[87])
+            .start(&[Fault::Crash(N3), Fault::CutSwitch(N2)])
+            .within(&[Fault::Reboot(N1)], 0, 12, 4)
+            .within(&[Fault::ReplaceWitness], 0, 2, 16)
+            .within(&[Fault::Heal], 0, 2, 16)
+            .within(&[Fault::AdoptEarly], 28, 48, 2)
+            // It boots and reports before.
+            .within(&[Fault::Isolate(N1), Fault::Crash(N1)], 32, 60, 4),
         Family::new("an adoption that names who is behind", three)
             .finds(&[60])
             .start(&[Fault::Crash(N3), Fault::CutData(N1, N2)])

@@ -66,6 +66,9 @@ impl fmt::Display for Fault {
             Self::Adopt(Some(n)) => {
                 write!(f, "an operator has the witness adopt what was reported, and names node {n}")
             }
+            Self::AdoptEarly => {
+                f.write_str("an operator has the witness adopt what was reported, while others boot")
+            }
             link => of_link(*link, f),
         }
     }

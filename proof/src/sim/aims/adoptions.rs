@@ -22,6 +22,13 @@ pub(super) const AIMS: &[Aim] = &[
         make: newest_goes,
     },
     Aim {
+        name: "an adoption, and who came after it goes",
+        finds: &[87],
+        seeds: 30,
+        cluster: three,
+        make: latecomer_goes,
+    },
+    Aim {
         name: "an adoption that names who is behind",
         finds: &[60],
         seeds: 30,
@@ -96,6 +103,24 @@ fn newest_goes(draft: &mut Draft<'_>) {
     } else {
         draft.put(goes, goes, Fault::Crash(N1));
     }
+}
+
+/// The same, but the one with the newest writes is cut off when the person says so, is back and reports, and goes.
+fn latecomer_goes(draft: &mut Draft<'_>) {
+    let at = draft.ms(500, 1500);
+    let replaced = at + draft.ms(5000, 7000);
+    let back = replaced + draft.ms(500, 1500);
+    let adopted = back + draft.ms(4000, 8000);
+    let comes = adopted + draft.ms(50, 500);
+    let goes = comes + draft.ms(500, 1000);
+    draft.put(at, END, Fault::PowerLoss { node: N3, devices_too: false });
+    draft.cut_data(at + SECOND, END, N1, N2);
+    draft.cut_witness(at + SECOND, replaced, N2);
+    draft.put(replaced, back, Fault::WitnessReplaced { backup: false });
+    draft.cut_pair(replaced, END, N1, N2);
+    draft.cut_witness(replaced, comes, N1);
+    draft.put(adopted, adopted, Fault::Adopt { source: None });
+    draft.cut_witness(goes, END, N1);
 }
 
 /// One node is lost; the one that was alone with the newest writes boots, and the person names the other.
