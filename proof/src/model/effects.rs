@@ -6,7 +6,7 @@ use super::world::{AgentFault, WitnessDisk, World};
 use crate::world::prose;
 use picket_core::ids::{BootId, NodeId, Nonce, PathId, PermitId};
 use picket_core::message::{FromWitness, OperatorRequest, Reply, Request};
-use picket_core::node::{Effect, Input, Node, NodeAnswer};
+use picket_core::node::{CommandOutcome, Effect, Input, Node, NodeAnswer};
 use picket_core::ready;
 use picket_core::time::{Duration, Instant};
 use picket_core::topology::{DeviceVerdict, PowerAction};
@@ -71,8 +71,15 @@ impl World {
                 }
             }
             Effect::Volume { volume, command, action } => {
-                if let Some(host) = self.hosts.get_mut(&id) {
-                    host.commands.push_back((volume, command, action.into()));
+                let Some(host) = self.hosts.get_mut(&id) else { return };
+                let action = action.into();
+                if host.freeze_ends_promotion(volume, action) {
+                    // There is nothing left that could be frozen.
+                    let outcome = CommandOutcome::Done;
+                    self.tell(|| words::of_ended_promotion(id, volume));
+                    self.inbox.push_back((id, Input::VolumeDone { volume, command, outcome }));
+                } else {
+                    host.commands.push_back((volume, command, action));
                 }
             }
             Effect::Device(order) => self.start_agent(id, order),

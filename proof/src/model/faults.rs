@@ -40,6 +40,8 @@ pub enum Fault {
     SlowDriver(NodeId),
     /// The next promotion on the node is begun at once and done a long time later.
     SlowPromotion(NodeId),
+    /// The same, but a freeze ends it, and nothing more is said of it.
+    FrozenPromotion(NodeId),
     /// The next thaw on the node.
     Thaw(NodeId, ThawFault),
     /// The next promotion on the node is begun at once and done a little later, even if its daemon ends meanwhile.
@@ -179,6 +181,7 @@ impl Fault {
                 Self::StallTorn(node),
                 Self::SlowDriver(node),
                 Self::SlowPromotion(node),
+                Self::FrozenPromotion(node),
                 Self::LonePromotion(node),
                 Self::BlindDriver(node),
                 Self::CutWitness(node),
@@ -275,6 +278,7 @@ impl Fault {
                 on_host(world, node, |host| host.driver_until = Some(until));
             }
             Self::SlowPromotion(node) => on_host(world, node, |host| host.promotes_slowly = true),
+            Self::FrozenPromotion(node) => on_host(world, node, |host| host.promotes_until_frozen = true),
             Self::DiesBetween(node) => on_host(world, node, |host| host.dies_between = true),
             Self::Thaw(node, fault) => on_host(world, node, |host| host.thaw_fault = Some(fault)),
             Self::LonePromotion(node) => on_host(world, node, |host| host.promotes_alone = true),

@@ -104,6 +104,8 @@ pub struct Host {
     pub stop_hangs: bool,
     /// The next promotion takes long.
     pub promotes_slowly: bool,
+    /// The next promotion takes long, and a freeze ends it.
+    pub promotes_until_frozen: bool,
     /// The next promotion is done even if its daemon ends meanwhile.
     pub promotes_alone: bool,
     /// A promotion that was begun, and is done when the drivers go on; it ends with its daemon, but for the one above.
@@ -315,6 +317,7 @@ impl Host {
     pub fn daemon_dies(&mut self) {
         self.commands.clear();
         if let Some((volume, _, action)) = self.promoting.take() {
+            self.promotes_until_frozen = false;
             let done_at = self.driver_until.take().filter(|_| core::mem::take(&mut self.promotes_alone));
             self.orphan = done_at.map(|at| (at, volume, action)).or(self.orphan);
         }
@@ -327,6 +330,7 @@ impl Host {
     pub fn next_command(&mut self) -> Option<(VolumeId, CommandId, VolumeAction2)> {
         let begun = self.promoting.take();
         self.promotes_alone &= begun.is_none();
+        self.promotes_until_frozen &= begun.is_none();
         begun.or_else(|| self.commands.pop_front())
     }
 
@@ -339,16 +343,30 @@ impl Host {
     ) -> Option<Duration> {
         let (volume, id, action) = command;
         let VolumeAction2::Promote { epoch, required, valid_until } = action else { return None };
-        let takes = if self.promotes_slowly { SLOW_PROMOTION } else { LONE_PROMOTION };
-        let is_done_at_once = !self.promotes_slowly && !self.promotes_alone;
+        let long = self.promotes_slowly || self.promotes_until_frozen;
+        let takes = if long { SLOW_PROMOTION } else { LONE_PROMOTION };
+        let is_done_at_once = !long && !self.promotes_alone;
         if clock >= valid_until || is_done_at_once {
             return None;
         }
         // One that ends with its daemon does not outlive it.
-        self.promotes_alone &= !core::mem::take(&mut self.promotes_slowly);
+        self.promotes_alone &= !core::mem::take(&mut self.promotes_slowly) && !self.promotes_until_frozen;
         let action = VolumeAction2::Promote { epoch, required, valid_until: Instant::NEVER };
         self.promoting = Some((volume, id, action));
         Some(takes)
+    }
+
+    /// A freeze is ordered, and a promotion was begun that one ends: its driver gives it up and says nothing more of it.
+    pub fn freeze_ends_promotion(&mut self, volume: VolumeId, action: VolumeAction2) -> bool {
+        let ends = |(of, ..): &mut (VolumeId, CommandId, VolumeAction2)| *of == volume;
+        if !self.promotes_until_frozen || action != VolumeAction2::Freeze {
+            return false;
+        }
+        let ended = self.promoting.take_if(ends).is_some();
+        if ended {
+            (self.promotes_until_frozen, self.driver_until) = (false, None);
+        }
+        ended
     }
 
     /// A promotion was ordered that may still be done.

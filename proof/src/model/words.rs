@@ -43,6 +43,11 @@ pub(super) fn of_long_promotion(node: NodeId, volume: VolumeId) -> String {
     format!("the driver of node {node} begins to promote volume {volume}, which takes long")
 }
 
+/// A driver gives a promotion up for a freeze.
+pub(super) fn of_ended_promotion(node: NodeId, volume: VolumeId) -> String {
+    format!("the driver of node {node} is told to freeze volume {volume}, and ends its promotion")
+}
+
 /// What becomes of a thaw that is not done in time.
 pub(super) fn of_late_thaw(node: NodeId, volume: VolumeId, what: &str) -> String {
     format!("the driver of volume {volume} on node {node} {what}")

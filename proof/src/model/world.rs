@@ -146,6 +146,7 @@ impl World {
             tick_at: now,
             stop_hangs: false,
             promotes_slowly: false,
+            promotes_until_frozen: false,
             promotes_alone: false,
             orphan: None,
             promoting: None,

@@ -192,8 +192,14 @@ fn replica(rng: &mut Rng, setup: &Setup) -> Option<(NodeId, VolumeId)> {
     Some((rng.pick(&members)?, volume))
 }
 
-const DRIVER_MODES: [DriverMode; 5] =
-    [DriverMode::Fails, DriverMode::Hangs, DriverMode::Blind, DriverMode::Slow, DriverMode::Unseeing];
+const DRIVER_MODES: [DriverMode; 6] = [
+    DriverMode::Fails,
+    DriverMode::Hangs,
+    DriverMode::Blind,
+    DriverMode::Slow,
+    DriverMode::Unseeing,
+    DriverMode::EndsFrozen,
+];
 
 fn fault(rng: &mut Rng, setup: &Setup) -> Option<Fault> {
     if rng.permille(450) {

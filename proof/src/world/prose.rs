@@ -107,6 +107,7 @@ const fn driver(mode: DriverMode) -> &'static str {
         DriverMode::Hangs => "hangs",
         DriverMode::Blind => "says nothing of its replica",
         DriverMode::Slow => "takes seconds for a promotion",
+        DriverMode::EndsFrozen => "takes seconds for a promotion, and ends it when it is to freeze",
         DriverMode::Unseeing => "cannot see its replica",
         DriverMode::ThawsLate => "does not thaw it in time, cannot tell, and thaws it later",
         DriverMode::ThawsUnheard => "does not say that it has thawed it",

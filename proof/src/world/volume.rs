@@ -35,6 +35,8 @@ pub enum DriverMode {
     ThawsUnheard,
     /// It cannot see the replica any more, and says so.
     Unseeing,
+    /// A promotion takes seconds once it was begun, and a freeze ends it: it says nothing more of it.
+    EndsFrozen,
 }
 
 /// The driver of a volume in one daemon.
@@ -46,6 +48,10 @@ pub struct Driver {
     promoting: Option<CommandId>,
     /// A stop that it was told to do, and of whose end the daemon has not read.
     stopping: Option<CommandId>,
+    /// A promotion that was begun, and that a freeze ends.
+    until_frozen: Option<CommandId>,
+    /// One that a freeze has ended.
+    ended_frozen: Option<CommandId>,
     /// A thaw that is not done in its time.
     pub(super) late_thaw: Option<LateThaw>,
     told: Option<VolumeReport>,
@@ -65,6 +71,15 @@ impl Driver {
     pub(super) fn ended(&mut self, command: CommandId) {
         self.promoting.take_if(|open| *open == command);
         self.stopping.take_if(|open| *open == command);
+    }
+
+    /// A freeze ends the promotion that was begun, if it is one of those: there is nothing left that could be frozen.
+    fn freeze_ends_promotion(&mut self) -> bool {
+        self.ended_frozen = self.until_frozen.take();
+        if self.ended_frozen.is_some() {
+            self.promoting = None;
+        }
+        self.ended_frozen.is_some()
     }
 
     /// Whether a stop that was ordered is still to be done.
@@ -127,6 +142,9 @@ impl World {
         match action {
             VolAct::Promote { .. } => driver.promoting = Some(command),
             VolAct::Demote => driver.stopping = Some(command),
+            VolAct::Freeze if driver.freeze_ends_promotion() => {
+                return self.command_done(node, run, volume, command, CommandOutcome::Done);
+            }
             VolAct::Freeze | VolAct::Thaw { .. } | VolAct::Drop(_) | VolAct::Require(_) => {}
         }
         driver.queue.push_back((command, action));
@@ -137,7 +155,8 @@ impl World {
 
     pub(super) fn next_command(&mut self, node: NodeId, run: RunNo, volume: VolumeId) {
         let mode = self.driver_mode(node, volume);
-        let (hangs, slow) = (mode == DriverMode::Hangs, mode == DriverMode::Slow);
+        let (hangs, until_frozen) = (mode == DriverMode::Hangs, mode == DriverMode::EndsFrozen);
+        let slow = mode == DriverMode::Slow || until_frozen;
         let brief = self.rng.range(MS, 15 * MS);
         let above = self.rng.range(10 * MS, 150 * MS);
         let long = if slow { self.rng.range(SECOND / 2, SLOWEST) } else { 0 };
@@ -154,6 +173,8 @@ impl World {
             return;
         }
         let Some((command, mut action)) = driver.queue.pop_front() else { return };
+        let promotes = matches!(action, VolAct::Promote { .. });
+        driver.until_frozen = Some(command).filter(|_| until_frozen && promotes);
         self.thaws_after_all(node, volume);
         let takes = match &mut action {
             VolAct::Promote { valid_until, program, .. } => {
@@ -198,6 +219,12 @@ impl World {
             return;
         }
         let local = machine.now(now);
+        if let Some(driver) = machine.drivers.get_mut(&volume) {
+            driver.until_frozen.take_if(|begun| *begun == command);
+            if driver.ended_frozen.take_if(|ended| *ended == command).is_some() {
+                return;
+            }
+        }
         let Some(replica) = machine.replicas.get_mut(&volume) else { return };
         let outcome = if fails { Err("the driver fails".into()) } else { apply(replica, local, action) };
         self.log.line(now, node, || format!("volume {volume}: {action:?} -> {outcome:?}"));

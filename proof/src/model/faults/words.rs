@@ -33,6 +33,9 @@ impl fmt::Display for Fault {
             Self::Pause(n) => write!(f, "node {n} is paused with its clock"),
             Self::SlowDriver(n) => write!(f, "the drivers of node {n} are slow"),
             Self::SlowPromotion(n) => write!(f, "the next promotion on node {n} takes long"),
+            Self::FrozenPromotion(n) => {
+                write!(f, "the next promotion on node {n} takes long, and ends with a freeze")
+            }
             Self::LonePromotion(n) => {
                 write!(f, "the next promotion on node {n} takes a while and does not need its daemon")
             }

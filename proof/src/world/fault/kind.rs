@@ -35,6 +35,7 @@ impl Fault {
             Self::Driver { mode: DriverMode::ThawsLate, .. } => "driver-thaws-late",
             Self::Driver { mode: DriverMode::ThawsUnheard, .. } => "driver-thaws-unheard",
             Self::Driver { mode: DriverMode::Unseeing, .. } => "driver-unseeing",
+            Self::Driver { mode: DriverMode::EndsFrozen, .. } => "driver-ends-frozen",
             Self::Driver { .. } => "driver-fails",
             Self::Device { mode: DeviceMode::ActsLate, .. } => "device-acts-late",
             Self::Device { mode: DeviceMode::ActsUnheard, .. } => "device-unheard",
