@@ -6,7 +6,7 @@ use super::net::BREAKS_AFTER;
 use super::properties::{is_writable, isr};
 use super::setup::{COLD_START, Devices, Setup};
 use super::world::World;
-use picket_core::ids::{Epoch, VolumeId};
+use picket_core::ids::{Epoch, NodeId, VolumeId};
 use picket_core::time::Duration;
 
 /// How long after a refusal a node asks for a volume again: see `core/src/node/arbitration.rs`.
@@ -15,6 +15,9 @@ const ASKS_AGAIN: Duration = Duration::from_secs(1);
 /// For how long a node that gave up on a device or on a promotion leaves it alone: see there and
 /// `core/src/node/fencing.rs`.
 const RESTS: Duration = Duration::from_secs(5);
+
+/// What a machine's count of boots says when the cluster has settled: it boots once before that, and counts from one.
+const BOOTS: u8 = 2;
 
 /// What is done after the last fault, and what must come of it without any person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum End {
     Survivors,
     /// The same as the first, and no volume was given to anybody anew: nothing gave a reason to.
     Kept,
+    /// The same as the first, and no machine has booted since the beginning: nothing gave a reason to.
+    Standing,
     /// Nothing is healed and nothing is asked for: the family's faults leave work for a person.
     Open,
 }
@@ -41,7 +46,7 @@ impl End {
         match self {
             Self::Open => {}
             Self::Survivors => Fault::Heal.inject(world),
-            Self::Active | Self::Eventually | Self::Redundant | Self::Kept => {
+            Self::Active | Self::Eventually | Self::Redundant | Self::Kept | Self::Standing => {
                 Fault::Heal.inject(world);
                 world.agent_faults.clear();
                 let ids: Vec<_> = world.hosts.keys().copied().collect();
@@ -62,7 +67,7 @@ impl End {
         let takeover = takeover(setup);
         match self {
             Self::Open => Duration::ZERO,
-            Self::Active | Self::Survivors | Self::Kept => takeover,
+            Self::Active | Self::Survivors | Self::Kept | Self::Standing => takeover,
             Self::Eventually | Self::Redundant => (takeover + RESTS) * 2 + takeover + ASKS_AGAIN,
         }
     }
@@ -77,6 +82,11 @@ impl End {
             && let Some(volume) = granted_anew(world)
         {
             return Some(format!("volume {volume} was given away, though nothing was wrong with its holder"));
+        }
+        if self == Self::Standing
+            && let Some(node) = booted_again(world)
+        {
+            return Some(format!("node {node} was reset, though nothing was wrong with it"));
         }
         inactive(world)
             .map(|volume| format!("volume {volume} is active nowhere, long after everything was healed"))
@@ -114,6 +124,12 @@ pub fn inactive(world: &World) -> Option<VolumeId> {
 fn granted_anew(world: &World) -> Option<VolumeId> {
     let mut registers = world.record.iter().flat_map(|record| &record.volumes);
     registers.find(|(_, register)| register.epoch > Epoch(1)).map(|(volume, _)| *volume)
+}
+
+/// A machine that has died or booted since the beginning.
+fn booted_again(world: &World) -> Option<NodeId> {
+    let stands = |host: &&Host| host.runs() && host.boots == BOOTS;
+    world.hosts.values().find(|host| !stands(host)).map(|host| host.id)
 }
 
 /// Of the nodes that run and are in sync with a volume, every one is on standby.

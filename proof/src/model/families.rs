@@ -9,6 +9,7 @@ mod bugs;
 mod deep;
 mod found;
 mod meatware;
+mod read;
 mod rules;
 mod standby;
 mod stops;
@@ -119,5 +120,6 @@ pub fn standard() -> Vec<Family> {
     all.extend(meatware::families());
     all.extend(timings::families());
     all.extend(adoptions::families());
+    all.extend(read::families());
     all
 }

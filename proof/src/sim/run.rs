@@ -45,6 +45,8 @@ pub enum Besides {
     ServedBy(Time),
     /// No volume is granted to anybody anew: its faults give no reason to.
     Kept,
+    /// No machine boots again: its faults give no reason to.
+    Standing,
 }
 
 /// How a run ended.
@@ -123,7 +125,7 @@ impl Plan {
             world.plan(planned.at, planned.until, planned.fault.clone());
             last = last.max(planned.over_at());
         }
-        let granted = world.epochs();
+        let (granted, boots) = (world.epochs(), world.boots());
         if let Besides::ServedBy(at) = self.besides {
             go_on(&mut world, at);
             world.expect_served_meanwhile();
@@ -136,6 +138,9 @@ impl Plan {
         world.expect_redundant("everything was healed");
         if self.besides == Besides::Kept {
             world.expect_kept(&granted);
+        }
+        if self.besides == Besides::Standing {
+            world.expect_standing(&boots);
         }
         Outcome { violation: world.oracle.violation.clone(), world }
     }

@@ -13,6 +13,7 @@ mod found;
 mod leases;
 mod permits;
 mod proofs;
+mod read;
 mod standby;
 mod timings;
 
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Aim> {
         timings::AIMS,
         found::AIMS,
         adoptions::AIMS,
+        read::AIMS,
     ];
     rooms.into_iter().flatten().copied().collect()
 }

@@ -103,6 +103,21 @@ impl World {
         }
     }
 
+    /// How often each machine has booted.
+    #[must_use]
+    pub fn boots(&self) -> Vec<(NodeId, u32)> {
+        self.machines.iter().map(|machine| (machine.id, machine.boot_no)).collect()
+    }
+
+    /// Every machine runs on, in a plan that gives nobody a reason to reset one.
+    pub fn expect_standing(&mut self, before: &[(NodeId, u32)]) {
+        let now = self.boots();
+        let again = before.iter().find(|boot| !now.contains(boot));
+        if let Some((node, _)) = again.filter(|_| self.oracle.violation.is_none()) {
+            self.violated("standing", format!("node {node} was reset, though nothing was wrong with it"));
+        }
+    }
+
     /// Every replica is in its in-sync set, and every daemon is known to the witness.
     pub fn expect_redundant(&mut self, after: &str) {
         if self.oracle.violation.is_some() || self.oracle.overridden {

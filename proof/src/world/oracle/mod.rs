@@ -120,6 +120,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("pace", "a node does not ask for changes of in-sync sets as fast as they are refused"),
     ("survived", "in an aim that leaves somebody who could, every volume is served while its faults last"),
     ("kept", "in an aim that gives no reason to, no volume is granted anew"),
+    ("standing", "in an aim that gives no reason to, no machine is reset"),
     ("served", "after healing, every volume that somebody has in full and who is not on standby is served"),
     ("online", "after healing, no node is on standby that nobody wants there"),
     ("redundant", "after healing, every replica comes back into the in-sync set"),

@@ -1,0 +1,48 @@
+//! Families around rules that a second reading of the code found missing.
+
+use super::super::ending::End;
+use super::super::faults::Fault;
+use super::super::setup::{BARE, Devices, Setup, long_leases};
+use super::Family;
+use picket_core::ids::NodeId;
+use picket_core::node::LossAction;
+use picket_core::time::Duration;
+
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+
+pub(super) fn families() -> Vec<Family> {
+    let base = Setup::new(2);
+    let alone = Setup { devices: Devices::None, ..base };
+    let patient = Setup { driver: Duration::from_millis(300), ..alone };
+    let freeze = Setup { loss_action: LossAction::Freeze, ..patient };
+    let unwatched = Setup { params: long_leases(), self_fence: BARE, ..base };
+    vec![
+        Family::new("alone past its lease, and its daemon dies", base)
+            .finds(&[82])
+            .start(&[Fault::CutData(N1, N2)])
+            .within(&[Fault::KillWitness], 20, 24, 4)
+            .within(&[Fault::RestartDaemon(N1)], 40, 120, 2)
+            .end(End::Standing),
+        Family::new("a promotion that takes longer than a witness is there", patient)
+            .finds(&[83])
+            .within(&[Fault::SlowPromotion(N2)], 0, 2, 8)
+            .within(&[Fault::Move(N2)], 0, 2, 8)
+            .within(&[Fault::KillWitness, Fault::CutWitness(N2)], 1, 60, 2)
+            .end(End::Standing),
+        Family::new("a promotion that a freeze has ended, and everything comes back", freeze)
+            .finds(&[84])
+            .within(&[Fault::FrozenPromotion(N2)], 0, 2, 8)
+            .within(&[Fault::Move(N2)], 0, 2, 8)
+            .within(&[Fault::Isolate(N2)], 1, 12, 1)
+            .within(&[Fault::Heal], 24, 60, 2)
+            .end(End::Eventually),
+        // What is sent to the peer while it sleeps is lost, and the next heartbeat comes in time.
+        Family::new("a witness that is far from the holder, and a peer that sleeps", unwatched)
+            .finds(&[85])
+            .within(&[Fault::CutWitness(N1)], 0, 12, 4)
+            .within(&[Fault::DropBeats(N1, N2, 3)], 0, 28, 2)
+            .within(&[Fault::StallShort(N2)], 0, 10, 1)
+            .end(End::Standing),
+    ]
+}

@@ -1,0 +1,95 @@
+//! Rules that a second reading of the code found missing.
+
+use super::data::quick;
+use super::{Aim, Besides, Draft, N1, N2, V1, alone, fenced, lose};
+use crate::world::clock::{MS, SECOND};
+use crate::world::fault::Fault;
+use crate::world::net::Lane;
+use crate::world::setup::Setup;
+use crate::world::volume::DriverMode;
+use picket_core::node::LossAction;
+
+pub(super) const AIMS: &[Aim] = &[
+    Aim {
+        name: "alone past its lease, and its daemon dies",
+        finds: &[82],
+        seeds: 20,
+        cluster: powered,
+        make: dies_alone,
+    },
+    Aim {
+        name: "a stop that takes longer than a witness is there",
+        finds: &[83],
+        seeds: 40,
+        cluster: quick,
+        make: slow_stop,
+    },
+    Aim {
+        name: "a promotion that a freeze has ended, and everything comes back",
+        finds: &[84],
+        seeds: 60,
+        cluster: freezing,
+        make: ended_promotion,
+    },
+    Aim {
+        name: "a witness that is far from the holder, and a peer that sleeps",
+        finds: &[85],
+        seeds: 60,
+        cluster: powered,
+        make: sleeps,
+    },
+];
+
+fn powered() -> Setup {
+    fenced(2)
+}
+
+fn freezing() -> Setup {
+    let mut setup = alone(2);
+    lose(&mut setup, LossAction::Freeze);
+    setup
+}
+
+/// The witness is away for longer than a lease of the holder's last renewal.
+fn dies_alone(draft: &mut Draft<'_>) {
+    let away = draft.ms(2500, 4000);
+    let dies = away + draft.ms(3000, 6000);
+    let back = dies + draft.ms(5, 60);
+    draft.cut_data(500, dies + 5 * SECOND, N1, N2);
+    draft.put(away, dies + 5 * SECOND, Fault::WitnessKill);
+    draft.put(dies, back, Fault::DaemonKill(N1));
+    draft.besides = Besides::Standing;
+}
+
+/// Peers are well, and would promise.
+fn slow_stop(draft: &mut Draft<'_>) {
+    let at = draft.ms(100, 500);
+    let away = at + draft.ms(50, 200);
+    let works = away + draft.ms(900, 2000);
+    draft.driver(0, works, N1, V1, DriverMode::Hangs);
+    draft.put(at, at, Fault::Move { asked: N1, volume: V1, to: N2 });
+    draft.put(away, works + SECOND, Fault::WitnessKill);
+    draft.besides = Besides::Standing;
+}
+
+/// Nobody hears the new holder until its lease nearly ends, and its driver takes its time.
+fn ended_promotion(draft: &mut Draft<'_>) {
+    let at = draft.ms(100, 500);
+    let cut = at + draft.ms(100, 600);
+    let back = cut + draft.ms(1200, 2200);
+    draft.driver(0, back + SECOND, N2, V1, DriverMode::EndsFrozen);
+    draft.put(at, at, Fault::Move { asked: N1, volume: V1, to: N2 });
+    draft.isolate(cut, back, N2);
+}
+
+/// What is sent to the peer while it sleeps is lost, and the next heartbeat comes in time.
+fn sleeps(draft: &mut Draft<'_>) {
+    let at = draft.ms(100, 500);
+    let sleeps = at + draft.ms(50, 350);
+    let wakes = sleeps + draft.ms(500, 700);
+    draft.cut_beats(sleeps, wakes - 20 * MS, N1, N2);
+    draft.cut_lanes(sleeps, wakes + 300 * MS, &[Lane::Peer], N1, N2);
+    draft.cut_witness(at, wakes + 3 * SECOND, N1);
+    draft.put(sleeps, wakes, Fault::DaemonStall { node: N2, torn: false });
+    draft.besides = Besides::Standing;
+}
