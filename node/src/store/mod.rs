@@ -106,7 +106,7 @@ impl NodeStore {
 fn read_disk(state: &SmallState, path: &Path) -> Result<Option<Disk>, StoreError> {
     let Some(bytes) = state.load()? else { return Ok(None) };
     let disk: Disk = serde_json::from_slice(&bytes)
-        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: error.to_string() })?;
+        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: one_line(&error) })?;
     if disk.schema == SCHEMA {
         Ok(Some(disk))
     } else {
@@ -116,7 +116,12 @@ fn read_disk(state: &SmallState, path: &Path) -> Result<Option<Disk>, StoreError
 
 fn encode(disk: &Disk, path: &Path) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(disk)
-        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: error.to_string() })
+        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: one_line(&error) })
+}
+
+/// What a parser says of a damaged file can repeat a part of it: control characters do not reach a log or a terminal.
+fn one_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(char::is_control, "\u{fffd}")
 }
 
 impl Store<(), NodeRecord> for NodeStore {

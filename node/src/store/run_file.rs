@@ -36,7 +36,7 @@ impl RunFile {
         if checksum != computed {
             return Err(unreadable(format!("checksum {computed}; the first line says {checksum:?}")));
         }
-        let run: Run = serde_json::from_str(record).map_err(|error| unreadable(error.to_string()))?;
+        let run: Run = serde_json::from_str(record).map_err(|error| unreadable(super::one_line(&error)))?;
         if run.schema != SCHEMA {
             return Err(StoreError::Schema { path: self.path.clone(), found: run.schema, expected: SCHEMA });
         }
@@ -44,8 +44,10 @@ impl RunFile {
     }
 
     pub(super) fn replace(&self, run: &Run) -> Result<(), StoreError> {
-        let record = serde_json::to_string(run)
-            .map_err(|error| StoreError::Unreadable { path: self.path.clone(), why: error.to_string() })?;
+        let record = serde_json::to_string(run).map_err(|error| StoreError::Unreadable {
+            path: self.path.clone(),
+            why: super::one_line(&error),
+        })?;
         let text = format!("{:08x}\n{record}", crc32c::crc32c(record.as_bytes()));
         Ok(self.write(text.as_bytes())?)
     }

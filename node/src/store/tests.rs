@@ -92,6 +92,13 @@ fn a_damaged_record_ends_the_start() {
 }
 
 #[test]
+fn what_a_damaged_record_says_stays_on_one_line() {
+    let disk = serde_json::json!({ "schema": SCHEMA, "longest_promise": { "se\ncs\u{1b}[2J": 1 } });
+    let error = super::one_line(&serde_json::from_value::<Disk>(disk).unwrap_err());
+    assert!(error.contains("unknown field") && !error.contains(char::is_control), "{error:?}");
+}
+
+#[test]
 fn a_record_of_another_schema_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path()).unwrap();

@@ -37,7 +37,8 @@ pub(super) const AIMS: &[Aim] = &[
 /// Leases of 9 s become those of the profile `fast`.
 fn changing() -> Setup {
     let later = Profile::Fast.params();
-    let timing = Params { lease: Duration::from_secs(9), ..later };
+    let (lease, guard) = (Duration::from_secs(9), Duration::from_millis(125));
+    let timing = Params { lease, guard, ..later };
     Setup { timing: Some(timing), later: Some(later), ..alone(2) }
 }
 
