@@ -226,14 +226,11 @@ impl PeerWatch {
 
     /// This node slept: who was heard before counts as heard at `at`, for what was sent meanwhile is still to be read.
     pub fn excuse(&mut self, at: Instant) {
-        let heard = self.paths.iter_mut().filter(|path| path.alive).map(|path| &mut path.heard_at);
-        let alive: Vec<_> = heard.collect();
-        if alive.is_empty() {
-            return;
+        let later = |heard_at: &mut Option<Instant>| *heard_at = heard_at.map(|heard_at| heard_at.max(at));
+        if self.paths.iter().any(|path| path.alive) {
+            later(&mut self.heard_at);
         }
-        for heard_at in alive.into_iter().chain([&mut self.heard_at]) {
-            *heard_at = heard_at.map(|heard_at| heard_at.max(at));
-        }
+        self.paths.iter_mut().filter(|path| path.alive).for_each(|path| later(&mut path.heard_at));
     }
 
     /// When [`Self::tick`] has something to say next, if nothing is heard until then.

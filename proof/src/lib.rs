@@ -8,7 +8,15 @@ pub mod model;
 pub mod sim;
 pub mod world;
 
+use picket_core::ids::ConfigDigest;
 use picket_core::message::Request;
+use picket_core::params::Params;
+
+/// The timings before or after an operator changes them, and the fingerprint of a configuration with them.
+fn timed(before: Params, later: Option<Params>, changed: bool) -> (Params, ConfigDigest) {
+    let later = later.filter(|_| changed);
+    (later.unwrap_or(before), ConfigDigest(1 + u64::from(later.is_some())))
+}
 
 /// Whether a node asks the witness for a volume with this, alone or in one message with its fence's outcome.
 fn asks_for_a_volume(request: &Request) -> bool {

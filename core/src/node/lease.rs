@@ -44,7 +44,7 @@ impl Node {
             return false;
         };
         let alone = disk.isr == NodeSet::only(self.config.me) && disk.is_settled();
-        let granted = disk.max_epoch == held.epoch && !held.refused && disk.overridden.is_none();
+        let granted = disk.max_epoch == held.epoch && !held.refused && !self.disk.is_by_hand(id);
         alone && granted && !self.run.failed && !mutant::on(Mutant::M82)
     }
 
@@ -191,18 +191,24 @@ impl Node {
         if now >= valid_until || volume.refused.is_some() {
             return;
         }
-        let rests = now < volume.cooldown_until;
         let open = volume.command.map(|command| command.kind);
         if volume.is_seen_frozen() {
-            if open.is_none() && !rests {
+            if open.is_none() && now >= volume.cooldown_until {
                 self.command(now, id, VolumeAction::Thaw { valid_until }, out);
             }
         } else if open.is_none_or(|kind| kind == CommandKind::Thaw) {
             // It was done, whatever its driver can tell of it.
-            if let Some(volume) = self.volumes.get_mut(&id) {
-                volume.phase = Phase::Active(held);
-            }
-            out.event(Event::Thawed { volume: id });
+            self.thawed(id, held, out);
         }
+    }
+
+    /// The volume is in service again.
+    pub(super) fn thawed(&mut self, id: VolumeId, held: Held, out: &mut Out) {
+        let Some(volume) = self.volumes.get_mut(&id) else { return };
+        if let Some(report) = &mut volume.report {
+            report.frozen = false;
+        }
+        volume.phase = Phase::Active(held);
+        out.event(Event::Thawed { volume: id });
     }
 }

@@ -174,13 +174,7 @@ impl Node {
                     report.frozen = true;
                 }
             }
-            (CommandKind::Thaw, Phase::Frozen(held)) => {
-                if let Some(report) = &mut volume.report {
-                    report.frozen = false;
-                }
-                volume.phase = Phase::Active(held);
-                out.event(Event::Thawed { volume: id });
-            }
+            (CommandKind::Thaw, Phase::Frozen(held)) => self.thawed(id, held, out),
             (CommandKind::Require(peer), _) => {
                 if let Some(report) = &mut volume.report {
                     report.required = report.required.with(peer);

@@ -1,7 +1,7 @@
 //! What the clusters of a family have in common: machines, timings, devices, and how they deviate.
 
 use picket_core::evidence::SelfFence;
-use picket_core::ids::{ConfigDigest, NodeId, NodeSet, VolumeId};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{self, Barrier, LossAction, VolumeConfig};
 use picket_core::params::{Params, Watchdog};
 use picket_core::quorum::QuorumMode;
@@ -151,20 +151,14 @@ impl Setup {
         (1..=self.volumes).map(VolumeId)
     }
 
-    /// The timings before or after the change, and the fingerprint of a configuration with them.
-    fn timed(&self, changed: bool) -> (Params, ConfigDigest) {
-        let later = self.later.filter(|_| changed);
-        (later.unwrap_or(self.params), ConfigDigest(1 + u64::from(later.is_some())))
-    }
-
     pub(super) fn witness_config(&self, changed: bool) -> witness::Config {
         let volumes = self.volume_ids().map(|id| (id, self.members())).collect();
-        let (params, digest) = self.timed(changed);
+        let (params, digest) = crate::timed(self.params, self.later, changed);
         witness::Config { members: self.members(), volumes, digest, params }
     }
 
     pub(super) fn node_config(&self, me: NodeId, changed: bool) -> node::Config {
-        let (params, digest) = self.timed(changed);
+        let (params, digest) = crate::timed(self.params, self.later, changed);
         let volume = VolumeConfig {
             members: self.members(),
             loss_action: self.loss_action,

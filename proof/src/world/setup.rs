@@ -1,6 +1,6 @@
 //! What a simulated cluster consists of, and the configurations of its production machines.
 
-use picket_core::ids::{ConfigDigest, NodeId, NodeSet, VolumeId};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{self, Barrier, LossAction};
 use picket_core::params::{Params, Profile};
 use picket_core::quorum::QuorumMode;
@@ -104,16 +104,10 @@ impl Setup {
         (1..).map(VolumeId).zip(&self.volumes)
     }
 
-    /// The timings before or after the change, and the fingerprint of a configuration with them.
-    fn timed(&self, changed: bool) -> (Params, ConfigDigest) {
-        let later = self.later.filter(|_| changed);
-        (later.unwrap_or_else(|| self.params()), ConfigDigest(1 + u64::from(later.is_some())))
-    }
-
     /// What the witness is told, before or after the timings are changed.
     #[must_use]
     pub fn witness(&self, changed: bool) -> witness::Config {
-        let (params, digest) = self.timed(changed);
+        let (params, digest) = crate::timed(self.params(), self.later, changed);
         witness::Config {
             members: self.members(),
             volumes: self.volumes().map(|(id, volume)| (id, volume.members)).collect(),
@@ -125,7 +119,7 @@ impl Setup {
     /// What a node is told, before or after the timings are changed.
     #[must_use]
     pub fn node(&self, me: NodeId, changed: bool) -> node::Config {
-        let (params, digest) = self.timed(changed);
+        let (params, digest) = crate::timed(self.params(), self.later, changed);
         let members = self.members();
         let machine = &self.machines[usize::from(me.0) - 1];
         let others = || members.without(me).iter();

@@ -12,6 +12,31 @@ fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaRep
     bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&volume).unwrap()
 }
 
+/// B has reported, and a person adopts: A is missing, and nobody hears it.
+fn adopted_without_a() -> Bench {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    knows(&mut bench, 7, 9, &[A, B]);
+    bench.register(B);
+    bench.beat(B, set(&[]));
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench
+}
+
+/// B hears A, and the adoption does not count any more.
+fn is_void_when_a_is_heard(mut bench: Bench) {
+    bench.beat(B, set(&[A]));
+    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]), gone: set(&[]) }));
+    bench.pass(bench.config.attestation_wait() * 2, &[B]);
+    assert!(bench.witness.recovering().is_some());
+}
+
+/// A is alone in the newest set, and B knows an older one.
+fn left_behind(bench: &mut Bench) {
+    knows(bench, 7, 9, &[A]);
+    let stale = replica(bench, B, V);
+    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
+}
+
 /// A and B have data of their own, and nothing was ever recorded.
 fn contradict(bench: &mut Bench, volume: VolumeId) {
     for (node, generation) in [(A, GenerationId(65)), (B, GenerationId(66))] {
@@ -34,15 +59,8 @@ fn an_adoption_is_refused_while_a_missing_member_is_heard() {
 
 #[test]
 fn an_adoption_is_void_when_a_missing_member_is_heard_before_it_counts() {
-    let mut bench = Bench::empty(&[A, B], &[V]);
-    knows(&mut bench, 7, 9, &[A, B]);
-    bench.register(B);
-    bench.beat(B, set(&[]));
-    bench.operator(OperatorRequest::Adopt { source: None });
-    bench.beat(B, set(&[A]));
-    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]), gone: set(&[]) }));
-    bench.pass(bench.config.attestation_wait() * 2, &[B]);
-    assert!(bench.witness.recovering().is_some());
+    let bench = adopted_without_a();
+    is_void_when_a_is_heard(bench);
 }
 
 #[test]
@@ -91,9 +109,7 @@ fn each_contradiction_can_have_a_word_of_its_own() {
 #[test]
 fn an_adoption_does_without_those_who_were_missing_and_nobody_else() {
     let mut bench = Bench::empty(&[A, B, C], &[V]);
-    knows(&mut bench, 7, 9, &[A]);
-    let stale = replica(&mut bench, B, V);
-    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
+    left_behind(&mut bench);
     bench.register(A);
     bench.register(B);
     bench.pass(ms(500), &[A, B]);
@@ -114,18 +130,11 @@ fn an_adoption_does_without_those_who_were_missing_and_nobody_else() {
 
 #[test]
 fn an_adoption_waits_for_what_a_witness_that_slept_has_not_read() {
-    let mut bench = Bench::empty(&[A, B], &[V]);
-    knows(&mut bench, 7, 9, &[A, B]);
-    bench.register(B);
-    bench.beat(B, set(&[]));
-    bench.operator(OperatorRequest::Adopt { source: None });
+    let mut bench = adopted_without_a();
     bench.now = bench.now + bench.config.attestation_wait();
     bench.step(Input::Tick);
     assert!(bench.witness.recovering().is_some(), "B's heartbeat was not read yet");
-    bench.beat(B, set(&[A]));
-    assert!(bench.events.contains(&Event::AdoptionVoid { heard: set(&[A]), gone: set(&[]) }));
-    bench.pass(bench.config.attestation_wait() * 2, &[B]);
-    assert!(bench.witness.recovering().is_some());
+    is_void_when_a_is_heard(bench);
 }
 
 #[test]
@@ -145,10 +154,8 @@ fn an_adoption_counts_when_a_witness_that_slept_has_read_nothing_against_it() {
 #[test]
 fn an_adoption_is_void_when_one_that_came_after_the_word_is_gone_again() {
     let mut bench = Bench::empty(&[A, B, C], &[V]);
-    knows(&mut bench, 7, 9, &[A]);
+    left_behind(&mut bench);
     replica(&mut bench, A, V).held = Some(Epoch(9));
-    let stale = replica(&mut bench, B, V);
-    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
     bench.register(B);
     bench.pass(ms(500), &[B]);
     let taken = bench.operator(OperatorRequest::Adopt { source: None });
@@ -172,10 +179,8 @@ fn an_adoption_is_void_when_one_that_came_after_the_word_is_gone_again() {
 #[test]
 fn an_adoption_is_void_when_a_missing_member_speaks_and_is_refused() {
     let mut bench = Bench::empty(&[A, B], &[V]);
-    knows(&mut bench, 7, 9, &[A]);
+    left_behind(&mut bench);
     replica(&mut bench, A, V).held = Some(Epoch(9));
-    let stale = replica(&mut bench, B, V);
-    (stale.isr, stale.isr_version.0) = (set(&[A, B]), 6);
     bench.register(B);
     bench.acquire(B, V, 1);
     bench.pass(ms(500), &[B]);
@@ -193,11 +198,7 @@ fn an_adoption_is_void_when_a_missing_member_speaks_and_is_refused() {
 
 #[test]
 fn an_adoption_waits_for_what_a_witness_that_slept_twice_has_not_read() {
-    let mut bench = Bench::empty(&[A, B], &[V]);
-    knows(&mut bench, 7, 9, &[A, B]);
-    bench.register(B);
-    bench.beat(B, set(&[]));
-    bench.operator(OperatorRequest::Adopt { source: None });
+    let mut bench = adopted_without_a();
     bench.now = bench.now + bench.config.attestation_wait();
     bench.step(Input::Tick);
     bench.now = bench.now + ms(340);

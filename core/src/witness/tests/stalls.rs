@@ -59,8 +59,8 @@ fn a_tick_that_is_a_little_late_delays_nothing() {
     assert_eq!(bench.holder(V), Some(B));
 }
 
-/// B hears nothing of A and asks to fence it; the witness hears A, until it is stalled for `stall`.
-fn judged_after(stall: Duration) -> bool {
+/// B hears nothing of A and asks to fence it; the witness hears A.
+fn waiting() -> Bench {
     let mut bench = Bench::held(&[A, B], &[V]);
     bench.ask_fence(B, A, 1);
     for _ in 0..10 {
@@ -68,6 +68,12 @@ fn judged_after(stall: Duration) -> bool {
         bench.beat(A, set(&[]));
         bench.beat(B, set(&[]));
     }
+    bench
+}
+
+/// So B waits, until the witness is stalled for `stall`.
+fn judged_after(stall: Duration) -> bool {
+    let mut bench = waiting();
     bench.now = bench.now + stall;
     bench.beat(B, set(&[]));
     let at_once = bench.permitted(B).is_some();
@@ -85,13 +91,7 @@ fn nobody_is_permitted_to_fence_a_node_whose_silence_began_within_the_stall() {
 
 /// The same after two stalls, with one heartbeat of B read between them.
 fn judged_after_two(stall: Duration) -> bool {
-    let mut bench = Bench::held(&[A, B], &[V]);
-    bench.ask_fence(B, A, 1);
-    for _ in 0..10 {
-        bench.tick_until(bench.now + params().heartbeat);
-        bench.beat(A, set(&[]));
-        bench.beat(B, set(&[]));
-    }
+    let mut bench = waiting();
     for _ in 0..2 {
         bench.now = bench.now + stall;
         bench.beat(B, set(&[]));

@@ -1,6 +1,6 @@
 //! A person's word meets a cluster that is not what it was: an end of a recovery, a standby, a confirmation.
 
-use super::{Aim, Draft, N1, N2, N3, V1, WITNESS, alone, between, fenced, lanes};
+use super::{Aim, Draft, N1, N2, N3, V1, WITNESS, alone, between, fenced, lanes, three};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::setup::{Setup, plan};
@@ -52,10 +52,6 @@ fn two() -> Setup {
     alone(2)
 }
 
-fn three() -> Setup {
-    alone(3)
-}
-
 fn bare() -> Setup {
     let mut setup = fenced(2);
     setup.machines.iter_mut().for_each(|machine| machine.watchdog = false);
@@ -86,8 +82,9 @@ fn beside(draft: &mut Draft<'_>) {
     draft.put(adopted, adopted, Fault::Adopt { source: None });
 }
 
-/// One node is lost, and one is behind; the one that was alone with the newest writes goes before the adoption counts.
-fn newest_goes(draft: &mut Draft<'_>) {
+/// One node is lost, one is behind, and one is alone with the newest writes when the witness is replaced. Says when it is,
+/// and when the new one is there.
+fn behind(draft: &mut Draft<'_>) -> (u64, u64) {
     let at = draft.ms(500, 1500);
     let replaced = at + draft.ms(5000, 7000);
     let back = replaced + draft.ms(500, 1500);
@@ -95,6 +92,12 @@ fn newest_goes(draft: &mut Draft<'_>) {
     draft.cut_data(at + SECOND, END, N1, N2);
     draft.cut_witness(at + SECOND, replaced, N2);
     draft.put(replaced, back, Fault::WitnessReplaced { backup: false });
+    (replaced, back)
+}
+
+/// One node is lost, and one is behind; the one that was alone with the newest writes goes before the adoption counts.
+fn newest_goes(draft: &mut Draft<'_>) {
+    let (_, back) = behind(draft);
     let adopted = back + draft.ms(4000, 8000);
     draft.put(adopted, adopted, Fault::Adopt { source: None });
     let goes = adopted + draft.ms(20, 800);
@@ -107,16 +110,10 @@ fn newest_goes(draft: &mut Draft<'_>) {
 
 /// The same, but the one with the newest writes is cut off when the person says so, is back and reports, and goes.
 fn latecomer_goes(draft: &mut Draft<'_>) {
-    let at = draft.ms(500, 1500);
-    let replaced = at + draft.ms(5000, 7000);
-    let back = replaced + draft.ms(500, 1500);
+    let (replaced, back) = behind(draft);
     let adopted = back + draft.ms(4000, 8000);
     let comes = adopted + draft.ms(50, 500);
     let goes = comes + draft.ms(500, 1000);
-    draft.put(at, END, Fault::PowerLoss { node: N3, devices_too: false });
-    draft.cut_data(at + SECOND, END, N1, N2);
-    draft.cut_witness(at + SECOND, replaced, N2);
-    draft.put(replaced, back, Fault::WitnessReplaced { backup: false });
     draft.cut_pair(replaced, END, N1, N2);
     draft.cut_witness(replaced, comes, N1);
     draft.put(adopted, adopted, Fault::Adopt { source: None });

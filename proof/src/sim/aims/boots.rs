@@ -1,6 +1,6 @@
 //! Boots and their order, daemons that stop and start, and persons who override.
 
-use super::{Aim, Draft, N1, N2, V1, alone, fenced};
+use super::{Aim, Draft, N1, N2, V1, alone, powered};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
@@ -80,10 +80,6 @@ fn wan() -> Setup {
     Setup { profile: Profile::Wan, ..alone(2) }
 }
 
-fn powered() -> Setup {
-    fenced(2)
-}
-
 /// A registration comes once more, after the machine has booted again.
 fn old_registration(draft: &mut Draft<'_>) {
     let at = draft.ms(0, 500);
@@ -145,14 +141,7 @@ fn over_before(draft: &mut Draft<'_>) {
 
 /// The node that a person said is off comes back, the witness too, and then who was activated is cut off.
 fn after_override(draft: &mut Draft<'_>) {
-    let at = draft.ms(0, 500);
-    let done = at + draft.ms(4_000, 5_000);
-    let back = done + draft.ms(500, 3_000);
-    let cut = back + draft.ms(200, 3_000);
-    draft.put(at, back, Fault::WitnessKill);
-    draft.put(at, back - 400 * MS, Fault::PowerLoss { node: N1, devices_too: false });
-    draft.put(done, done, Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 });
-    draft.isolate(cut, cut + 8 * SECOND, N2);
+    draft.overridden(200, 3_000);
 }
 
 /// A node's connections to the witness break again and again, and what was on them comes later.

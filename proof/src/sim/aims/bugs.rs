@@ -1,12 +1,9 @@
 //! Rules that a reading of the code found missing.
 
-use super::{Aim, Draft, N1, N2, V1, alone, fenced, lose};
+use super::{Aim, Draft, N1, N2, V1, freezing, lone, powered};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
-use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
-use picket_core::ids::NodeSet;
-use picket_core::node::LossAction;
 
 pub(super) const AIMS: &[Aim] = &[
     Aim {
@@ -39,20 +36,6 @@ pub(super) const AIMS: &[Aim] = &[
     },
 ];
 
-fn powered() -> Setup {
-    fenced(2)
-}
-
-fn lone() -> Setup {
-    alone(2)
-}
-
-fn freezing() -> Setup {
-    let mut setup = alone(2);
-    lose(&mut setup, LossAction::Freeze);
-    setup
-}
-
 /// The witness is away from a holder that is alone while its replica comes back.
 fn lonely_back(draft: &mut Draft<'_>) {
     let at = draft.ms(2500, 4000);
@@ -76,15 +59,8 @@ fn put_back(draft: &mut Draft<'_>) {
 /// Who was activated without a witness dies when it has stored that its record is seen, and before it has stored that a
 /// lease bounds it; when the other node is back in sync, it is cut off.
 fn died_between(draft: &mut Draft<'_>) {
-    let at = draft.ms(0, 500);
-    let done = at + draft.ms(4_000, 5_000);
-    let back = done + draft.ms(500, 3_000);
-    let cut = back + draft.ms(3_000, 9_000);
-    draft.put(at, back, Fault::WitnessKill);
-    draft.put(at, back - 400 * MS, Fault::PowerLoss { node: N1, devices_too: false });
-    draft.put(done, done, Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 });
+    let (done, cut) = draft.overridden(3_000, 9_000);
     draft.put(done + 400 * MS, cut, Fault::DiesBetween(N2));
-    draft.isolate(cut, cut + 8 * SECOND, N2);
 }
 
 /// The answer to the last renewal that got through waits on the way until its holder has frozen, and is in time for a

@@ -1,6 +1,6 @@
 //! The in-sync set, the barrier, and stores that forget.
 
-use super::{Aim, Draft, N1, N2, N3, V1, alone, fenced};
+use super::{Aim, Draft, N1, N2, N3, V1, alone, powered, three};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::net::WITNESS;
@@ -55,14 +55,6 @@ pub(super) const AIMS: &[Aim] = &[
 
 fn two() -> Setup {
     alone(2)
-}
-
-fn three() -> Setup {
-    alone(3)
-}
-
-fn powered() -> Setup {
-    fenced(2)
 }
 
 /// Leases that end sooner than a connection breaks.

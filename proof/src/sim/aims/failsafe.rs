@@ -1,6 +1,6 @@
 //! Going on without a witness: promises, what they bind, and answers for somebody else's question.
 
-use super::{Aim, Draft, N1, N2, N3, V1, alone, lose, slow_fences};
+use super::{Aim, Draft, N1, N2, N3, V1, alone, lose, slow_fences, three};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
@@ -54,10 +54,6 @@ pub(super) const AIMS: &[Aim] = &[
 
 fn two() -> Setup {
     alone(2)
-}
-
-fn three() -> Setup {
-    alone(3)
 }
 
 fn long() -> Setup {

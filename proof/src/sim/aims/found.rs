@@ -1,7 +1,7 @@
 //! Bugs that the checkers and the tests on real processes found, each with the rule that ended it.
 
 use super::data::quick;
-use super::{Aim, Besides, CALM_UNTIL, Draft, N1, N2, V1, alone, fenced};
+use super::{Aim, Besides, CALM_UNTIL, Draft, N1, N2, V1, alone, powered};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::net::WITNESS;
@@ -66,10 +66,6 @@ pub(super) const AIMS: &[Aim] = &[
 
 fn two() -> Setup {
     alone(2)
-}
-
-fn powered() -> Setup {
-    fenced(2)
 }
 
 /// The holder was alone and asks for its replica again, which its driver does not do before the machine dies.

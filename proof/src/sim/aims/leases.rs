@@ -1,11 +1,10 @@
 //! Leases: from when they count, how long, what happens when they end, and who watches over that.
 
-use super::{Aim, Draft, N1, N2, V1, V2, alone, lose};
+use super::{Aim, Draft, N1, N2, V1, V2, alone, freezing, lone};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
-use picket_core::node::LossAction;
 
 /// All of them are over by then.
 const END: u64 = 12 * SECOND;
@@ -40,16 +39,6 @@ pub(super) const AIMS: &[Aim] = &[
     },
     Aim { name: "isolated and alone", finds: &[11], seeds: 20, cluster: freezing, make: isolated },
 ];
-
-fn lone() -> Setup {
-    alone(2)
-}
-
-fn freezing() -> Setup {
-    let mut setup = alone(2);
-    lose(&mut setup, LossAction::Freeze);
-    setup
-}
 
 /// Within the bound on the difference, and near it.
 fn drifting() -> Setup {

@@ -169,6 +169,21 @@ impl Draft<'_> {
         self.cut(at, until, links);
     }
 
+    /// Node 1 is off, node 2 is activated without a witness, all come back, and so long after, in milliseconds, node 2 is cut
+    /// off. Says when it was activated and when it is cut off.
+    fn overridden(&mut self, low: u64, high: u64) -> (u64, u64) {
+        let at = self.ms(0, 500);
+        let done = at + self.ms(4_000, 5_000);
+        let back = done + self.ms(500, 3_000);
+        let cut = back + self.ms(low, high);
+        let by_hand = Fault::Override { node: N2, volume: V1, dead: NodeSet::only(N1), seconds: 3600 };
+        self.put(at, back, Fault::WitnessKill);
+        self.put(at, back - 400 * MS, Fault::PowerLoss { node: N1, devices_too: false });
+        self.put(done, done, by_hand);
+        self.isolate(cut, cut + 8000 * MS, N2);
+        (done, cut)
+    }
+
     fn driver(&mut self, at: u64, until: u64, node: NodeId, volume: VolumeId, mode: DriverMode) {
         self.put(at, until, Fault::Driver { node, volume, mode });
     }
@@ -185,6 +200,28 @@ fn fenced(nodes: u8) -> Setup {
 fn alone(nodes: u8) -> Setup {
     let mut setup = fenced(nodes);
     setup.machines.iter_mut().for_each(|machine| machine.fencing = FencePlan::default());
+    setup
+}
+
+/// Two nodes with power switches.
+fn powered() -> Setup {
+    fenced(2)
+}
+
+/// Two nodes that nothing can fence.
+fn lone() -> Setup {
+    alone(2)
+}
+
+/// The same with three.
+fn three() -> Setup {
+    alone(3)
+}
+
+/// Two nodes that nothing can fence, and that freeze when authority is lost.
+fn freezing() -> Setup {
+    let mut setup = lone();
+    lose(&mut setup, LossAction::Freeze);
     setup
 }
 

@@ -1,6 +1,6 @@
 //! Proofs of inactivity: releases, fences, boots, and what is none.
 
-use super::{Aim, Draft, N1, N2, V1, alone, fenced, lose, slow_fences};
+use super::{Aim, Draft, N1, N2, V1, alone, fenced, lose, powered, slow_fences};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
@@ -40,10 +40,6 @@ pub(super) const AIMS: &[Aim] = &[
 
 fn two() -> Setup {
     alone(2)
-}
-
-fn powered() -> Setup {
-    fenced(2)
 }
 
 fn frozen() -> Setup {

@@ -1,13 +1,11 @@
 //! Rules that a second reading of the code found missing.
 
 use super::data::quick;
-use super::{Aim, Besides, Draft, N1, N2, V1, alone, fenced, lose};
+use super::{Aim, Besides, Draft, N1, N2, V1, freezing, powered};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::net::Lane;
-use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
-use picket_core::node::LossAction;
 
 pub(super) const AIMS: &[Aim] = &[
     Aim {
@@ -39,16 +37,6 @@ pub(super) const AIMS: &[Aim] = &[
         make: sleeps,
     },
 ];
-
-fn powered() -> Setup {
-    fenced(2)
-}
-
-fn freezing() -> Setup {
-    let mut setup = alone(2);
-    lose(&mut setup, LossAction::Freeze);
-    setup
-}
 
 /// The witness is away for longer than a lease of the holder's last renewal.
 fn dies_alone(draft: &mut Draft<'_>) {
