@@ -106,3 +106,10 @@ fn a_lease_beyond_all_counting_still_has_drift() {
 fn profiles_have_the_names_of_the_configuration_file() {
     assert_eq!(Profile::ALL.map(Profile::name), ["fast", "lan-aggressive", "wan", "slow-watchdog"]);
 }
+
+#[test]
+fn a_sleep_is_shorter_than_the_silence_it_could_explain_by_a_heartbeat_and_a_half() {
+    for params in Profile::ALL.map(Profile::params) {
+        assert_eq!(params.sleeps() * 2, params.heartbeat * (2 * params.misses - 1), "(m−½)·h");
+    }
+}

@@ -3,6 +3,7 @@ use super::bench::requests;
 use super::*;
 use crate::ids::{AttemptId, BootId, PermitId};
 use crate::message::*;
+use crate::time::Duration;
 use crate::topology::{Device, DeviceKind, DeviceOrder, DeviceVerdict, FencePlan, Level};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -110,6 +111,16 @@ fn standby_with_one(kind: DeviceKind) -> Bench {
 /// An operator asks for a fence of B.
 fn type_fence(bench: &mut Bench, ticket: u64, wish: FenceWish) -> Vec<Effect> {
     bench.step(Input::Operator { ticket, request: NodeRequest::Fence { target: B, wish } })
+}
+
+#[test]
+fn an_operators_fence_waits_for_the_end_of_the_start_quarantine() {
+    let asked = |early: Duration| {
+        let mut bench = standby_with_one(DeviceKind::Power);
+        bench.now = bench.node.quarantine_until() - early;
+        requested(&type_fence(&mut bench, 7, FenceWish::Reboot)).len()
+    };
+    assert_eq!((asked(ms(500)), asked(ms(1)), asked(ms(0))), (0, 0, 1));
 }
 
 /// The requests for a permit among these effects.

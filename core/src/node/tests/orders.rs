@@ -29,6 +29,15 @@ fn a_promotion_that_was_done_after_a_freeze_was_ordered_is_active() {
 }
 
 #[test]
+fn a_promotion_that_was_overtaken_and_reported_by_its_driver_stays_reported() {
+    let (mut bench, promotion) = frozen_while_promoting(LossAction::Freeze);
+    bench.step(Input::Volume { volume: V, report: report(Role::Primary) });
+    bench.step(Input::VolumeDone { volume: V, command: promotion, outcome: CommandOutcome::Done });
+    let seen = bench.node.volumes[&V].report.as_ref().map(|report| report.role);
+    assert_eq!(seen, Some(Role::Primary), "the report is of after it");
+}
+
+#[test]
 fn a_promotion_that_a_freeze_has_ended_is_not_thawed_into_service() {
     let (mut bench, _) = frozen_while_promoting(LossAction::Osu);
     bench.renew();
@@ -39,8 +48,8 @@ fn a_promotion_that_a_freeze_has_ended_is_not_thawed_into_service() {
     assert_eq!(bench.phase(), Phase::Secondary, "it is given back, and asked for again");
 }
 
-#[test]
-fn a_thaw_that_was_done_after_a_freeze_was_ordered_ends_no_freeze() {
+/// A holder whose thaw is under way when the lease has to end again, and when that is.
+fn frozen_while_thawing() -> (Bench, CommandId, Instant) {
     let mut bench = Bench::holder(LossAction::Freeze);
     bench.step(Input::WitnessGone);
     bench.wait(ms(1300));
@@ -53,6 +62,12 @@ fn a_thaw_that_was_done_after_a_freeze_was_ordered_ends_no_freeze() {
     let until = bench.phase().held().expect("held").lease_until;
     bench.wait(until.since(bench.now) - params().freeze_before);
     assert_ne!(bench.command(), thaw, "a freeze was ordered");
+    (bench, thaw, until)
+}
+
+#[test]
+fn a_thaw_that_was_done_after_a_freeze_was_ordered_ends_no_freeze() {
+    let (mut bench, thaw, until) = frozen_while_thawing();
     bench.step(Input::VolumeDone { volume: V, command: thaw, outcome: CommandOutcome::Done });
     assert_ne!(
         bench.node.pet_until(bench.now),
@@ -61,6 +76,16 @@ fn a_thaw_that_was_done_after_a_freeze_was_ordered_ends_no_freeze() {
     );
     let left = until.since(bench.now);
     assert!(resets(&bench.wait(left)), "it is not known to be frozen");
+}
+
+#[test]
+fn a_volume_that_an_overtaken_thaw_left_frozen_is_frozen() {
+    let (mut bench, thaw, until) = frozen_while_thawing();
+    let outcome = CommandOutcome::Failed("no".into());
+    bench.step(Input::VolumeDone { volume: V, command: thaw, outcome });
+    assert_eq!(bench.node.pet_until(bench.now), Instant::NEVER, "nothing is under way that could thaw it");
+    let left = until.since(bench.now);
+    assert!(!resets(&bench.wait(left)), "also before the freeze is answered");
 }
 
 #[test]

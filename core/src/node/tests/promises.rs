@@ -70,6 +70,15 @@ fn a_promise_that_is_given_anew_is_told_once_while_it_lasts() {
 }
 
 #[test]
+fn a_promise_of_the_usual_length_waits_for_no_disk() {
+    let mut bench = with_two();
+    bench.live(params().lease_and_guard() + ms(1000));
+    bench.disk.standby = true; // seen only if the machine writes its record again
+    promise(&mut bench, V);
+    assert!(bench.disk.standby, "the record says so long already");
+}
+
+#[test]
 fn no_attempt_stays_open_beside_a_live_promise() {
     let mut bench = Bench::standby(LossAction::Osu);
     promise(&mut bench, V);
