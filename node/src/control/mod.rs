@@ -21,7 +21,7 @@ use crate::volume::Gaps;
 use crate::witness_client::Link;
 use core::sync::atomic::AtomicBool;
 use core::time::Duration;
-use picket_core::ids::{NodeId, VolumeId};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::message::OperatorAnswer;
 use picket_core::node::{NodeAnswer, NodeRequest};
 use picket_core::time::Instant;
@@ -165,6 +165,10 @@ impl Desk {
 
     fn node(&self, name: &str) -> Result<NodeId, v1::Outcome> {
         self.config.node_named(name).ok_or_else(|| refused("NO_SUCH_NODE", format!("{name:?} is no member")))
+    }
+
+    fn nodes(&self, names: &[String]) -> Result<NodeSet, v1::Outcome> {
+        names.iter().try_fold(NodeSet::EMPTY, |nodes, name| Ok(nodes.with(self.node(name)?)))
     }
 
     fn volume(&self, tag: &str) -> Result<VolumeId, v1::Outcome> {

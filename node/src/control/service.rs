@@ -9,7 +9,6 @@ use crate::fencer::rounds::{Place, Tested};
 use core::pin::Pin;
 use core::time::Duration;
 use futures_util::Stream;
-use picket_core::ids::NodeSet;
 use picket_core::message::OperatorRequest;
 use picket_core::node::{FenceWish, NodeRequest};
 use picket_proto::v1::control_server::Control;
@@ -179,19 +178,23 @@ impl Control for Service {
     }
 
     async fn adopt(&self, request: Request<v1::AdoptRequest>) -> Answer {
-        let named = &request.get_ref().source;
+        let v1::AdoptRequest { source: named, without } = request.get_ref();
         let source = if named.is_empty() { None } else { Some(named!(self.desk.node(named))) };
-        let what = format!("adopt the witness's state, source {named:?}");
+        let said = named!(self.desk.nodes(without));
+        let missing = self.desk.snapshot().await?.status.witness.recovering;
+        if let Some(missing) = missing.filter(|missing| *missing != said) {
+            let missing = self.desk.config.node_names(missing).join(" ");
+            let text = format!("{:?} was typed; the witness waits for {missing:?}", without.join(" "));
+            return Ok(Response::new(refused("NOT_TYPED", text)));
+        }
+        let what = format!("adopt the witness's state, source {named:?}, without {:?}", without.join(" "));
         self.witness(&request, what, OperatorRequest::Adopt { source }).await
     }
 
     async fn r#override(&self, request: Request<v1::OverrideRequest>) -> Answer {
         let asked = request.get_ref();
         let volume = named!(self.desk.volume(&asked.tag));
-        let mut dead = NodeSet::EMPTY;
-        for name in &asked.dead {
-            dead = dead.with(named!(self.desk.node(name)));
-        }
+        let dead = named!(self.desk.nodes(&asked.dead));
         if asked.dead.is_empty() || asked.typed != asked.dead.join(" ") {
             let text = format!("{:?} was typed; expected {:?}", asked.typed, asked.dead.join(" "));
             return Ok(Response::new(refused("NOT_TYPED", text)));
