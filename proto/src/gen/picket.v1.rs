@@ -3411,6 +3411,10 @@ pub struct AdoptRequest {
     /// For claims that contradict each other: whose data is the volume's. May be empty.
     #[prost(string, tag = "1")]
     pub source: ::prost::alloc::string::String,
+    /// The members that the witness still waits for. The operator asserts that each of them is off or knows of nothing
+    /// newer; refused unless these are exactly the ones.
+    #[prost(string, repeated, tag = "2")]
+    pub without: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(serde::Serialize)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
