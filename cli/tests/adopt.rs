@@ -6,7 +6,7 @@ mod common;
 use common::{LIMIT, PROGRAM, json, out, run};
 use core::time::Duration;
 use picket::demo::cluster::{Cluster, ClusterSpec, View, WITNESS};
-use picket_proto::v1::{AdoptRequest, outcome};
+use picket_proto::v1::{AdoptRequest, Status, outcome};
 use std::path::Path;
 
 /// The witness starts with an empty store: it waits for everybody.
@@ -44,7 +44,13 @@ async fn an_adoption_names_whom_it_does_without() {
     let here = cluster.control_socket(&holder);
     out(&run(&here, &["adopt"], "").await, 4);
 
-    out(&run(&here, &["fence", other, "--action", "off", "--reason", "a test"], "").await, 0);
+    cluster.machine(other).unwrap().power_off().await.unwrap();
+    let gone = |view: &View| {
+        let silent = |status: &Status| status.members.iter().any(|m| m.node == other && m.state != "ALIVE");
+        view.volume(&holder, "v1").is_some_and(|volume| volume.isr == [holder.clone()])
+            && view.node(&holder).is_some_and(silent)
+    };
+    cluster.wait_for("its silence and its replica's removal", LIMIT, gone).await.unwrap();
     replace_the_witness(&cluster).await;
     let waits = |view: &View| {
         let witness = view.node(&holder)?.witness.as_ref()?;

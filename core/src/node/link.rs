@@ -18,8 +18,8 @@ use crate::mutant::{self, Mutant};
 use crate::time::Instant;
 use alloc::vec::Vec;
 
-/// More unanswered requests than this and the connection is given up: at a heartbeat each 25 ms it is over 6 s of
-/// silence, longer than any lease of such a profile.
+/// More unanswered requests than this and the connection is given up, unless the witness recovers: at a heartbeat each
+/// 25 ms it is over 6 s of silence, longer than any lease of such a profile.
 const UNANSWERED_MAX: usize = 256;
 
 /// How long a registration waits for the first reports of all volumes, in times of suspicion.
@@ -40,8 +40,12 @@ impl Node {
         let request = RequestId(self.link.request);
         self.link.sent.push_back((request, now));
         if self.link.sent.len() > UNANSWERED_MAX {
-            self.close_witness(out);
-            return false;
+            // A recovering witness answers no renewal, and who has reported is not to leave it.
+            if self.view.recovering.is_none() {
+                self.close_witness(out);
+                return false;
+            }
+            self.link.sent.pop_front();
         }
         let seen = if self.link.registered { self.link.seen } else { self.disk.seen };
         out.push(Effect::Witness(ToWitness { session, request, seen, body }));

@@ -8,7 +8,8 @@
 //! Contract: one task owns the connection, so that messages of an old connection never come after a new one began;
 //! between them the loop is told that the witness is gone. What is to be sent on a connection that has ended, or
 //! that takes no more, is dropped with the whole connection: the core asks again on the next. A connection on which
-//! requests stay without any answer is given up, since a cut line may not say that it is cut.
+//! requests stay without any answer is given up, since a cut line may not say that it is cut. A witness that recovers
+//! answers no renewal, and who has reported is not to leave it: there the transport's own pings tell a cut line.
 
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -17,7 +18,7 @@ use crate::time::now;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use picket_core::ids::SessionId;
-use picket_core::message::{FromWitness, Reply, ToWitness};
+use picket_core::message::{FromWitness, Reply, ToWitness, View};
 use picket_core::node::Input;
 use picket_host::cert::{Identity, Role};
 use picket_host::config::HostPort;
@@ -224,7 +225,7 @@ impl Keeper {
     }
 
     async fn read(&self, mut stream: Streaming<v1::FromWitness>) -> (bool, String) {
-        let mut registered = false;
+        let (mut registered, mut recovers) = (false, false);
         let mut look = tokio::time::interval(self.silence / 4);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -238,7 +239,7 @@ impl Keeper {
                     return (registered, "closed here".to_owned());
                 },
                 _ = look.tick() => {
-                    if self.is_silent() {
+                    if !recovers && self.is_silent() {
                         return (registered, format!("no answer to anything for {:?}", self.silence));
                     }
                     continue;
@@ -255,6 +256,7 @@ impl Keeper {
                 Err(error) => return (registered, format!("not understood: {error}")),
             };
             registered |= matches!(message.body, Reply::Registered { .. });
+            recovers = told_to_recover(&message.body).unwrap_or(recovers);
             self.name_session(message.session);
             if self.into.send(Input::Witness(message).into()).await.is_err() {
                 return (registered, "the daemon ends".to_owned());
@@ -279,6 +281,16 @@ impl Keeper {
 
     fn tell(&self, change: impl FnOnce(&mut LinkStatus)) {
         change(&mut self.shared.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Whether the witness recovers, if that is told.
+fn told_to_recover(body: &Reply) -> Option<bool> {
+    match body {
+        Reply::Registered { recovering, .. } | Reply::View(View { recovering, .. }) => {
+            Some(recovering.is_some())
+        }
+        _ => None,
     }
 }
 

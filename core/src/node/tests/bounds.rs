@@ -136,20 +136,31 @@ fn a_thaw_under_way_is_no_inactive_volume() {
     assert!(resets(&bench.wait(ms(1))), "it may be writable at any moment");
 }
 
+/// Whether a request is sent, and whether the connection is given up for it.
+fn asks(bench: &mut Bench) -> (bool, bool) {
+    let mut out = state::Out::default();
+    let now = bench.now;
+    let said = bench.node.say(now, Request::Check(Check::Quorum), &mut out);
+    (said, out.effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)))
+}
+
 #[test]
 fn a_witness_that_answers_nothing_is_given_up_after_so_many_requests() {
     let mut bench = Bench::standby(LossAction::Osu);
-    let open = bench.node.link.sent.len();
-    let check = |bench: &mut Bench| {
-        let mut out = state::Out::default();
-        let now = bench.now;
-        let said = bench.node.say(now, Request::Check(Check::Quorum), &mut out);
-        (said, out.effects.iter().any(|effect| matches!(effect, Effect::CloseWitness)))
-    };
-    for number in open..256 {
-        assert_eq!(check(&mut bench), (true, false), "request {number}");
+    for number in bench.node.link.sent.len()..256 {
+        assert_eq!(asks(&mut bench), (true, false), "request {number}");
     }
-    assert_eq!(check(&mut bench), (false, true), "the 257th");
+    assert_eq!(asks(&mut bench), (false, true), "the 257th");
+}
+
+#[test]
+fn a_witness_that_recovers_is_not_left_however_long_it_answers_nothing() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.say(Reply::View(View { recovering: Some(NodeSet::only(B)), ..View::default() }));
+    for number in 0..1000 {
+        assert_eq!(asks(&mut bench), (true, false), "request {number}");
+    }
+    assert_eq!(bench.node.link.sent.len(), 256, "what is remembered has a bound");
 }
 
 /// What the node has stored of V after the witness shows this register, and whether it was written.
