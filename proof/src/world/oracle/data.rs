@@ -20,6 +20,11 @@ impl World {
         self.check_barrier(node, volume);
     }
 
+    /// A disk was swapped: nobody may be left who has the data.
+    pub(in super::super) fn disk_swapped(&mut self, volume: VolumeId) {
+        self.oracle.disks_lost.insert(volume);
+    }
+
     /// A write that is acknowledged waited for every member of the recorded in-sync set. What a witness that
     /// recovers has recorded says nothing, nor what one has that was rolled back and does not know it yet.
     fn check_barrier(&mut self, node: NodeId, volume: VolumeId) {
