@@ -69,6 +69,8 @@ pub struct Oracle {
     orphans: BTreeMap<fences::Fence, Time>,
     /// Who was told in which boot that it may go on with a volume, and when, by its own clock.
     told: BTreeMap<(NodeId, VolumeId), (BootId, picket_core::time::Instant)>,
+    /// Replicas whose disk was swapped, and when: until they have everything again, a record may take them for whole.
+    swapped: BTreeMap<(NodeId, VolumeId), Time>,
     /// Volumes that a disk was ever swapped under.
     disks_lost: BTreeSet<VolumeId>,
     /// Grants whose renewal was refused, as the node was told, and until when they may be in service.
@@ -97,6 +99,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("authority", "when a volume is granted, no other node has a lease on it or is solo"),
     ("acknowledged", "who is active has every acknowledged write"),
     ("barrier", "every write waits for the whole recorded in-sync set"),
+    ("in-sync", "every member of the recorded in-sync set has every acknowledged write"),
     ("one-holder", "an epoch has one holder"),
     ("one-epoch", "an attempt gets one epoch"),
     ("epochs-grow", "durable epochs and versions only grow"),

@@ -207,6 +207,7 @@ impl World {
             if let Some(holder) = holder {
                 self.one_holder(volume, epoch, holder.node, holder.boot);
             }
+            self.check_in_sync(volume);
         }
     }
 }

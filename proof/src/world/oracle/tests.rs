@@ -94,6 +94,21 @@ fn a_lease_after_anybody_let_it_a_holder_is_in_service_no_more() {
     assert_eq!(violated(&world), "lease-over");
 }
 
+#[test]
+fn who_counts_as_in_sync_has_every_acknowledged_write() {
+    let mut world = well();
+    let node = other(holder(&world));
+    world.check_in_sync(V1);
+    assert_eq!(violated(&world), "nothing");
+    world.machine_mut(node).replicas.get_mut(&V1).unwrap().log.clear();
+    let mut swapped = world.clone();
+    swapped.disk_swapped(node, V1);
+    swapped.check_in_sync(V1);
+    assert_eq!(violated(&swapped), "nothing");
+    world.check_in_sync(V1);
+    assert_eq!(violated(&world), "in-sync");
+}
+
 /// Of a grant after a lease has ended, with this in-sync set.
 fn granted(isr: NodeSet) -> &'static str {
     let mut world = well();
@@ -155,7 +170,7 @@ fn a_volume_that_nobody_can_be_granted_is_unserved_unless_a_disk_was_swapped() {
     record.volumes.get_mut(&V1).unwrap().isr = NodeSet::only(left);
     world.witness.disk.replace(Some(record));
     assert_eq!(world.unserved(), [V1]);
-    world.disk_swapped(V1);
+    world.disk_swapped(left, V1);
     assert_eq!(world.unserved(), []);
 }
 
