@@ -102,14 +102,14 @@ fn run(options: &Options) -> Result<ExitCode, String> {
             options.mutant.map_or(Ok(()), switch_on)?;
             Ok(random(options))
         }
-        ["scenarios", names @ ..] => Ok(scenarios(names)),
+        ["scenarios", names @ ..] => scenarios(names),
         ["replay" | "shrink", seed] => {
             let seed = seed.parse().map_err(|_| format!("{seed} is no seed"))?;
             replay(options, seed)
         }
         ["aims", names @ ..] => {
             options.mutant.map_or(Ok(()), switch_on)?;
-            Ok(all_aims(names, options.threads))
+            all_aims(names, options.threads)
         }
         ["mutants"] => all_mutants(options),
         _ => Err(USAGE.into()),
@@ -131,23 +131,18 @@ fn switch_on(_number: u8) -> Result<(), String> {
 }
 
 /// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
-fn scenarios(words: &[&str]) -> ExitCode {
+fn scenarios(words: &[&str]) -> Result<ExitCode, String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        eprintln!("{}: cannot be read", folder.display());
-        return ExitCode::from(2);
-    };
-    let mut names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    names.sort();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    let unread = |path: &std::path::Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let entries = std::fs::read_dir(&folder).map_err(|error| unread(&folder, error))?;
+    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.sort();
+    let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let names = named(words, paths.iter().map(|path| (stem(path), path)))?;
     let mut met = Coverage::default();
     let mut failed = 0u8;
-    for path in names {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if !wanted(&name) {
-            continue;
-        }
+    for (name, path) in names {
+        let text = std::fs::read_to_string(path).map_err(|error| unread(path, error))?;
         match play(&text, 1) {
             Ok(coverage) => {
                 println!("ok      {name}{}", ways(coverage.runs));
@@ -165,11 +160,28 @@ fn scenarios(words: &[&str]) -> ExitCode {
     if words.is_empty() {
         print!("{}", met.rules_text());
     }
-    ExitCode::from(u8::from(failed > 0))
+    Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
 fn ways(runs: u64) -> String {
     if runs == 1 { String::new() } else { format!(", in {runs} ways") }
+}
+
+/// What the words name, everything if there are none. A word that names nothing is an error: who mistypes one must not
+/// take it that what he meant has passed.
+fn named<T>(words: &[&str], all: impl Iterator<Item = (String, T)>) -> Result<Vec<(String, T)>, String> {
+    let all: Vec<_> = all.collect();
+    let names = |word: &&&str| all.iter().any(|(name, _)| name.contains(**word));
+    if let Some(word) = words.iter().find(|word| !names(word)) {
+        return Err(format!("nothing has a name that holds \"{word}\""));
+    }
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    Ok(all.into_iter().filter(|(name, _)| wanted(name)).collect())
+}
+
+fn named_aims(words: &[&str]) -> Result<Vec<aims::Aim>, String> {
+    let found = named(words, aims::all().into_iter().map(|aim| (aim.name.to_owned(), aim)))?;
+    Ok(found.into_iter().map(|(_, aim)| aim).collect())
 }
 
 /// Makes the first failures small, and tells their stories.
@@ -243,12 +255,11 @@ fn deep(options: &Options) -> Result<ExitCode, String> {
 }
 
 /// Every seed of some aims.
-fn all_aims(words: &[&str], threads: u64) -> ExitCode {
+fn all_aims(words: &[&str], threads: u64) -> Result<ExitCode, String> {
     let mut failed = 0u64;
     let mut met = Coverage::default();
-    for aim in aims::all().iter().filter(|aim| words.is_empty() || words.iter().any(|w| aim.name.contains(w)))
-    {
-        let found = many::run(1..aim.seeds + 1, threads, false, |seed| Plan::of_aim(aim, seed));
+    for aim in named_aims(words)? {
+        let found = many::run(1..aim.seeds + 1, threads, false, |seed| Plan::of_aim(&aim, seed));
         println!("{:55} {:>4} seeds, {} failed", aim.name, aim.seeds, found.violations.len());
         for (seed, violation) in found.violations.iter().take(3) {
             println!("    seed {seed}: {} at {}: {}", violation.invariant, violation.at, violation.text);
@@ -260,13 +271,15 @@ fn all_aims(words: &[&str], threads: u64) -> ExitCode {
         print!("{}", met.rules_text());
     }
     println!("{failed} aims failed");
-    ExitCode::from(u8::from(failed > 0))
+    Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
 /// One seed, step by step; if it fails, the smallest failure that was found in it.
 fn replay(options: &Options, seed: u64) -> Result<ExitCode, String> {
-    let named = |name: &String| aims::all().into_iter().find(|aim| aim.name.contains(name.as_str()));
-    let mut aim = options.aim.as_ref().and_then(named);
+    let mut aim = match &options.aim {
+        Some(name) => named_aims(&[name])?.into_iter().next(),
+        None => None,
+    };
     if let Some(number) = options.mutant {
         switch_on(number)?;
         aim = aim.or_else(|| mutants::aims_for(number).into_iter().next());
@@ -342,4 +355,20 @@ fn all_mutants(options: &Options) -> Result<ExitCode, String> {
 #[cfg(not(picket_mutants))]
 fn all_mutants(_options: &Options) -> Result<ExitCode, String> {
     switch_on(0).map(|()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{named, named_aims, scenarios};
+
+    #[test]
+    fn a_word_that_names_nothing_is_an_error() {
+        let all = || ["one", "two"].into_iter().map(|name| (name.to_owned(), ()));
+        let names = |words: &[&str]| named(words, all()).map(|found| found.len());
+        assert_eq!(names(&[]), Ok(2));
+        assert_eq!(names(&["ne"]), Ok(1));
+        assert!(names(&["one", "three"]).unwrap_err().contains("three"));
+        assert!(named_aims(&["no such aim"]).is_err());
+        assert!(scenarios(&["no such scenario"]).is_err());
+    }
 }

@@ -186,6 +186,7 @@ pub(super) const KINDS: &[&str] = &[
     "keep-running",
     "driver-blind",
     "driver-slow",
+    "driver-ends-frozen",
     "driver-thaws-late",
     "driver-thaws-unheard",
     "dies-between",

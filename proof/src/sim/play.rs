@@ -1,6 +1,7 @@
 //! Plays scenarios.
 
 use super::coverage::Coverage;
+use super::run::go_on;
 use super::scenario::{Line, Scenario, What, parse};
 use super::schedule::{FAR, Planned};
 use super::variants::variants;
@@ -13,6 +14,9 @@ use picket_core::node::NodeRequest;
 
 /// The story begins at this moment of the world.
 const BEGINS: Time = Time(30 * SECOND);
+
+/// So long after the last fault a story goes on: for a lease, a boot and a takeover.
+const COMES_OF_IT: u64 = 15 * SECOND;
 
 /// What `by` waits for is looked at so often.
 const LOOKS_EVERY: u64 = 10 * MS;
@@ -80,7 +84,10 @@ fn story(scenario: &Scenario, world: &mut World) -> Result<(), String> {
     if scenario.person {
         world.hire_person();
     }
+    // What is expected is expected of the story, not of what was before it.
     world.alarms.clear();
+    world.refusals.clear();
+    world.last_proof.clear();
     for planned in planned(scenario) {
         world.plan(planned.at, planned.until, planned.fault);
     }
@@ -88,7 +95,16 @@ fn story(scenario: &Scenario, world: &mut World) -> Result<(), String> {
     for line in &scenario.lines {
         expect(world, line, hits)?;
     }
+    ends(world, scenario);
     violated(world)
+}
+
+/// What ends after the last expectation ends all the same.
+fn ends(world: &mut World, scenario: &Scenario) {
+    let until = planned(scenario).iter().map(|planned| planned.until).filter(|until| *until < FAR).max();
+    if let Some(until) = until {
+        go_on(world, until + COMES_OF_IT);
+    }
 }
 
 fn violated(world: &World) -> Result<(), String> {
@@ -120,7 +136,7 @@ fn expect(world: &mut World, line: &Line, hits: u64) -> Result<(), String> {
         }
     };
     world.sample_rules();
-    world.check_refused();
+    world.check_time();
     violated(world)?;
     let text: Vec<&str> = words.iter().map(String::as_str).collect();
     match is(world, &text, hits)? {

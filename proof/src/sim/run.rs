@@ -17,7 +17,10 @@ pub const HEALED_WITHIN: u64 = 120 * SECOND;
 const MOVES_AT: Time = Time(12 * SECOND);
 
 /// How often a run is looked at for what no event tells.
-const SAMPLED_EVERY: u64 = SECOND;
+const SAMPLED_EVERY: u64 = SECOND / 4;
+
+/// All is well when it was well for so long without a break.
+const STEADY: u64 = 5 * SECOND;
 
 /// A run that can be repeated.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ impl Plan {
         if seed.is_multiple_of(4) && nodes.is_none() {
             return Self::among_others(&mut rng, seed);
         }
-        let setup = schedule::cluster(&mut rng, nodes);
+        let setup = schedule::hastened(seed, schedule::cluster(&mut rng, nodes));
         let mut faults = schedule::faults(&mut rng, &setup);
         add(&mut faults, schedule::standbys(seed, &setup));
         Self {
@@ -136,6 +139,7 @@ impl Plan {
         heal(&mut world, end);
         world.expect_served("everything was healed");
         world.expect_redundant("everything was healed");
+        world.expect_steady();
         if self.besides == Besides::Kept {
             world.expect_kept(&granted);
         }
@@ -152,35 +156,30 @@ fn add(faults: &mut Vec<Planned>, more: Vec<Planned>) {
 }
 
 /// Goes on until then, or until something is violated.
-fn go_on(world: &mut World, until: Time) {
+pub(super) fn go_on(world: &mut World, until: Time) {
     while world.now < until && world.oracle.violation.is_none() {
         let next = (world.now + SAMPLED_EVERY).min(until);
         world.run_until(next);
         world.sample_rules();
-        world.check_refused();
+        world.check_time();
     }
 }
 
 /// Waits until everything is served by all replicas and every daemon is registered, and a while longer.
-fn heal(world: &mut World, end: Time) {
-    const STEADY: u64 = 5 * SECOND;
+pub(super) fn heal(world: &mut World, end: Time) {
     let from = world.now;
     let mut since = None;
     while world.now < end && world.oracle.violation.is_none() {
-        let next = world.now + SECOND;
+        let next = world.now + SAMPLED_EVERY;
         go_on(world, next);
-        if world.unserved().is_empty()
-            && world.not_redundant().is_empty()
-            && world.without_session().is_empty()
-            && world.forgotten_on_standby().is_empty()
-        {
-            let steady = *since.get_or_insert(world.now);
-            if world.now.since(steady) >= STEADY {
-                world.healed_after = Some(steady.since(from));
-                return;
-            }
-        } else {
+        if !world.is_well() {
             since = None;
+            continue;
+        }
+        let steady = *since.get_or_insert(world.now);
+        if world.now.since(steady) >= STEADY {
+            world.healed_after = Some(steady.since(from));
+            return;
         }
     }
 }

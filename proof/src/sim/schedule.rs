@@ -105,6 +105,17 @@ fn volume(rng: &mut Rng, everybody: NodeSet) -> VolumeSetup {
     }
 }
 
+/// One random cluster in so many has the profile without a watchdog's proof.
+const AGGRESSIVE_IN: u64 = 10;
+
+/// The cluster of a seed with the shortest timings, in some seeds. That is drawn apart from the rest, so that the plan of
+/// every other seed is what it was.
+#[must_use]
+pub fn hastened(seed: u64, setup: Setup) -> Setup {
+    let hasty = Rng::new(seed ^ 0x1a9a).range(1, AGGRESSIVE_IN) == 1;
+    if hasty { Setup { profile: Profile::LanAggressive, ..setup } } else { setup }
+}
+
 /// Random faults for a cluster.
 #[must_use]
 pub fn faults(rng: &mut Rng, setup: &Setup) -> Vec<Planned> {

@@ -165,3 +165,62 @@ fn what_deep_runs_found_adds_up() {
     assert_eq!(state.coverage.pairs_missed(), whole.coverage.pairs_missed());
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// What is counted is named in one place and drawn in another: neither forgets a kind of the other.
+#[test]
+fn every_kind_that_can_be_drawn_is_counted_and_every_counted_one_can_be_drawn() {
+    use super::coverage::{AIMED, KINDS};
+    let mut rng = crate::world::rng::Rng::new(1);
+    let mut drawn = BTreeSet::new();
+    for seed in 1..=8000 {
+        let setup = super::schedule::cluster(&mut rng, None);
+        let faults = super::schedule::faults(&mut rng, &setup);
+        let standbys = super::schedule::standbys(seed, &setup);
+        drawn.extend(faults.iter().chain(&standbys).map(|planned| planned.fault.kind()));
+    }
+    assert_eq!(drawn, KINDS.iter().copied().collect());
+    let known: BTreeSet<&str> = KINDS.iter().chain(AIMED).copied().collect();
+    assert_eq!(known.len(), KINDS.len() + AIMED.len(), "none is counted twice");
+    for aim in super::aims::all() {
+        let kinds = (1..=20).flat_map(|seed| Plan::of_aim(&aim, seed).faults);
+        kinds.for_each(|planned| assert!(known.contains(planned.fault.kind()), "{:?}", planned.fault));
+    }
+}
+
+/// The witness dies again and again, for moments: at the end all is well, and it was so for seconds never.
+#[test]
+fn a_cluster_that_flaps_for_ever_is_not_well() {
+    use crate::world::clock::{MS, SECOND, Time};
+    use crate::world::fault::Fault;
+    let from = Time(20 * SECOND);
+    let end = Time(50 * SECOND);
+    let mut world = crate::world::World::new(crate::world::Setup::simple(2), 1, false);
+    world.run_until(from);
+    for turn in 0..10 {
+        let at = from + turn * 3 * SECOND;
+        world.plan(at, at + 700 * MS, Fault::WitnessKill);
+    }
+    super::run::heal(&mut world, end);
+    world.expect_served("all");
+    world.expect_redundant("all");
+    assert_eq!(world.oracle.violation, None, "at the end it is well");
+    world.expect_steady();
+    assert_eq!(world.oracle.violation.map(|it| it.invariant), Some("steady"));
+}
+
+#[test]
+fn a_story_expects_what_happens_in_it_and_goes_on_to_the_end_of_its_faults() {
+    let begins = "cluster nodes 2\nholds 1 1\n";
+    let before = play(&format!("{begins}at 1 proof 1 RELEASED\n"), 1);
+    assert!(before.unwrap_err().text.contains("the proof was none"));
+    let met = play(&format!("{begins}at 1 until 40 cut repl 1 2\nat 2 running 1\n"), 1).unwrap();
+    assert!(met.hours() * 3600.0 > 70.0, "{}", met.hours());
+}
+
+#[test]
+fn some_seeds_have_the_shortest_timings() {
+    use picket_core::params::Profile;
+    let of =
+        |profile| (1..=200).filter(move |seed| Plan::of_seed(*seed, None).setup.profile == profile).count();
+    assert!(Profile::ALL.into_iter().all(|profile| of(profile) > 0));
+}

@@ -311,6 +311,7 @@ impl World {
             }
             Act::Peer(to, message) => {
                 self.rules.peer(&message.body);
+                self.note_promise(to, &message.body);
                 let stream = StreamId::new(Lane::Peer, me, place(to));
                 self.send(stream, me, Msg::Peer(Box::new(message)), 0);
             }

@@ -362,6 +362,7 @@ impl World {
     fn swap_disk(&mut self, node: NodeId, volume: VolumeId) {
         let fresh = GenerationId(self.rng.wide());
         self.reboot(node, "disk swapped");
+        self.disk_swapped(node, volume);
         if let Some(replica) = self.machine_mut(node).replicas.get_mut(&volume) {
             replica.log.clear();
             replica.acknowledged = 0;

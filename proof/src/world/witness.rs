@@ -184,8 +184,9 @@ impl World {
         };
         let effects: Vec<Effect> = released.into_iter().flat_map(|(_, effects)| effects).collect();
         for effect in &effects {
-            if let Effect::Send { message, .. } = effect {
+            if let Effect::Send { node, message } = effect {
                 self.rules.reply(&message.body, changed);
+                self.note_reply(*node, &message.body);
             }
         }
         self.check_step(&spoken);

@@ -66,6 +66,13 @@ pub(super) const AIMS: &[Aim] = &[
         make: fenced_fencer,
     },
     Aim {
+        name: "two persons who have two nodes fence each other",
+        finds: &[88],
+        seeds: 20,
+        cluster: crossed,
+        make: each_other,
+    },
+    Aim {
         name: "a revoked holder that is left alone",
         finds: &[50],
         seeds: 20,
@@ -136,6 +143,14 @@ fn chain() -> Setup {
     let mut setup = fenced(3);
     slow_fences(&mut setup, 6, 0);
     volumes_on(&mut setup, &[&[N1, N2], &[N2, N3]]);
+    setup
+}
+
+/// Two nodes share two volumes, and each is to hold one.
+fn crossed() -> Setup {
+    let mut setup = fenced(2);
+    slow_fences(&mut setup, 6, 0);
+    volumes_on(&mut setup, &[&[N1, N2], &[N1, N2]]);
     setup
 }
 
@@ -235,4 +250,15 @@ fn stopped_fencer(draft: &mut Draft<'_>) {
     device(draft, N1, DeviceMode::Hangs);
     draft.put(at, 2 * END, Fault::PowerLoss { node: N1, devices_too: false });
     draft.put(stopped, until, Fault::DaemonStall { node: N2, torn: false });
+}
+
+/// Each has something at stake on the other. Neither is silent: both permits would come at once.
+fn each_other(draft: &mut Draft<'_>) {
+    draft.holds.iter_mut().filter(|(volume, _)| *volume == V2).for_each(|(_, node)| *node = N2);
+    let at = draft.ms(0, 500);
+    let second = at + draft.ms(0, 300);
+    device(draft, N1, DeviceMode::Slow);
+    device(draft, N2, DeviceMode::Slow);
+    draft.put(at, at, Fault::FenceByHand { asked: N1, target: N2 });
+    draft.put(second, second, Fault::FenceByHand { asked: N2, target: N1 });
 }

@@ -5,7 +5,7 @@ use super::super::clock::nanos;
 use super::super::machine::{Machine, Power};
 use super::super::replica::Replica;
 use super::ByHand;
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FromWitness, Reply};
 use picket_core::node::{Phase, Promise};
 use picket_core::params::with_drift;
@@ -61,6 +61,15 @@ impl World {
         }
         self.check_writers(volume);
         self.check_active(volume);
+        self.check_refused();
+        self.check_lease_over(volume);
+    }
+
+    /// Looks at what comes with time, and with no event.
+    pub fn check_time(&mut self) {
+        self.check_refused();
+        let volumes: Vec<_> = self.setup.volumes().map(|(volume, _)| volume).collect();
+        volumes.into_iter().for_each(|volume| self.check_lease_over(volume));
     }
 
     /// Never two nodes able to acknowledge a write to the same volume.
@@ -93,9 +102,7 @@ impl World {
         }
         let until = self.now + nanos(with_drift(with_drift(self.setup.params().lease)));
         for (volume, _) in refused {
-            let Some(epoch) = self.machine(node).replicas.get(volume).and_then(Replica::primary) else {
-                continue;
-            };
+            let Some(epoch) = self.held_epoch(node, *volume) else { continue };
             let known = self.oracle.refused.entry((node, *volume)).or_insert((epoch, until));
             if known.0 != epoch {
                 *known = (epoch, until);
@@ -103,20 +110,22 @@ impl World {
         }
     }
 
+    /// What a node holds: what its daemon has recorded, also while the promotion is under way; else what is active.
+    fn held_epoch(&self, node: NodeId, volume: VolumeId) -> Option<Epoch> {
+        let machine = self.machine(node);
+        let held = machine.store.run.as_ref().and_then(|run| run.held.get(&volume)).map(|held| held.epoch);
+        held.or_else(|| machine.replicas.get(&volume).and_then(Replica::primary))
+    }
+
     /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
     /// have the volume, by the witness's record or, where an old store was put back, by what the node itself has recorded.
-    pub fn check_refused(&mut self) {
+    pub(super) fn check_refused(&mut self) {
         let mut found = None;
         for ((node, volume), (epoch, until)) in &self.oracle.refused {
             let machine = self.machine(*node);
             let open = machine.runs() && machine.is_open(*volume) && self.now > *until;
             let same = machine.replicas.get(volume).and_then(Replica::primary) == Some(*epoch);
-            let only = NodeSet::only(*node);
-            let record = self.witness.disk.read().and_then(|record| record.volumes.get(volume));
-            let known = machine.store.disk.read().and_then(|disk| disk.volumes.get(volume));
-            let alone = record.is_some_and(|register| register.isr == only)
-                || known.is_some_and(|known| known.maximal_isr() == only);
-            if open && same && !alone && machine.daemon_runs() {
+            if open && same && machine.daemon_runs() && !self.is_alone(*node, *volume) {
                 found = Some((*node, *volume));
             }
         }
@@ -124,6 +133,16 @@ impl World {
             let text = format!("node {node} serves volume {volume} a lease after its renewal was refused");
             self.violated("refused-final", text);
         }
+    }
+
+    /// By the record, or by what the node knows itself: a store that was put back does not take that away.
+    pub(super) fn is_alone(&self, node: NodeId, volume: VolumeId) -> bool {
+        let only = NodeSet::only(node);
+        let record = self.witness.disk.read().and_then(|record| record.volumes.get(&volume));
+        let disk = self.machine(node).store.disk.read();
+        let known = disk.and_then(|disk| disk.volumes.get(&volume));
+        record.is_some_and(|register| register.isr == only)
+            || known.is_some_and(|known| known.maximal_isr() == only)
     }
 
     /// When a volume is granted, nobody else has a lease on it by its own clock, or takes itself for solo.

@@ -1,7 +1,12 @@
 //! Acknowledged writes: in the data of whoever is active, and at every member of the recorded set.
 
 use super::super::World;
-use picket_core::ids::{BootId, Epoch, NodeId, VolumeId};
+use super::super::clock::SECOND;
+use picket_core::ids::{BootId, Epoch, NodeId, NodeSet, VolumeId};
+
+/// So long after a swap no request is under way any more that took the old disk for the new one: a stalled process, which
+/// finds it in its queue, stands for twenty seconds at most.
+const SWAP_KNOWN: u64 = 30 * SECOND;
 
 impl World {
     /// Every acknowledged write is in the data of whoever acknowledges the next one.
@@ -18,6 +23,44 @@ impl World {
             self.violated("acknowledged", text);
         }
         self.check_barrier(node, volume);
+        self.check_in_sync(volume);
+    }
+
+    /// A disk was swapped: whoever had it in sync does not know that yet.
+    pub(in super::super) fn disk_swapped(&mut self, node: NodeId, volume: VolumeId) {
+        self.oracle.swapped.insert((node, volume), self.now);
+        self.oracle.disks_lost.insert(volume);
+    }
+
+    /// Every member of the recorded in-sync set has every acknowledged write. What a witness that recovers has recorded
+    /// says nothing, nor what one has that was rolled back and does not know it yet.
+    pub(super) fn check_in_sync(&mut self, volume: VolumeId) {
+        let known = !self.oracle.rolled_back && !self.oracle.overridden;
+        let record = self.witness.disk.read().filter(|record| known && !record.recovery);
+        let Some(isr) = record.and_then(|record| record.volumes.get(&volume)).map(|register| register.isr)
+        else {
+            return;
+        };
+        let lacking: NodeSet =
+            self.setup.members().iter().filter(|node| self.lacks_writes(*node, volume)).collect();
+        let now = self.now;
+        self.oracle.swapped.retain(|(node, of), at| {
+            *of != volume || lacking.contains(*node) && (isr.contains(*node) || now.since(*at) < SWAP_KNOWN)
+        });
+        let excused = |node: &NodeId| self.oracle.swapped.contains_key(&(*node, volume));
+        let found: NodeSet = isr.iter().filter(|node| lacking.contains(*node) && !excused(node)).collect();
+        if !found.is_empty() {
+            let text =
+                format!("nodes {found} count as in sync on volume {volume} and lack acknowledged writes");
+            self.violated("in-sync", text);
+        }
+    }
+
+    fn lacks_writes(&self, node: NodeId, volume: VolumeId) -> bool {
+        let committed = self.oracle.committed.get(&volume).map_or(&[][..], Vec::as_slice);
+        let Some(newest) = committed.last() else { return false };
+        let replica = self.machine(node).replicas.get(&volume);
+        replica.is_none_or(|replica| replica.log.get(committed.len() - 1) != Some(newest))
     }
 
     /// A write that is acknowledged waited for every member of the recorded in-sync set. What a witness that

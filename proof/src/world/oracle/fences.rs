@@ -12,6 +12,20 @@ use picket_core::witness::{PermitRecord, Record, Register};
 /// What a device's timeout, its retries and the next level may take after a pause.
 const PERMIT_LONGEST: u64 = 30 * SECOND;
 
+/// A permit, with whom it is about. A store that took another one's place may give its numbers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fence {
+    target: NodeId,
+    fencer: NodeId,
+    permit: PermitId,
+}
+
+impl Fence {
+    const fn of(target: NodeId, permit: &PermitRecord) -> Self {
+        Self { target, fencer: permit.fencer, permit: permit.id }
+    }
+}
+
 /// What the target holds in the boot that the permit is for: what an earlier boot held is no service that could end.
 fn held<'a>(
     record: &'a Record,
@@ -32,10 +46,20 @@ impl World {
     /// A permit was issued in the step that made this record.
     pub(super) fn check_permit(&mut self, record: &Record, target: NodeId, permit: PermitRecord) {
         self.permits += 1;
+        self.check_permit_target(record, target, &permit);
         self.check_permit_drill(record, target, &permit);
         self.check_permit_stake(record, target, &permit);
         self.check_permit_solo(record, target, &permit);
         self.check_permit_early(record, target, &permit);
+    }
+
+    /// Who is to be fenced gets no permit: two nodes with one over each other would both end.
+    fn check_permit_target(&mut self, record: &Record, target: NodeId, permit: &PermitRecord) {
+        let fencer = permit.fencer;
+        if record.nodes.get(&fencer).is_some_and(|known| known.permit.is_some()) {
+            let text = format!("node {fencer} may fence node {target}, and is to be fenced itself");
+            self.violated("permit-target", text);
+        }
     }
 
     /// A drill is of a node that holds nothing.
@@ -84,8 +108,10 @@ impl World {
             return;
         }
         let target = order.target;
-        let other = self.oracle.agents.keys().find(|(of, by)| *of == target && *by != node).map(|key| key.1);
-        if let Some(other) = other.filter(|other| !self.is_orphan(target, *other)) {
+        let others = self.oracle.agents.iter().filter(|((of, by), _)| *of == target && *by != node);
+        let mut others = others.map(|((_, by), run)| (*by, run.permit));
+        let other = others.find(|(by, permit)| !self.is_orphan(target, *by, *permit)).map(|(by, _)| by);
+        if let Some(other) = other {
             let text = format!("agents of nodes {other} and {node} work on node {target}");
             self.violated("one-fence", text);
         }
@@ -131,7 +157,7 @@ impl World {
     }
 
     fn has_permit(&self, target: NodeId, fencer: NodeId, permit: Option<PermitId>) -> bool {
-        if self.is_orphan(target, fencer) {
+        if self.is_orphan(target, fencer, permit) {
             return true;
         }
         let live = self.live_permit(target);
@@ -142,7 +168,7 @@ impl World {
     pub(in super::super) fn orphan_permits(&mut self) {
         let ends = |lives| self.now + nanos(lives) + SECOND;
         let orphans: Vec<_> =
-            self.live_permits().map(|(target, live)| ((target, live.fencer), ends(live.lives))).collect();
+            self.live_permits().map(|(target, live)| (Fence::of(target, &live), ends(live.lives))).collect();
         self.oracle.orphans.extend(orphans);
     }
 
@@ -154,24 +180,26 @@ impl World {
     /// A machine pauses unseen under a permit of its own. It cannot know how late it is when it wakes: its clock stood still.
     pub(in super::super) fn fencer_pauses(&mut self, fencer: NodeId) {
         let its = self.live_permits().filter(|(_, live)| live.fencer == fencer);
-        let late: Vec<_> = its.map(|(target, _)| ((target, fencer), Time(u64::MAX))).collect();
+        let late: Vec<_> = its.map(|(target, live)| (Fence::of(target, &live), Time(u64::MAX))).collect();
         self.oracle.orphans.extend(late);
     }
 
     /// It wakes: what its own clock still allows comes soon, or never.
     pub(in super::super) fn fencer_wakes(&mut self, fencer: NodeId) {
         let ends = self.now + PERMIT_LONGEST;
-        let its =
-            |((_, by), until): &(&(NodeId, NodeId), &mut Time)| *by == fencer && **until == Time(u64::MAX);
+        let its = |(fence, until): &(&Fence, &mut Time)| fence.fencer == fencer && **until == Time(u64::MAX);
         self.oracle.orphans.iter_mut().filter(its).for_each(|(_, until)| *until = ends);
     }
 
-    fn is_orphan(&self, target: NodeId, fencer: NodeId) -> bool {
-        self.oracle.orphans.get(&(target, fencer)).is_some_and(|until| self.now < *until)
+    pub(super) fn is_orphan(&self, target: NodeId, fencer: NodeId, permit: Option<PermitId>) -> bool {
+        let fence = permit.map(|permit| Fence { target, fencer, permit });
+        fence.and_then(|fence| self.oracle.orphans.get(&fence)).is_some_and(|until| self.now < *until)
     }
 
+    /// Whether a volume is in service there, also where a write would wait.
     fn is_serving(&self, node: NodeId) -> bool {
-        self.machine(node).replicas.keys().any(|volume| self.can_acknowledge(node, *volume))
+        let machine = self.machine(node);
+        machine.replicas.keys().any(|volume| machine.is_open(*volume))
     }
 
     /// A power-off under a permit: the permit lives, no promise was given meanwhile, and a later boot than the
@@ -179,7 +207,12 @@ impl World {
     pub(in super::super) fn check_fence_hits(&mut self, fencer: NodeId, target: NodeId, order: Order) {
         let at_work = self.oracle.agents.get(&(target, fencer)).filter(|run| run.order == order.id).copied();
         let permit = at_work.and_then(|run| run.permit);
-        if self.oracle.overridden || self.is_orphan(target, fencer) {
+        if self.oracle.overridden {
+            return;
+        }
+        // Whatever became of the permit: a node knows both its fence and its promise.
+        self.check_promise(fencer, target);
+        if self.is_orphan(target, fencer, permit) {
             return;
         }
         if !self.has_permit(target, fencer, permit) {
@@ -191,6 +224,5 @@ impl World {
             let text = format!("an agent of node {fencer} ends the service of a later boot of node {target}");
             self.violated("later-boot", text);
         }
-        self.check_promise(fencer, target);
     }
 }

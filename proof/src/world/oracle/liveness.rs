@@ -2,26 +2,42 @@
 
 use super::super::World;
 use super::super::machine::{Machine, Power};
+use super::super::replica::Replica;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use std::collections::BTreeMap;
 
 impl World {
-    /// The volumes that nobody serves, although a machine runs that has all of the data.
+    /// All volumes are served by all of their replicas, and every daemon is where it belongs.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.unserved().is_empty()
+            && self.not_redundant().is_empty()
+            && self.without_session().is_empty()
+            && self.forgotten_on_standby().is_empty()
+    }
+
+    /// The volumes that nobody serves and somebody must.
     #[must_use]
     pub fn unserved(&self) -> Vec<VolumeId> {
         self.setup
             .volumes()
             .map(|(volume, _)| volume)
             .filter(|volume| !self.machines.iter().any(|m| self.can_acknowledge(m.id, *volume)))
-            .filter(|volume| {
-                let able = |m: &Machine| !self.stands_by(m.id) && self.is_healthy(m.id, *volume);
-                self.machines.iter().any(able)
-            })
+            .filter(|volume| !self.nobody_can(*volume))
             .collect()
     }
 
-    /// Whether a node is in the recorded in-sync set and has the data that it must have for that. A disk that
-    /// was swapped under the only in-sync replica leaves nobody.
+    /// Whether nobody can be granted the volume, and that is nobody's fault: whoever could stands by, or a disk was
+    /// swapped under the only in-sync replica. That nobody who runs has the data that the record asks for is no reason
+    /// without that: then somebody was taken out of the set, or lost his data, who must not.
+    fn nobody_can(&self, volume: VolumeId) -> bool {
+        let able: NodeSet =
+            self.machines.iter().map(|m| m.id).filter(|node| self.is_healthy(*node, volume)).collect();
+        let excused = !able.is_empty() || self.oracle.disks_lost.contains(&volume);
+        excused && able.iter().all(|node| self.stands_by(node))
+    }
+
+    /// Whether a node is in the recorded in-sync set and has the data that it must have for that.
     fn is_healthy(&self, node: NodeId, volume: VolumeId) -> bool {
         let Some(register) = self.witness.disk.read().and_then(|record| record.volumes.get(&volume)) else {
             return true;
@@ -32,8 +48,8 @@ impl World {
         unknown || register.isr.contains(node) && replica.complete && descends
     }
 
-    /// The replicas of served volumes that are not in the in-sync set, although their machines run. Data that
-    /// diverged waits for a person.
+    /// The replicas of served volumes that are not in the in-sync set, although their machines run. Data that diverged
+    /// waits for a person, if nothing of it was acknowledged: a holder may have begun a generation that reached nobody.
     #[must_use]
     pub fn not_redundant(&self) -> Vec<(VolumeId, NodeSet)> {
         let Some(record) = self.witness.disk.read() else { return Vec::new() };
@@ -42,7 +58,8 @@ impl World {
             let able = |node: &NodeId| {
                 let machine = self.machine(*node);
                 let replica = machine.replicas.get(&volume);
-                machine.power == Power::On && replica.is_some_and(|replica| !replica.is_diverged())
+                let waits = |it: &Replica| it.is_diverged() && self.was_acknowledged(it, volume);
+                machine.power == Power::On && replica.is_some_and(|it| !waits(it))
             };
             members.minus(isr).iter().filter(able).collect::<NodeSet>()
         };
@@ -53,6 +70,13 @@ impl World {
             .map(|(volume, setup)| (volume, missing(volume, setup.members)))
             .filter(|(_, missing)| !missing.is_empty())
             .collect()
+    }
+
+    /// Whether everything that a replica acknowledged itself is among what counts as acknowledged.
+    fn was_acknowledged(&self, replica: &Replica, volume: VolumeId) -> bool {
+        let committed = self.oracle.committed.get(&volume).map_or(&[][..], Vec::as_slice);
+        replica.acknowledged == 0
+            || replica.log.get(replica.acknowledged - 1) == committed.get(replica.acknowledged - 1)
     }
 
     /// The running daemons that have no session with the witness.
@@ -134,6 +158,13 @@ impl World {
         }
         if let Some(id) = self.without_session().first() {
             self.violated("registered", format!("after {after} node {id} has no session with the witness"));
+        }
+    }
+
+    /// All was well long enough: what is served at one moment and not at the next one is not.
+    pub fn expect_steady(&mut self) {
+        if self.oracle.violation.is_none() && !self.oracle.overridden && self.healed_after.is_none() {
+            self.violated("steady", "after everything was healed it is well for moments only".into());
         }
     }
 

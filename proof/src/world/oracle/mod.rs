@@ -1,13 +1,14 @@
 //! The invariants, one function each, looked at whenever something that they speak of changes.
 //!
-//! They see what no machine sees: every clock, disk and replica at once. `active` who serves and who may ·
-//! `data` acknowledged writes · `registers` every change of the witness's record · `fences` permits and
+//! They see what no machine sees: every clock, disk and replica at once. `active` who serves and who may · `leases`
+//! until when · `data` acknowledged writes · `registers` every change of the witness's record · `fences` permits and
 //! agents · `resets` machines that end themselves · `liveness` what must be served, and by how many
 //! · `pace` how often a node asks.
 
 mod active;
 mod data;
 mod fences;
+mod leases;
 mod liveness;
 mod pace;
 mod registers;
@@ -19,7 +20,7 @@ use picket_core::ids::{BootId, Epoch, NodeId, PermitId, VolumeId};
 use picket_core::node;
 use picket_core::topology::OrderId;
 use picket_core::witness::{self, Record};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use registers::Spoken;
 
@@ -62,10 +63,16 @@ pub struct Oracle {
     durable_epochs: BTreeMap<(NodeId, VolumeId), Epoch>,
     /// Who is at work on which target.
     agents: BTreeMap<(NodeId, NodeId), AtWork>,
-    /// Permits that were live in a store which is gone: target, fencer, until when it would have lived. The store
-    /// that took its place cannot know them, and nothing promises that it does. And permits over which their fencer's
-    /// machine was paused unseen.
-    orphans: BTreeMap<(NodeId, NodeId), Time>,
+    /// Permits that were live in a store which is gone, and until when they would have lived. The store that took its
+    /// place cannot know them, and nothing promises that it does. And permits over which their fencer's machine was
+    /// paused unseen. A later permit of the same node over the same target is none of them.
+    orphans: BTreeMap<fences::Fence, Time>,
+    /// Who was told in which boot that it may go on with a volume, and when, by its own clock.
+    told: BTreeMap<(NodeId, VolumeId), (BootId, picket_core::time::Instant)>,
+    /// Replicas whose disk was swapped, and when: until they have everything again, a record may take them for whole.
+    swapped: BTreeMap<(NodeId, VolumeId), Time>,
+    /// Volumes that a disk was ever swapped under.
+    disks_lost: BTreeSet<VolumeId>,
     /// Grants whose renewal was refused, as the node was told, and until when they may be in service.
     refused: BTreeMap<(NodeId, VolumeId), (Epoch, Time)>,
     /// The witness's record after its newest step.
@@ -92,16 +99,26 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("authority", "when a volume is granted, no other node has a lease on it or is solo"),
     ("acknowledged", "who is active has every acknowledged write"),
     ("barrier", "every write waits for the whole recorded in-sync set"),
+    ("in-sync", "every member of the recorded in-sync set has every acknowledged write"),
     ("one-holder", "an epoch has one holder"),
     ("one-epoch", "an attempt gets one epoch"),
     ("epochs-grow", "durable epochs and versions only grow"),
     ("intent-first", "who comes into an in-sync set was a durable intent of the holder before"),
     ("target-silent", "from its permit on, a target changes no in-sync set"),
-    ("takeover-set", "a takeover takes the old holder and fenced nodes out of the set, and nobody else"),
+    (
+        "takeover-set",
+        "a grant takes whom its proof speaks of out of the set, the old holder and fenced nodes, and nobody else",
+    ),
+    (
+        "grant-barred",
+        "nobody is granted a volume who is to be fenced, has declared itself failed or is held off",
+    ),
     ("boot-order", "a superseded boot never becomes the current one again"),
     ("refused-final", "a lease after its renewal was refused, a grant is in service nowhere"),
+    ("lease-over", "a lease after a holder was told last that it may go on, it is in service no more"),
     ("fenced-off", "a boot that a device proved off does not run"),
     ("permit-stake", "a permit goes to a node that has something of the target's in sync"),
+    ("permit-target", "no permit goes to a node that is to be fenced itself"),
     ("permit-solo", "no permit for silence over a node that alone has some data"),
     ("permit-drill", "a drill is of a node that holds nothing"),
     ("permit-early", "no permit for silence before the witness has run for a lease and a guard"),
@@ -117,13 +134,14 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("alone-reset", "who is alone with a volume by the record is not reset because a lease of it has ended"),
     ("solo-killed", "a volume that is solo is not killed for another one"),
     ("alarm", "no machine sees one of its own invariants broken"),
-    ("pace", "a node does not ask for changes of in-sync sets as fast as they are refused"),
+    ("pace", "a node does not ask as fast as it is refused"),
     ("survived", "in an aim that leaves somebody who could, every volume is served while its faults last"),
     ("kept", "in an aim that gives no reason to, no volume is granted anew"),
     ("standing", "in an aim that gives no reason to, no machine is reset"),
     ("served", "after healing, every volume that somebody has in full and who is not on standby is served"),
     ("online", "after healing, no node is on standby that nobody wants there"),
     ("redundant", "after healing, every replica comes back into the in-sync set"),
+    ("steady", "after healing, all is well for some seconds without a break"),
     ("registered", "after healing, every running daemon has a session with the witness"),
 ];
 
@@ -192,3 +210,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,29 +9,37 @@ use picket_core::message::Request;
 /// of its driver, and what is refused rests for 200 ms.
 const CHANGES_MAX: u32 = 60;
 
-/// The changes that a node has asked for in a second.
+/// And for so much else besides its heartbeats: three times what was ever seen.
+const REQUESTS_MAX: u32 = 60;
+
+/// What a node has asked for in a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     since: Time,
-    count: u32,
+    changes: u32,
+    requests: u32,
 }
 
 impl World {
-    /// A node asks the witness.
+    /// A node asks the witness. Heartbeats come by the clock, and what a person asks through a node as fast as he types.
     pub(in super::super) fn check_pace(&mut self, node: NodeId, request: &Request) {
-        if !matches!(request, Request::UpdateInSync(_)) {
-            return;
-        }
         let now = self.now;
         let pace = self.oracle.paces.entry(node).or_default();
         if now.since(pace.since) >= SECOND {
-            *pace = Pace { since: now, count: 0 };
+            *pace = Pace { since: now, ..Pace::default() };
         }
-        pace.count += 1;
-        if pace.count > CHANGES_MAX {
+        match request {
+            Request::Heartbeat(_) | Request::Operator { .. } => return,
+            Request::UpdateInSync(_) => pace.changes += 1,
+            _ => pace.requests += 1,
+        }
+        let Pace { changes, requests, .. } = *pace;
+        if changes > CHANGES_MAX {
             let text =
                 format!("node {node} asks for more than {CHANGES_MAX} changes of in-sync sets in a second");
             self.violated("pace", text);
+        } else if requests > REQUESTS_MAX {
+            self.violated("pace", format!("node {node} asks more than {REQUESTS_MAX} times in a second"));
         }
     }
 }

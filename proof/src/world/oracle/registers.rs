@@ -52,6 +52,9 @@ impl World {
         if spoken.relays {
             self.rules.hit(super::super::rules::RELAY);
         }
+        if let Some(volume) = before.volumes.keys().find(|volume| !after.volumes.contains_key(volume)) {
+            self.violated("epochs-grow", format!("the witness has no record of volume {volume} any more"));
+        }
         for (volume, now) in &after.volumes {
             let Some(was) = before.volumes.get(volume).filter(|was| *was != now) else { continue };
             self.rules_of_register(was, now);
@@ -73,7 +76,7 @@ impl World {
     }
 
     /// A new epoch: one for an attempt, and only who is gone is left out of the in-sync set.
-    fn check_grant(&mut self, volume: VolumeId, was: &Register, now: &Register, after: &Record) {
+    pub(super) fn check_grant(&mut self, volume: VolumeId, was: &Register, now: &Register, after: &Record) {
         let Some(holder) = now.holder.filter(|_| now.epoch > was.epoch) else { return };
         let node = holder.node;
         self.check_authority(volume, node);
@@ -90,11 +93,28 @@ impl World {
             Some(Proof::Released | Proof::SameHolder) | None => NodeSet::EMPTY,
             Some(_) => fenced.map(|(id, _)| *id).collect::<NodeSet>().union(old).without(node),
         };
-        let stripped = was.isr.minus(gone).minus(now.isr);
-        if !stripped.is_empty() {
-            let text = format!("the grant of volume {volume} to node {node} strips nodes {stripped}");
+        let due = was.isr.minus(gone);
+        if now.isr != due {
+            let text =
+                format!("the grant of volume {volume} to node {node} leaves {} in sync, not {due}", now.isr);
             self.violated("takeover-set", text);
         }
+        self.check_barred(volume, node, after);
+    }
+
+    /// Whoever is to be fenced, has declared itself failed or is held off is granted nothing.
+    pub(super) fn check_barred(&mut self, volume: VolumeId, node: NodeId, after: &Record) {
+        let Some(known) = after.nodes.get(&node) else { return };
+        let why = if known.permit.is_some() {
+            "is to be fenced"
+        } else if known.failed.is_some() && known.failed == known.boot {
+            "has declared itself failed"
+        } else if known.held_off {
+            "is held off"
+        } else {
+            return;
+        };
+        self.violated("grant-barred", format!("volume {volume} is granted to node {node}, which {why}"));
     }
 
     /// A holder's change: who joins was an intent on the holder's disk before the request was sent.
@@ -159,6 +179,14 @@ impl World {
     pub(in super::super) fn check_durable(&mut self, node: NodeId) {
         let Some(disk) = self.machines[usize::from(node.0) - 1].store.disk.read() else { return };
         let epochs: Vec<_> = disk.volumes.iter().map(|(id, volume)| (*id, volume.max_epoch)).collect();
+        let lost = self
+            .oracle
+            .durable_epochs
+            .keys()
+            .find(|(of, volume)| *of == node && epochs.iter().all(|(known, _)| known != volume));
+        if let Some((_, volume)) = lost.copied() {
+            self.violated("epochs-grow", format!("node {node} has no record of volume {volume} any more"));
+        }
         for (volume, epoch) in epochs {
             let before = self.oracle.durable_epochs.insert((node, volume), epoch).unwrap_or_default();
             if epoch < before {
@@ -179,6 +207,7 @@ impl World {
             if let Some(holder) = holder {
                 self.one_holder(volume, epoch, holder.node, holder.boot);
             }
+            self.check_in_sync(volume);
         }
     }
 }
