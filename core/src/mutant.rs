@@ -113,6 +113,7 @@ mutants! {
     M85 = 85, "a node's own sleep taken for its peers' silence";
     M86 = 86, "a person's word counts before a lease of longer timings is over";
     M87 = 87, "an adoption does without whoever came after it and went again";
+    M88 = 88, "whoever is to be fenced may fence";
 }
 
 #[cfg(not(picket_mutants))]

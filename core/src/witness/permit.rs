@@ -96,11 +96,11 @@ fn weigh(witness: &Witness, node: NodeId, request: &RequestFence) -> Verdict<Boo
     if let Some(missing) = witness.recovering() {
         return Verdict::Pending(Refusal::Recovering { missing });
     }
-    if let Err(refusal) = witness.may_act(node) {
-        return match refusal {
-            Refusal::TargetOfPermit { .. } => Verdict::Pending(refusal),
-            lasting => Verdict::Refuse(lasting),
-        };
+    match witness.may_act(node) {
+        Err(Refusal::TargetOfPermit { .. }) if on(Mutant::M88) => {}
+        Err(refusal @ Refusal::TargetOfPermit { .. }) => return Verdict::Pending(refusal),
+        Err(lasting) => return Verdict::Refuse(lasting),
+        Ok(()) => {}
     }
     if witness.record.nodes.get(&node).is_none_or(|known| known.held_off) {
         return Verdict::Refuse(Refusal::HeldOff);
