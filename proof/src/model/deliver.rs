@@ -61,7 +61,8 @@ impl World {
     }
 
     fn witness_says(&mut self, id: NodeId, message: FromWitness) {
-        self.watch.refusals(self.now, id, &message);
+        let run = self.hosts.get(&id).and_then(|host| host.run.as_ref());
+        self.watch.refusals(self.now, id, run, &message);
         self.watch.authorities(self.now, id, &message);
         self.feed(id, Input::Witness(message));
     }
