@@ -16,6 +16,7 @@ pub mod ending;
 pub mod explore;
 pub mod families;
 pub mod faults;
+mod grants;
 pub mod host;
 pub mod net;
 mod passing;

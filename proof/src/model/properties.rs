@@ -282,6 +282,7 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
         a_target_has_no_say(before, after, speaker),
         super::permits::changed(world, before, after),
         super::authority::granted_to_the_stopped(world, before, after),
+        super::grants::changed(world, before, after),
     ]
     .into_iter()
     .flatten()
@@ -292,13 +293,13 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
 
 /// Durable epochs only grow.
 fn epochs_grow(before: &Record, after: &Record) -> Option<String> {
-    let fell = |(volume, old): (&VolumeId, &picket_core::witness::Register)| {
-        after
-            .volumes
-            .get(volume)
-            .is_some_and(|new| new.epoch < old.epoch || new.isr_version < old.isr_version)
-    };
-    before.volumes.iter().any(fell).then(|| "the witness's epoch or version fell".into())
+    before.volumes.iter().find_map(|(volume, old)| {
+        let Some(new) = after.volumes.get(volume) else {
+            return Some(format!("the witness has forgotten volume {volume}"));
+        };
+        let fell = new.epoch < old.epoch || new.isr_version < old.isr_version;
+        fell.then(|| format!("the witness's epoch or version of volume {volume} fell"))
+    })
 }
 
 /// The same attempt gets the same grant.
@@ -328,3 +329,6 @@ pub fn check_asks(world: &mut World, id: NodeId, request: &Request) {
         world.violations.push(format!("node {id} has said that it stands by and asks for a volume"));
     }
 }
+
+#[cfg(test)]
+mod tests;
