@@ -1,17 +1,21 @@
-//! What must hold of the witness's registers when they change: who gets a volume, and who stays in sync with it.
+//! What must hold of the witness's registers when they change: who gets a volume, who stays in sync with it, and that
+//! whoever counts as in sync has the data.
 
+use super::properties::{isr, missing};
 use super::world::World;
 use picket_core::evidence::Proof;
-use picket_core::ids::{NodeSet, VolumeId};
+use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::message::Holder;
 use picket_core::witness::{NodeRecord, Record, Register};
 
 /// The record has changed. A recovery gives volumes to nobody and takes the sets from what members say.
 pub(super) fn changed(world: &World, before: &Record, after: &Record) -> Option<String> {
-    if world.watch.overridden || before.recovery || after.recovery {
+    if world.watch.overridden || after.recovery {
         return None;
     }
-    grants(before, after).find_map(|grant| grant.wrong(before, after))
+    let grant =
+        (!before.recovery).then(|| grants(before, after).find_map(|grant| grant.wrong(before, after)));
+    grant.flatten().or_else(|| in_sync_without_data(world, after))
 }
 
 /// A volume that was granted in one change of the record.
@@ -74,6 +78,22 @@ impl Grant<'_> {
 fn fenced(record: &Record) -> NodeSet {
     let off = |known: &NodeRecord| known.boot.is_some_and(|boot| known.is_fenced(boot));
     record.nodes.iter().filter(|(_, known)| off(known)).map(|(id, _)| *id).collect()
+}
+
+/// Every member of a recorded in-sync set has every acknowledged write. What is in a store that was put back is old
+/// until a recovery has begun.
+fn in_sync_without_data(world: &World, after: &Record) -> Option<String> {
+    if world.watch.put_back {
+        return None;
+    }
+    world.acknowledged.iter().find_map(|(volume, acknowledged)| {
+        let lacks = |id: &NodeId| Some((*id, missing(world.replica(*id, *volume)?, acknowledged)?));
+        let mut members = isr(Some(after), *volume).iter();
+        let (id, write) = members.find_map(|id| lacks(&id))?;
+        Some(format!(
+            "node {id} counts as in sync with volume {volume} without the acknowledged write {write}"
+        ))
+    })
 }
 
 #[cfg(test)]

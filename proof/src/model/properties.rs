@@ -83,14 +83,18 @@ pub fn check_acknowledged(world: &mut World, volume: VolumeId, id: NodeId) {
     }
     let Some(replica) = world.replica(id, volume) else { return };
     let Some(acknowledged) = world.acknowledged.get(&volume) else { return };
-    // Both are in growing order of the writes' numbers.
-    let mut log = replica.log.iter();
-    let missing = acknowledged.iter().find(|write| !log.any(|has| has == *write)).copied();
-    if let Some(write) = missing {
+    if let Some(write) = missing(replica, acknowledged) {
         world
             .violations
             .push(format!("node {id} is active on volume {volume} without the acknowledged write {write}"));
     }
+}
+
+/// The first of these writes that the replica does not have.
+pub(super) fn missing(replica: &Replica, acknowledged: &[u16]) -> Option<u16> {
+    // Both are in growing order of the writes' numbers.
+    let mut log = replica.log.iter();
+    acknowledged.iter().find(|write| !log.any(|has| has == *write)).copied()
 }
 
 /// What is promoted has every acknowledged write, and its epoch was never another node's.
@@ -276,6 +280,7 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
     let Some(after) = &world.record else { return };
     let knows = after.recovery || after.volumes.values().any(|register| register.overridden);
     world.watch.unrecorded &= !knows;
+    world.watch.put_back &= !after.recovery;
     let found: Vec<String> = [
         epochs_grow(before, after),
         one_grant_for_an_attempt(before, after),

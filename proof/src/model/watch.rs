@@ -28,6 +28,8 @@ pub struct Watch {
     pub standby: NodeSet,
     /// The newest permit of any target that was looked at.
     pub permits: PermitId,
+    /// The witness's store was put back, and no recovery has begun since.
+    pub put_back: bool,
 }
 
 impl Watch {

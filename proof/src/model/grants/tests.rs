@@ -1,8 +1,9 @@
 use super::super::explore::settled;
 use super::super::families::Family;
+use super::super::faults::Fault;
 use super::super::setup::Setup;
 use super::*;
-use picket_core::ids::{AttemptId, NodeId, PermitId};
+use picket_core::ids::{AttemptId, PermitId};
 use picket_core::message::FenceReason;
 use picket_core::time::Duration;
 use picket_core::witness::PermitRecord;
@@ -88,4 +89,19 @@ fn who_is_to_be_fenced_or_has_failed_or_is_held_off_gets_nothing() {
     node(&mut revoked, N2).permit = Some(permit(1, &before, N2, N3));
     register(&mut revoked).revoked = true;
     assert_eq!(changed(&world, &before, &revoked), None, "the permit came after the grant");
+}
+
+#[test]
+fn whoever_counts_as_in_sync_has_the_data() {
+    let (mut world, before, after) = taken_over();
+    world.replica_mut(N3, V1).expect("a replica").log.pop();
+    let text = changed(&world, &before, &after).expect("node 3 has less");
+    assert!(text.contains("node 3 counts as in sync"), "{text}");
+    let mut smaller = after.clone();
+    register(&mut smaller).isr = NodeSet::only(N2);
+    register(&mut smaller).epoch = before.volumes[&V1].epoch;
+    assert_eq!(changed(&world, &before, &smaller), None, "it is not in the set");
+    Fault::BackUpWitness.inject(&mut world);
+    Fault::RollBackWitness.inject(&mut world);
+    assert_eq!(changed(&world, &before, &after), None, "what was put back is old");
 }
