@@ -46,10 +46,22 @@ fn main() -> ExitCode {
     explore(bound, threads, &only)
 }
 
+/// Those of the families whose names hold this text. None at all is a mistake, not a search that found nothing.
+fn named(mut families: Vec<Family>, text: &str) -> Result<Vec<Family>, ExitCode> {
+    families.retain(|family| family.name.contains(text));
+    if families.is_empty() {
+        eprintln!("no family is called so: {text}");
+        return Err(ExitCode::from(2));
+    }
+    Ok(families)
+}
+
 /// Goes on where the last deep run ended.
 fn go_deep(length: Duration, threads: usize, only: &str, path: &Path) -> ExitCode {
-    let mut families = families::deep();
-    families.retain(|family| family.name.contains(only));
+    let families = match named(families::deep(), only) {
+        Ok(families) => families,
+        Err(code) => return code,
+    };
     #[allow(clippy::disallowed_methods)] // how long it may take: nothing that is found depends on it
     let from = Instant::now();
     let is_over = || from.elapsed() >= length;
@@ -154,8 +166,10 @@ fn search_all(families: &[Family], bound: u64, threads: usize) -> Vec<Option<Out
 
 fn explore(bound: u64, threads: usize, only: &str) -> ExitCode {
     let (mut states, mut bad) = (0, 0);
-    let families: Vec<Family> =
-        families::standard().into_iter().filter(|family| family.name.contains(only)).collect();
+    let families = match named(families::standard(), only) {
+        Ok(families) => families,
+        Err(code) => return code,
+    };
     for (family, outcome) in families.iter().zip(search_all(&families, bound, threads)) {
         let Some((found, seconds)) = outcome else {
             bad += 1;
@@ -189,8 +203,10 @@ fn explore(bound: u64, threads: usize, only: &str) -> ExitCode {
 fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode {
     use picket_core::mutant::{Mutant, switch};
     use picket_proof::model::catching::{Catch, catch};
-    let mut families = families::standard();
-    families.retain(|it| it.name.contains(family));
+    let families = match named(families::standard(), family) {
+        Ok(families) => families,
+        Err(code) => return code,
+    };
     let (mut caught, mut all) = (0, 0);
     for mutant in Mutant::ALL.iter().filter(|mutant| only.is_none_or(|number| number == mutant.number())) {
         all += 1;
@@ -219,7 +235,7 @@ fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode 
         }
     }
     println!("mutants caught: {caught}/{all}");
-    if caught == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if caught == all && all > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(not(picket_mutants))]

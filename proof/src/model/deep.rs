@@ -9,9 +9,10 @@
 //! Memory: the search is depth first and remembers no state, so that a thread holds one world for each stage. That is
 //! some megabytes, whatever the number of states.
 
-use super::explore::{Found, Part, Search, parts, settled};
+use super::explore::{Found, Part, Search, Violation, parts, settled};
 use super::families::Family;
 use super::world::World;
+use picket_core::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -205,6 +206,14 @@ impl Course {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// A family in which there is nothing to do is wrong itself: its cluster before any fault, or all of its faults.
+    #[must_use]
+    pub fn why_empty(&self) -> Violation {
+        let text = self.world.violations.first().cloned();
+        let text = text.unwrap_or_else(|| "none of the faults of its first stage can happen".to_owned());
+        Violation { text, schedule: Vec::new(), after: Duration::ZERO }
     }
 
     /// Does the part with this number; `None` if there is none.

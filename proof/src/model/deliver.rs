@@ -8,7 +8,7 @@ use super::words;
 use super::world::World;
 use picket_core::ids::NodeId;
 use picket_core::message::FromWitness;
-use picket_core::node::Input;
+use picket_core::node::{CommandOutcome, Input};
 use picket_core::witness;
 use std::collections::VecDeque;
 
@@ -61,7 +61,8 @@ impl World {
     }
 
     fn witness_says(&mut self, id: NodeId, message: FromWitness) {
-        self.watch.refusals(self.now, id, &message);
+        let run = self.hosts.get(&id).and_then(|host| host.run.as_ref());
+        self.watch.refusals(self.now, id, run, &message);
         self.watch.authorities(self.now, id, &message);
         self.feed(id, Input::Witness(message));
     }
@@ -137,7 +138,14 @@ impl World {
             return true;
         }
         let hangs = action == VolumeAction2::Demote && core::mem::take(&mut host.stop_hangs);
-        let done = if hangs { None } else { Some(act(host, volume, action, now)) };
+        let done = match action {
+            _ if hangs => None,
+            // Done means that the peer has all before it, which one that cannot be reached does not.
+            VolumeAction2::Require(peer) if !self.takes(volume, id, peer) => {
+                Some(CommandOutcome::Failed("the peer is not connected".into()))
+            }
+            _ => self.hosts.get_mut(&id).map(|host| act(host, volume, action, now)),
+        };
         self.tell(|| words::of_driver(id, volume, action, done.as_ref()));
         match action {
             VolumeAction2::Require(peer) => self.catch_up(volume, id, peer),

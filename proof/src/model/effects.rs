@@ -90,7 +90,10 @@ impl World {
                 super::properties::check_taken_up(self, id, &reason);
                 self.reset(id, power_off);
             }
-            Effect::Event(event) => self.tell_of(|| prose::of_node(id, &event)),
+            Effect::Event(event) => {
+                self.tell_of(|| prose::of_node(id, &event));
+                super::alarms::of_node(self, id, &event);
+            }
             Effect::Answer { ticket, answer } => self.answered(id, ticket, &answer),
         }
     }
@@ -328,7 +331,10 @@ impl World {
                 }
                 witness::Effect::OperatorAnswer { .. } => {}
                 witness::Effect::Event(event) => self.tell_of(|| prose::of_witness(&event)),
-                witness::Effect::Alarm(alarm) => self.tell(|| words::of_alarm(&alarm)),
+                witness::Effect::Alarm(alarm) => {
+                    self.tell(|| words::of_alarm(&alarm));
+                    super::alarms::of_witness(self, &alarm);
+                }
             }
         }
         if let Some(before) = before {

@@ -26,7 +26,8 @@ pub enum End {
     /// on standby.
     Active,
     /// The same, also where a node gave up on a device or on a promotion and rests before it tries again; and where a
-    /// person is asked whether a node is off, the answer is waited for, however long that takes.
+    /// person is asked whether a node is off, on which the volume waits, longer than a takeover takes, the answer is
+    /// waited for, however long that takes.
     Eventually,
     /// The same, every node is put online, and every node is in sync again with every volume.
     Redundant,
@@ -72,10 +73,27 @@ impl End {
         }
     }
 
+    /// For how long nothing may be missing before a run is over: whoever comes back has booted and said what it has,
+    /// whoever takes it for gone has missed it, and each lease that was given before has ended.
+    #[must_use]
+    pub fn steady(self, setup: &Setup) -> Duration {
+        match self {
+            Self::Open => Duration::ZERO,
+            _ => setup.params.lease_and_guard() + setup.params.suspect_after() + setup.boot,
+        }
+    }
+
+    /// How soon after the healing it may be left to a person's answer: all waits are over that end by themselves, but for
+    /// rests. None: never.
+    #[must_use]
+    pub fn patience(self, setup: &Setup) -> Option<Duration> {
+        (self == Self::Eventually).then(|| takeover(setup))
+    }
+
     /// What is missing; none: it is reached.
     #[must_use]
     pub fn missing(self, world: &World) -> Option<String> {
-        if self == Self::Open || self == Self::Eventually && asks_a_person(world) {
+        if self == Self::Open {
             return None;
         }
         if self == Self::Kept
@@ -108,16 +126,27 @@ fn takeover(setup: &Setup) -> Duration {
     boots + missed + permit + setup.driver
 }
 
-/// A permit waits for a person, and ends by no timer.
-fn asks_a_person(world: &World) -> bool {
-    world.members().iter().any(|node| world.challenge(node).is_some())
+/// Each volume that nobody serves waits for a person: he is asked whether a node is off that holds it, or that is in its
+/// in-sync set. Such a permit ends by no timer.
+pub(super) fn waits_for_a_person(world: &World) -> bool {
+    let asked = |volume| {
+        let register = world.record.as_ref().and_then(|record| record.volumes.get(&volume));
+        let holder = register.and_then(|register| register.holder).map(|holder| holder.node);
+        let mut nodes = isr(world.record.as_ref(), volume).iter().chain(holder);
+        nodes.any(|node| world.challenge(node).is_some())
+    };
+    unserved(world).all(asked)
 }
 
 /// A volume that nobody serves.
 #[must_use]
 pub fn inactive(world: &World) -> Option<VolumeId> {
+    unserved(world).next()
+}
+
+fn unserved(world: &World) -> impl Iterator<Item = VolumeId> {
     let served = |volume: &VolumeId| world.hosts.values().any(|host| is_writable(host, *volume));
-    world.acknowledged.keys().copied().find(|volume| !served(volume) && !stands_by(world, *volume))
+    world.acknowledged.keys().copied().filter(move |volume| !served(volume) && !stands_by(world, *volume))
 }
 
 /// A volume that was granted more than once.
@@ -157,3 +186,6 @@ fn cut_off(world: &World) -> Option<String> {
     let host = world.hosts.values().find(|host| !registered(host))?;
     Some(format!("{} has no session with the witness, though all is healed", host.id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -469,7 +469,7 @@ fn again(world: &mut World, node: NodeId) {
 
 /// The witness starts again with this record; `declared`: it says so with a new store.
 fn put_back(world: &mut World, record: Option<picket_core::witness::Record>, declared: bool) {
-    world.record = record;
+    (world.record, world.watch.put_back) = (record, true);
     // Permits of the lost history are in no record: agents that run under them are not measured by it.
     world.hosts.values_mut().flat_map(|host| &mut host.agents).for_each(|agent| agent.permit = None);
     if declared {

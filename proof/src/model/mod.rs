@@ -6,6 +6,7 @@
 //! that is too much, as many as its bound on states allows, and says which of the two it was. Timings are a
 //! hundredth of those of daemons but keep every inequality, so that a run is short.
 
+mod alarms;
 pub mod authority;
 pub mod catching;
 pub mod deep;
@@ -15,6 +16,7 @@ pub mod ending;
 pub mod explore;
 pub mod families;
 pub mod faults;
+mod grants;
 pub mod host;
 pub mod net;
 mod passing;

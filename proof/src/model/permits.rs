@@ -38,14 +38,17 @@ pub(super) fn check_fence(world: &mut World, fencer: NodeId, agent: &Agent) {
 
 /// The record has changed: what is new in it was due.
 pub(super) fn changed(world: &World, before: &Record, after: &Record) -> Option<String> {
-    let found = two_live_permits(world);
-    let mut new = after.nodes.iter().filter_map(|(target, known)| Some((*target, known.permit?)));
-    let new = new.find(|(_, permit)| permit.id > world.watch.permits);
-    let Some((target, permit)) = new.filter(|_| after.permits != world.watch.permits) else { return found };
-    found
-        .or_else(|| a_drill_of_a_holder(before, target, permit))
-        .or_else(|| a_fence_for_nothing(before, after, target, permit))
-        .or_else(|| permitted_too_soon(world, after, target, permit))
+    let known = after.permits == world.watch.permits;
+    let live = after.nodes.iter().filter_map(|(target, known)| Some((*target, known.permit?)));
+    let mut new = live.filter(|(_, permit)| !known && permit.id > world.watch.permits);
+    two_live_permits(world).or_else(|| {
+        new.find_map(|(target, permit)| {
+            a_drill_of_a_holder(before, target, permit)
+                .or_else(|| a_fence_for_nothing(before, after, target, permit))
+                .or_else(|| a_target_may_fence(after, target, permit))
+                .or_else(|| permitted_too_soon(world, after, target, permit))
+        })
+    })
 }
 
 /// At most one permit lives for a target: of the one in the record, those under which agents are at work, and those
@@ -163,6 +166,15 @@ fn a_fence_for_nothing(
     let has_something = fencer != target && (shares(before) || shares(after));
     (permit.reason != FenceReason::Drill && !has_something)
         .then(|| format!("node {fencer} may fence node {target}, which holds nothing that it has itself"))
+}
+
+/// Who is to be fenced itself gets no permit: two nodes never may fence each other.
+fn a_target_may_fence(after: &Record, target: NodeId, permit: PermitRecord) -> Option<String> {
+    let fencer = permit.fencer;
+    let earlier = after.nodes.get(&fencer)?.permit.filter(|live| live.id < permit.id)?;
+    let text =
+        format!("node {fencer} may fence node {target}, and is to be fenced itself under {}", earlier.id);
+    Some(text)
 }
 
 /// For silence a permit is given only when the witness has run for long enough to have missed anybody.

@@ -83,14 +83,18 @@ pub fn check_acknowledged(world: &mut World, volume: VolumeId, id: NodeId) {
     }
     let Some(replica) = world.replica(id, volume) else { return };
     let Some(acknowledged) = world.acknowledged.get(&volume) else { return };
-    // Both are in growing order of the writes' numbers.
-    let mut log = replica.log.iter();
-    let missing = acknowledged.iter().find(|write| !log.any(|has| has == *write)).copied();
-    if let Some(write) = missing {
+    if let Some(write) = missing(replica, acknowledged) {
         world
             .violations
             .push(format!("node {id} is active on volume {volume} without the acknowledged write {write}"));
     }
+}
+
+/// The first of these writes that the replica does not have.
+pub(super) fn missing(replica: &Replica, acknowledged: &[u16]) -> Option<u16> {
+    // Both are in growing order of the writes' numbers.
+    let mut log = replica.log.iter();
+    acknowledged.iter().find(|write| !log.any(|has| has == *write)).copied()
 }
 
 /// What is promoted has every acknowledged write, and its epoch was never another node's.
@@ -276,12 +280,14 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
     let Some(after) = &world.record else { return };
     let knows = after.recovery || after.volumes.values().any(|register| register.overridden);
     world.watch.unrecorded &= !knows;
+    world.watch.put_back &= !after.recovery;
     let found: Vec<String> = [
         epochs_grow(before, after),
         one_grant_for_an_attempt(before, after),
         a_target_has_no_say(before, after, speaker),
         super::permits::changed(world, before, after),
         super::authority::granted_to_the_stopped(world, before, after),
+        super::grants::changed(world, before, after),
     ]
     .into_iter()
     .flatten()
@@ -292,13 +298,13 @@ pub fn check_record(world: &mut World, before: &Record, speaker: Speaker) {
 
 /// Durable epochs only grow.
 fn epochs_grow(before: &Record, after: &Record) -> Option<String> {
-    let fell = |(volume, old): (&VolumeId, &picket_core::witness::Register)| {
-        after
-            .volumes
-            .get(volume)
-            .is_some_and(|new| new.epoch < old.epoch || new.isr_version < old.isr_version)
-    };
-    before.volumes.iter().any(fell).then(|| "the witness's epoch or version fell".into())
+    before.volumes.iter().find_map(|(volume, old)| {
+        let Some(new) = after.volumes.get(volume) else {
+            return Some(format!("the witness has forgotten volume {volume}"));
+        };
+        let fell = new.epoch < old.epoch || new.isr_version < old.isr_version;
+        fell.then(|| format!("the witness's epoch or version of volume {volume} fell"))
+    })
 }
 
 /// The same attempt gets the same grant.
@@ -328,3 +334,6 @@ pub fn check_asks(world: &mut World, id: NodeId, request: &Request) {
         world.violations.push(format!("node {id} has said that it stands by and asks for a volume"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,9 +108,11 @@ impl World {
         }
         let others = || self.hosts.keys().copied().filter(|peer| *peer != id);
         let connected = others().filter(|peer| self.replicates(volume, id, *peer)).collect();
+        // A peer that was away and is connected again is not complete before it has what it missed meanwhile.
         let same = |peer: &NodeId| {
-            self.replica(*peer, volume)
-                .is_some_and(|p| p.complete && p.generation.current == replica.generation.current)
+            self.replica(*peer, volume).is_some_and(|p| {
+                p.complete && p.generation.current == replica.generation.current && p.log == replica.log
+            })
         };
         let complete_peers = others().filter(|peer| self.takes(volume, id, *peer)).filter(same).collect();
         Some(VolumeReport {

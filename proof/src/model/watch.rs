@@ -2,6 +2,7 @@
 
 use picket_core::ids::{Epoch, NodeId, NodeSet, PermitId, VolumeId};
 use picket_core::message::{FromWitness, PeerBody, PeerMessage, Reply};
+use picket_core::node::Run;
 use picket_core::time::Instant;
 use picket_core::witness::Record;
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct Watch {
     pub standby: NodeSet,
     /// The newest permit of any target that was looked at.
     pub permits: PermitId,
+    /// The witness's store was put back, and no recovery has begun since.
+    pub put_back: bool,
 }
 
 impl Watch {
@@ -62,20 +65,26 @@ impl Watch {
         }
     }
 
-    /// Takes note of refused renewals as they arrive, and of renewed ones.
-    pub fn refusals(&mut self, now: Instant, node: NodeId, message: &FromWitness) {
+    /// Takes note of refused renewals as they arrive, and of renewed ones. What the node holds by its record may be on
+    /// its way into service: the refusal is of that grant, and not of one that it was promoted with before.
+    pub fn refusals(&mut self, now: Instant, node: NodeId, run: Option<&Run>, message: &FromWitness) {
         let Reply::Renewed { volumes, refused, .. } = &message.body else { return };
         for (volume, _) in volumes {
             self.refused.remove(&(node, *volume));
         }
         for (volume, _) in refused {
-            let mut epoch = self.promoted.iter().filter(|((v, _), by)| v == volume && **by == node);
-            if let Some(((_, epoch), _)) = epoch.next_back() {
-                let first = self.refused.entry((node, *volume)).or_insert((*epoch, now));
-                if first.0 != *epoch {
-                    *first = (*epoch, now);
+            let held = run.and_then(|run| run.held.get(volume)).map(|held| held.epoch);
+            let mut before = self.promoted.iter().filter(|((v, _), by)| v == volume && **by == node);
+            let promoted = before.next_back().map(|((_, epoch), _)| *epoch);
+            if let Some(epoch) = held.or(promoted) {
+                let first = self.refused.entry((node, *volume)).or_insert((epoch, now));
+                if first.0 != epoch {
+                    *first = (epoch, now);
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

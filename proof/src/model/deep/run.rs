@@ -91,6 +91,13 @@ fn visit<'a>(families: &'a [Family], shared: &Mutex<Shared<'a>>, path: &Path, bo
     let course = Course::new(family);
     progress.parts = course.len();
     let (before, mut violations) = (progress.states, Vec::new());
+    if course.is_empty() {
+        let violation = course.why_empty();
+        (bounds.tell)(family, &violation);
+        violations.push(format!("{}: []: {}", family.name, violation.text));
+        // There is nothing to come back for.
+        (progress.parts, progress.done) = (1, 1);
+    }
     while progress.states - before < STAY_STATES && !(bounds.is_over)() {
         let Some(found) = course.play(family, progress.done, bounds.part_states_max) else { break };
         progress.add(&found);

@@ -1,6 +1,9 @@
 use super::run::{Bounds, run};
 use super::*;
 use crate::model::families::standard;
+use crate::model::faults::Fault;
+use crate::model::setup::{Devices, Setup};
+use picket_core::ids::NodeId;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn family(name: &str) -> Family {
@@ -63,6 +66,28 @@ fn a_run_that_is_broken_off_is_taken_up_again() {
     assert!(again.states > 1000, "{}", again.states);
     let other = State::read(&path, 8).expect("read");
     assert_eq!((other.of_build(), other.states), (0, whole.states), "another build begins anew, and adds up");
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+/// A family of which nothing can be searched is a finding, once, and not a search that found nothing.
+#[test]
+fn a_family_in_which_nothing_can_be_done_is_a_violation() {
+    let directory = std::env::temp_dir().join(format!("picket-model-empty-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let alone = Setup { devices: Devices::None, ..Setup::new(2) };
+    let pause = [Fault::Pause(NodeId(1))];
+    let wrong = Family::new("a pause that is not declared", alone).start(&pause).then(&[Fault::Heal]);
+    let never = Family::new("a backup that there is not", Setup::new(2)).then(&[Fault::RollBackWitness]);
+    let told = AtomicU64::new(0);
+    let tell = |_: &Family, _: &Violation| {
+        told.fetch_add(1, Ordering::Relaxed);
+    };
+    let state = State { build: 7, ..State::default() };
+    let families = [wrong, never];
+    let state =
+        run(&families, state, &directory.join("state"), Bounds::new(2, &|| false, &tell)).expect("written");
+    assert_eq!((told.into_inner(), state.violated()), (2, 2), "{:?}", state.violations);
+    assert!(state.violations.iter().any(|(_, what)| what.contains("is active on")), "{:?}", state.violations);
     std::fs::remove_dir_all(&directory).expect("removed");
 }
 

@@ -295,6 +295,11 @@ fn permits() -> Vec<Family> {
             .finds(&[31])
             .then(&[Fault::CutVolume(V1, N1, N2)])
             .within(&[Fault::FenceByHand(N2, N1)], 0, 40, 1),
+        Family::new("two nodes that would fence each other", Setup { spread: true, ..early })
+            .finds(&[88])
+            .within(&[Fault::FenceByHand(N2, N1)], 0, 12, 4)
+            .within(&[Fault::FenceByHand(N1, N2)], 0, 60, 1)
+            .end(End::Redundant),
         Family::new("a volume that is nowhere else", both)
             .finds(&[32])
             .start(&[Fault::CutVolume(V2, N1, N2)])

@@ -30,6 +30,21 @@ fn a_permit_beside_the_one_that_an_agent_acts_under_is_noticed() {
     assert!(text.contains("for node 1 live at once"), "{text}");
 }
 
+/// Whoever got a permit first may become a target himself; a target gets none.
+#[test]
+fn a_permit_for_a_node_that_is_to_be_fenced_is_noticed() {
+    let world = with_an_agent_at_work();
+    let mut record = world.record.clone().expect("a record");
+    let live = live_permit(&world, N1).expect("a permit lives");
+    let other = NodeId(if live.fencer == NodeId(2) { 3 } else { 2 });
+    let over = |id: u64, fencer| PermitRecord { id: PermitId(id), fencer, ..live };
+    record.nodes.get_mut(&other).expect("a member").permit = Some(over(live.id.0 + 1, N1));
+    let text = a_target_may_fence(&record, other, over(live.id.0 + 1, N1)).expect("node 1 is a target");
+    assert!(text.contains("node 1 may fence"), "{text}");
+    let back = over(live.id.0 + 1, other);
+    assert!(a_target_may_fence(&record, live.fencer, back).is_none(), "nobody is to fence it yet");
+}
+
 #[test]
 fn a_permit_that_its_node_and_its_agent_know_by_other_names_is_noticed() {
     let mut world = with_an_agent_at_work();

@@ -19,7 +19,7 @@ fn confirmed(mut world: World, family: &Family, first: Fault) -> World {
         world.step();
     }
     attest.inject(&mut world);
-    bring_to_end(family.end, &mut world, &mut |world| !world.violations.is_empty());
+    bring_to_end(family.end, &mut world, &mut |world, _| !world.violations.is_empty());
     world
 }
 
