@@ -114,6 +114,7 @@ mutants! {
     M86 = 86, "a person's word counts before a lease of longer timings is over";
     M87 = 87, "an adoption does without whoever came after it and went again";
     M88 = 88, "whoever is to be fenced may fence";
+    M89 = 89, "a grow whose end is not known is recorded before the replica has followed";
 }
 
 #[cfg(not(picket_mutants))]

@@ -15,6 +15,12 @@ use crate::time::Instant;
 /// A node takes so many grows without a known end at most: one for each other member.
 const INTENTS_MAX: usize = NodeSet::MAX_NODES as usize;
 
+/// Whether a peer that is required has everything. A promotion requires the peer of a grow whose end is not known also
+/// while that one still lacks what was written without it.
+fn follows(report: &VolumeReport, peer: NodeId) -> bool {
+    report.complete_peers.contains(peer) || mutant::on(Mutant::M67) || mutant::on(Mutant::M89)
+}
+
 impl Node {
     pub(super) fn settle_insync(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         self.settle_barrier(now, id, out);
@@ -123,7 +129,7 @@ impl Node {
         let without_barrier = config.barrier == Barrier::None;
         let Some(disk) = self.disk.volumes.get_mut(&id) else { return };
         if let Some(intent) = disk.intents.first().copied() {
-            if without_barrier || report.required.contains(intent.peer) {
+            if without_barrier || report.required.contains(intent.peer) && follows(report, intent.peer) {
                 self.update(now, id, register, report, register.isr.with(intent.peer), out);
             }
             return;

@@ -127,6 +127,28 @@ fn a_promotion_waits_for_a_peer_whose_grow_has_no_known_end() {
 }
 
 #[test]
+fn a_peer_that_a_promotion_requires_is_recorded_only_when_it_has_followed() {
+    let (mut bench, back) = alone_with_b_back();
+    bench.step(Input::Volume { volume: V, report: back });
+    let mut behind = VolumeReport { complete_peers: NodeSet::EMPTY, ..report(Role::Secondary) };
+    bench.step(Input::Volume { volume: V, report: behind.clone() });
+    let effects = bench.say(Reply::Released { volume: V, epoch: Epoch(2) });
+    let attempt = asked(&effects).expect("it is in sync and nobody holds the volume");
+    let register = bench.register_view(Some(A), 3, NodeSet::only(A), 4);
+    bench.say(Reply::Granted(Granted { attempt, register, proof: Proof::Released }));
+    assert!(
+        update(&bench.done()).is_none(),
+        "required by the promotion, and it lacks what was written alone"
+    );
+    (behind.role, behind.required) = (Role::Primary, NodeSet::only(B));
+    let effects = bench.step(Input::Volume { volume: V, report: behind.clone() });
+    assert!(update(&effects).is_none(), "connected, and still behind");
+    behind.complete_peers = NodeSet::only(B);
+    let effects = bench.step(Input::Volume { volume: V, report: behind });
+    assert_eq!(update(&effects).map(|update| update.isr), Some(Bench::both()));
+}
+
+#[test]
 fn a_member_that_is_heard_gets_a_moment_to_follow_after_a_promotion() {
     let mut bench = Bench::standby(LossAction::Osu);
     let effects = bench.say_free(2);

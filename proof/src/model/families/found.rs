@@ -23,6 +23,13 @@ pub(super) fn families() -> Vec<Family> {
             .within(&[Fault::Heal], 0, 2, 8)
             .within(&[Fault::Reboot(N1)], 4, 16, 4)
             .within(&[Fault::Isolate(N1), Fault::CutSwitch(N1)], 40, 240, 4),
+        Family::new("a grow that was left open, and the holder dies", base)
+            .finds(&[89])
+            .within(&[Fault::Crash(N1)], 0, 4, 8)
+            .within(&[Fault::SlowDriver(N2)], 66, 78, 1)
+            .within(&[Fault::CutSwitch(N2)], 0, 14, 1)
+            .within(&[Fault::Heal], 60, 260, 12)
+            .within(&[Fault::Crash(N2), Fault::CutData(N1, N2)], 0, 3, 1),
         Family::new("a promotion before the others follow, and the node dies", base)
             .finds(&[68])
             .within(&[Fault::SlowDriver(N2)], 0, 2, 8)

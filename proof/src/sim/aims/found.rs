@@ -12,7 +12,13 @@ use crate::world::volume::DriverMode;
 const END: u64 = 20 * SECOND;
 
 pub(super) const AIMS: &[Aim] = &[
-    Aim { name: "a promotion while a grow is open", finds: &[67], seeds: 30, cluster: two, make: open_grow },
+    Aim {
+        name: "a promotion while a grow is open",
+        finds: &[67, 89],
+        seeds: 30,
+        cluster: two,
+        make: open_grow,
+    },
     Aim {
         name: "a promotion before the others follow, and the node dies",
         finds: &[68],
