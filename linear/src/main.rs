@@ -61,6 +61,8 @@ struct Total {
     slow: u64,
     failed_syncs: u64,
     found: u64,
+    /// Runs in which the clients remembered more than the older copy knew.
+    older: u64,
     recovered: u64,
     unresolved: u64,
     wrong: Vec<String>,
@@ -222,7 +224,8 @@ impl Total {
         self.stops += report.stops;
         self.failed_syncs += report.failed_syncs;
         self.slow += u64::from(report.slow);
-        self.recovered += u64::from(kind == Kind::RolledBack);
+        self.older += u64::from(report.older);
+        self.recovered += u64::from(report.recovered);
         self.unresolved += u64::from(report.unresolved);
         report.wrong.iter().for_each(|wrong| self.say(format!("seed {seed} ({kind:?}): {wrong}")));
         for checked in &report.checked {
@@ -280,7 +283,7 @@ impl Total {
             self.places_max,
             self.found,
             self.recovered,
-            self.recovered,
+            self.older,
             self.unresolved,
             self.wrong.len()
         )
