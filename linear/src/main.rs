@@ -183,6 +183,7 @@ async fn many(
         total.take(ended?, &arguments.kept);
         done(&total)?;
     }
+    total.judge_recoveries();
     Ok(total)
 }
 
@@ -266,6 +267,15 @@ impl Total {
         }
     }
 
+    /// No two of these clients claim to hold a volume with one epoch, so their claims agree and a recovery ends by
+    /// itself. One on a machine that is too slow for the time that is waited is excused, and one in ten of many.
+    fn judge_recoveries(&mut self) {
+        let (unresolved, older) = (self.unresolved, self.older);
+        if unresolved > 1 + older / 10 {
+            self.say(format!("{unresolved} of {older} recoveries were left to a person"));
+        }
+    }
+
     fn say(&mut self, wrong: String) {
         println!("{wrong}");
         self.wrong.push(wrong);
@@ -302,4 +312,28 @@ fn explain(checked: &Checked, ordered: &[usize], register: &str) -> String {
         let _ = writeln!(text, "{operation}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recoveries_that_never_end_are_no_success() {
+        let wrong = |unresolved, older| {
+            let mut total = Total { unresolved, older, recovered: older, ..Total::default() };
+            total.judge_recoveries();
+            !total.wrong.is_empty()
+        };
+        assert!(!wrong(0, 5) && !wrong(1, 5) && !wrong(11, 100));
+        assert!(wrong(2, 2) && wrong(5, 5) && wrong(12, 100));
+    }
+
+    #[test]
+    fn a_recovery_counts_that_took_place() {
+        let mut total = Total::default();
+        let report = Report { older: true, recovered: false, ..Report::default() };
+        total.take((1, Kind::RolledBack, Ok(report)), Path::new("/nowhere"));
+        assert!(total.text().contains("RECOVERY in 0 of 1 runs"), "{}", total.text());
+    }
 }
