@@ -160,9 +160,11 @@ fn print_report(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     writeln!(out, "acknowledged writes: {}", report.acknowledged)?;
     let kinds = [
         ("lost", report.lost.count),
+        ("not in a replica that has everything", report.holes.count),
         ("duplicates", report.duplicates.count),
         ("damage", report.damage.count),
         ("two nodes active at once", report.dual_active.count),
+        ("two nodes writable at once", report.both_writable.count),
         ("acknowledged and not logged", report.unlogged.count),
     ];
     for (kind, count) in kinds {
@@ -171,11 +173,17 @@ fn print_report(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     for lost in &report.lost.first {
         writeln!(out, "  lost: {lost:?}")?;
     }
+    for hole in &report.holes.first {
+        writeln!(out, "  not there: {hole:?}")?;
+    }
     for damage in &report.damage.first {
         writeln!(out, "  damage: {damage:?}")?;
     }
     for dual in &report.dual_active.first {
         writeln!(out, "  active at once: {dual:?}")?;
+    }
+    for both in &report.both_writable.first {
+        writeln!(out, "  writable at once: {both:?}")?;
     }
     Ok(())
 }

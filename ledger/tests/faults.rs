@@ -177,7 +177,11 @@ async fn a_removed_record_is_found_lost_and_a_damaged_one_is_named() {
     assert_eq!((report.lost.count, report.damage.count), (1, 0), "{report:#?}");
     let lost = &report.lost.first[0];
     assert_eq!((lost.seq, lost.found, lost.acked_by), (100, Found::Nothing, NodeId(1)));
-    assert!(cluster.check(1, &acks).ok(), "the other replica has it");
+    let report = cluster.check(1, &acks);
+    assert!(report.lost.is_empty(), "the other replica has it: {report:#?}");
+    let holes: Vec<_> = report.holes.first.iter().map(|hole| (hole.node, hole.write.seq)).collect();
+    assert_eq!(holes, [(NodeId(2), 100)], "but this one says that it has everything");
+    assert!(!report.ok());
 
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 1;

@@ -275,6 +275,7 @@ async fn two_forced_primaries_are_found_and_their_data_is_never_merged_silently(
     assert_eq!((dual.older.node, dual.newer.node), (NodeId(1), NodeId(2)));
     assert!(dual.overlap_ns > 0);
     assert!(report.lost.count >= 40, "what node 1 acknowledged is not on node 2");
+    assert_eq!(report.both_writable.count, 1, "{report:#?}");
 
     cluster.heal(1, 2);
     cluster.node(1).until("superseded", |s| s.superseded_by.is_some()).await;
@@ -309,6 +310,8 @@ async fn only_a_replica_that_was_required_stays_complete_while_it_catches_up() {
     cluster.node(1).until("disconnected", |s| !s.peers[0].connected).await;
     reach_more(&appender, 300).await;
     cluster.node(1).control.demote().await.unwrap();
+    // What it lacks is no hole: it was never required.
+    cluster.check_ok(1, &appender.acks());
     // Required by a daemon that is wrong about it: it must not pass for complete before it is.
     cluster.heal(1, 2);
     cluster.links[&(1, 2)].cut_after(2_000_000);

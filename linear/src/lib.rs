@@ -15,6 +15,7 @@
 //! Contract: the checker finds an order if there is one; "it took too long" is told apart, and is no success. The
 //! specification in [`register`] is written down here once more, and leans on none of the witness's code.
 
+pub mod back;
 pub mod check;
 pub mod client;
 pub mod deep;

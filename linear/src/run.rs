@@ -1,11 +1,12 @@
 //! One run: a witness, its clients, what is done to it, and the verdicts.
 
+use crate::back::{changes, undone};
 use crate::check::{Verdict, check};
 use crate::client::{Client, Memory};
 use crate::history::{History, Operation};
 use crate::process::{Disk, Program, Running};
 use crate::reader::{Look, Reader};
-use crate::register::{Call, Outcome, Register};
+use crate::register::Register;
 use crate::rng::Rng;
 use crate::site::{Failed, NODES, Site, VOLUMES, copy};
 use core::ops::RangeInclusive;
@@ -67,6 +68,10 @@ pub struct Report {
     pub failed_syncs: u64,
     /// It ran with slow syncs.
     pub slow: bool,
+    /// Older than what the clients were told: the witness had to notice.
+    pub older: bool,
+    /// It noticed.
+    pub recovered: bool,
     /// A recovery that a person would have to end.
     pub unresolved: bool,
 }
@@ -262,7 +267,15 @@ impl Scene {
             self.report.wrong.push("the witness found that its store lacks history".to_owned());
         }
         self.check(first, 0..=u64::MAX, 0, &VOLUMES, true);
+        self.look_for_changes();
         Ok(())
+    }
+
+    /// A history of which everything was refused can always be explained.
+    fn look_for_changes(&mut self) {
+        if self.report.checked.iter().all(|checked| changes(&checked.history) == 0) {
+            self.report.wrong.push("nothing was changed: the run shows nothing".to_owned());
+        }
     }
 
     /// Nothing new is asked; a last look, and everything ends.
@@ -324,10 +337,13 @@ impl Scene {
         let before = self.history.life() - 1;
         let is_older = then.views != last.views;
         let is_resolved = self.in_service_or_person(recoveries, is_older).await?;
-        if is_older && self.history.recoveries() == recoveries {
+        let recovered = self.history.recoveries() != recoveries;
+        (self.report.older, self.report.recovered) = (is_older, recovered);
+        if is_older && !recovered {
             self.report.wrong.push("an older copy of the store was not noticed".to_owned());
         }
         self.check(first, 0..=before, 0, &VOLUMES, true);
+        self.look_for_changes();
         if !is_resolved {
             self.report.unresolved = true;
             self.end().await?;
@@ -335,8 +351,7 @@ impl Scene {
         }
         let after = self.look().await?;
         let life = self.history.life();
-        self.look_back(before, &after);
-        let recovered = self.history.recoveries() != recoveries;
+        self.look_back(before, &after, if recovered { EPOCH_JUMP } else { 0 });
         self.work(200, 400).await;
         self.end().await?;
         if recovered {
@@ -371,22 +386,12 @@ impl Scene {
         Err(Failed("the witness is neither in service nor in RECOVERY".to_owned()))
     }
 
-    /// What was acknowledged before stands: epochs and versions are not used again.
-    fn look_back(&mut self, before: u64, after: &Look) {
+    /// What was acknowledged before stands: epochs, versions and sets are not used again.
+    fn look_back(&mut self, before: u64, after: &Look, jump: u64) {
         for volume in VOLUMES {
-            let told = |operation: Operation| match operation {
-                Operation { outcome: Outcome::Told(view), call, .. } if call != Call::Read => Some(view),
-                _ => None,
-            };
-            let acknowledged = self.history.of(volume, 0..=before).into_iter().filter_map(told);
             let now = after.views.get(&volume).copied().unwrap_or_default();
-            for was in acknowledged {
-                if now.epoch < was.epoch || now.version < was.version {
-                    self.report
-                        .wrong
-                        .push(format!("v{volume}: told \"{was}\", and \"{now}\" after a recovery"));
-                }
-            }
+            let wrong = undone(&self.history.of(volume, 0..=before), &now, jump);
+            self.report.wrong.extend(wrong.into_iter().map(|what| format!("v{volume}: {what}")));
         }
     }
 

@@ -1,12 +1,15 @@
 //! A lab cluster that many faults are played on, one after the other.
 //!
 //! Contract: between two faults everything is healed, in service and in sync, and the checker has compared
-//! everything that any client was ever acknowledged with what is on the disks. A cluster on which something was not
-//! as it should be is not used again; its files are kept.
+//! everything that any client was ever acknowledged with what is on the disks. Each node is written to all the time, by
+//! the client that fails over and by one of its own, so that two nodes that take writes at once are seen. A cluster on
+//! which something was not as it should be is not used again; its files are kept.
 
 use crate::Failure;
 use core::time::Duration;
-use picket::demo::cluster::{Cluster, ClusterSpec, PICKETD, View, WITNESS, WITNESSD, ledger_program};
+use picket::demo::cluster::{
+    Cluster, ClusterSpec, PICKETD, View, WITNESS, WITNESSD, Writers, ledger_program,
+};
 use picket::demo::machine::control::{PowerState, ProgramState};
 use picket::demo::{Scene, VOLUME};
 use picket_ledger::client::{Ack, Appender};
@@ -29,12 +32,12 @@ const MOVE_TAKES: Duration = Duration::from_millis(500);
 /// How many writes show that the service runs.
 const RUNS: u64 = 30;
 
-/// A cluster and its client.
+/// A cluster and its clients.
 pub struct Rig {
     /// The cluster.
     pub cluster: Cluster,
     /// Absent only while [`Rig::judge`] compares.
-    client: Option<Appender>,
+    writers: Option<Writers>,
     /// What former clients were acknowledged.
     acks: Vec<Ack>,
 }
@@ -46,19 +49,27 @@ impl Rig {
     /// It cannot be started or is not well in time.
     pub async fn start(spec: ClusterSpec) -> Result<Self, Failure> {
         let cluster = Cluster::start(spec).await?;
-        let client = Some(cluster.appender(VOLUME)?);
-        let rig = Self { cluster, client, acks: Vec::new() };
+        let writers = Some(cluster.writers(VOLUME)?);
+        let rig = Self { cluster, writers, acks: Vec::new() };
         rig.cluster.wait_healthy(LIMIT).await?;
         rig.serves().await?;
         Ok(rig)
     }
 
-    /// The client that appends without pause.
+    /// The client that appends without pause and fails over.
     ///
     /// # Errors
     /// A judgement broke off before.
     pub fn client(&self) -> Result<&Appender, Failure> {
-        self.client.as_ref().ok_or_else(|| "the client was stopped and could not be started again".into())
+        Ok(self.writers()?.client())
+    }
+
+    /// All clients.
+    ///
+    /// # Errors
+    /// A judgement broke off before.
+    pub fn writers(&self) -> Result<&Writers, Failure> {
+        self.writers.as_ref().ok_or_else(|| "the clients were stopped and could not be started again".into())
     }
 
     /// Waits until the volume is in service and writes go on; says on which node.
@@ -168,14 +179,14 @@ impl Rig {
     /// What the checker found; or that it could not compare.
     pub async fn judge(&mut self) -> Result<(), Failure> {
         let primary = self.cluster.wait_in_service(VOLUME, LIMIT).await?;
-        if let Some(client) = self.client.take() {
-            self.acks.extend(client.stop().await?);
+        if let Some(writers) = self.writers.take() {
+            self.acks.extend(writers.stop().await?);
         }
         let report = self.cluster.check(VOLUME, &primary, &self.acks)?;
         if !report.ok() {
             return Err(format!("VIOLATION: the checker found: {report:?}").into());
         }
-        self.client = Some(self.cluster.appender(VOLUME)?);
+        self.writers = Some(self.cluster.writers(VOLUME)?);
         Ok(())
     }
 
@@ -190,7 +201,7 @@ impl Rig {
     /// # Errors
     /// Something cannot be ended or removed.
     pub async fn end(self) -> Result<(), Failure> {
-        drop(self.client);
+        drop(self.writers);
         Ok(self.cluster.end().await?.remove()?)
     }
 
@@ -199,10 +210,10 @@ impl Rig {
     /// # Errors
     /// Something cannot be ended.
     pub async fn keep(self) -> Result<PathBuf, Failure> {
-        let Self { mut cluster, client, .. } = self;
+        let Self { mut cluster, writers, .. } = self;
         cluster.keep_files();
         let dir = cluster.dir().to_owned();
-        drop(client);
+        drop(writers);
         cluster.end().await?;
         Ok(dir)
     }

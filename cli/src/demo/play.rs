@@ -1,7 +1,7 @@
 //! The play: the stage is set, the acts follow each other, everything is cleaned up, and the checker judges.
 
 use super::acts::{ALL, Act};
-use super::cluster::{Cluster, ClusterSpec, Ended, LabError};
+use super::cluster::{Cluster, ClusterSpec, Ended, LabError, Writers};
 use super::display::{Display, stdout};
 use super::error::DemoError;
 use super::report::{ActReport, DemoReport};
@@ -12,7 +12,7 @@ use crate::multicall::Program;
 use crate::render::paint::Paint;
 use crate::session::Session;
 use core::time::Duration;
-use picket_ledger::client::{Ack, Appender};
+use picket_ledger::client::Ack;
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -215,23 +215,23 @@ fn moving_line(view: &super::cluster::View) -> String {
 
 /// Ends everything, judges what is left, and removes it.
 async fn close(stage: Stage, report: &mut DemoReport) -> Result<(), DemoError> {
-    let Stage { cluster, client, starting, others, .. } = stage;
+    let Stage { cluster, writers, starting, others, .. } = stage;
     if let Some(starting) = starting
         && let Ok(Ok(half)) = starting.await
     {
         half.end().await?.remove()?;
     }
     // Everything is ended, also when judging one of them fails.
-    let mut judged = judge(cluster, client, report).await;
-    for (cluster, client) in others {
-        judged = judged.and(judge(cluster, client, report).await);
+    let mut judged = judge(cluster, writers, report).await;
+    for (cluster, writers) in others {
+        judged = judged.and(judge(cluster, writers, report).await);
     }
     judged
 }
 
-async fn judge(cluster: Cluster, client: Appender, report: &mut DemoReport) -> Result<(), DemoError> {
+async fn judge(cluster: Cluster, writers: Writers, report: &mut DemoReport) -> Result<(), DemoError> {
     let primary = last_holder(&cluster);
-    let acks = client.stop().await.map_err(LabError::Client);
+    let acks = writers.stop().await.map_err(LabError::Client);
     let ended = cluster.end().await?;
     let checked = acks.and_then(|acks| check(&ended, primary.as_deref(), &acks));
     let removed = ended.remove();

@@ -42,13 +42,15 @@ pub struct DemoReport {
     pub schema: u32,
     /// In the order in which they were played.
     pub acts: Vec<ActReport>,
-    /// Writes that the client was told to be safe.
+    /// Writes that clients were told to be safe.
     pub acknowledged: u64,
     /// Of those, the ones that are not there any more.
     pub lost: u64,
-    /// Moments with two writable nodes.
+    /// Moments with two writable nodes: times at which two would have acknowledged a write, by their own logs. Each
+    /// of them was written to all the time.
     pub dual_active: u64,
-    /// Anything else that the checker found: writes twice, damaged files, acknowledgements that nobody logged.
+    /// Anything else that the checker found: writes twice or missing at the other node, damaged files,
+    /// acknowledgements that nobody logged, or that came by an old epoch after a newer one had begun.
     pub other_findings: u64,
 }
 
@@ -63,7 +65,8 @@ impl DemoReport {
     pub fn add_check(&mut self, check: &CheckerReport) {
         self.acknowledged += check.acknowledged;
         self.lost += check.lost.count;
-        self.dual_active += check.dual_active.count;
+        self.dual_active += check.both_writable.count;
+        self.other_findings += check.dual_active.count + check.holes.count;
         self.other_findings += check.duplicates.count + check.damage.count + check.unlogged.count;
     }
 

@@ -1,6 +1,6 @@
-//! The stage: the cluster that the acts are played on, the client that never pauses, and what acts need of both.
+//! The stage: the cluster that the acts are played on, the clients that never pause, and what acts need of both.
 
-use super::cluster::{Cluster, ClusterSpec, LabError, PICKETD, View, WITNESS};
+use super::cluster::{Cluster, ClusterSpec, LabError, PICKETD, View, WITNESS, Writers};
 use super::display::Display;
 use super::machine::control::{PowerState, ProgramState};
 use super::report::ActReport;
@@ -42,12 +42,12 @@ impl Fault {
 /// A cluster being started: kept as a task, so that an interrupt does not leave half of one.
 type Starting = JoinHandle<Result<Cluster, LabError>>;
 
-/// The cluster and its client.
+/// The cluster and its clients.
 pub struct Stage {
     /// The cluster.
     pub cluster: Cluster,
-    /// The client.
-    pub client: Appender,
+    /// Its clients.
+    pub writers: Writers,
     /// Where the story is told.
     pub display: Display,
     /// Whether questions are asked at the terminal.
@@ -55,20 +55,20 @@ pub struct Stage {
     /// The start of another cluster that was begun and is not over.
     pub(super) starting: Option<Starting>,
     /// Further clusters, for what needs another configuration, the newest last.
-    pub(super) others: Vec<(Cluster, Appender)>,
+    pub(super) others: Vec<(Cluster, Writers)>,
 }
 
 impl Stage {
     /// A stage around a cluster that was just started.
     ///
     /// # Errors
-    /// The client cannot be started.
+    /// The clients cannot be started.
     pub fn new(cluster: Cluster, display: Display, interactive: bool) -> Result<Self, LabError> {
-        let client = cluster.appender(VOLUME)?;
-        Ok(Self { cluster, client, display, interactive, starting: None, others: Vec::new() })
+        let writers = cluster.writers(VOLUME)?;
+        Ok(Self { cluster, writers, display, interactive, starting: None, others: Vec::new() })
     }
 
-    /// Starts another cluster beside the first, with a client of its own, and waits until all is well on it. It is
+    /// Starts another cluster beside the first, with clients of its own, and waits until all is well on it. It is
     /// the last of the others then.
     ///
     /// # Errors
@@ -78,8 +78,8 @@ impl Stage {
         let started = starting.await;
         self.starting = None;
         let cluster = started.map_err(|error| LabError::Spec(error.to_string()))??;
-        let client = cluster.appender(VOLUME)?;
-        self.others.push((cluster, client));
+        let writers = cluster.writers(VOLUME)?;
+        self.others.push((cluster, writers));
         if let Some((cluster, _)) = self.others.last() {
             cluster.wait_healthy(LIMIT).await?;
         }
@@ -121,7 +121,7 @@ impl Stage {
 pub struct Scene<'s> {
     /// The cluster.
     pub cluster: &'s Cluster,
-    /// Its client.
+    /// Its client that fails over.
     pub client: &'s Appender,
 }
 

@@ -1,7 +1,9 @@
 //! The checker: reads what servers and clients left, and says what broke the promise.
 //!
 //! **Lost**: a write acknowledged by any server (by its acceptance log) or to any client (by its journal)
-//! that is not in the log of the current primary, at the same place with the same checksum.
+//! that is not in the log of the current primary, at the same place with the same checksum. A *hole* is
+//! the same in the log of another replica that is complete, was required when it last was in step, and
+//! has the primary's generation: nothing was ever acknowledged without it.
 //!
 //! **Two nodes active at once**: the *span* of an epoch on a node reaches from the first time that the
 //! node took a write which it later acknowledged, to its last acknowledgement. For two epochs of
@@ -11,12 +13,19 @@
 //! the proof that the former holder can acknowledge no more. One epoch on two nodes is always a finding.
 //! All times are of one clock: the machines of a lab share the kernel.
 //!
-//! Spans in which a node *said* that it was writable (from the transitions) are reported beside that; a
-//! killed process leaves its last span without an end.
+//! **Two nodes writable at once**: the times in which a node *was* writable (by the transitions in its
+//! log) must not overlap with another node's. That needs no write: a server that would have acknowledged
+//! and was asked by nobody is found as well. It is sound, because a server is told to hold its writes, and
+//! has logged that, or is dead, before anything proves it inactive. A killed process leaves its last span
+//! without an end: the span reaches to the last thing that it logged. So whoever looks for two writable
+//! nodes writes to each of them all the time. Not meant for a volume whose holder may be paused unseen
+//! and whose barrier alone holds it then (`barrier-suffices`): it wakes up writable and can acknowledge
+//! nothing.
 
+mod lost;
 mod spans;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,7 +35,8 @@ use crate::disk::ScanEnd;
 use crate::ids::{ClientId, Epoch, Generation, NodeId};
 use crate::store::accept::{self, AcceptEntry};
 use crate::store::{StoreError, meta, records};
-pub use spans::{DualActive, EpochSpan, WritableSpan};
+use lost::Claims;
+pub use spans::{BothWritable, DualActive, EpochSpan, WritableSpan};
 
 /// Findings of one kind that are listed; all are counted.
 const LISTED_MAX: usize = 100;
@@ -61,7 +71,7 @@ impl<T> Findings<T> {
     }
 }
 
-/// An acknowledged write that the primary does not hold as it was acknowledged.
+/// An acknowledged write that a log does not hold as it was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// The writer.
@@ -74,11 +84,20 @@ pub struct Lost {
     pub acked_by: NodeId,
     /// In which epoch.
     pub epoch: Epoch,
-    /// What the primary has instead.
+    /// What is there instead.
     pub found: Found,
 }
 
-/// What the primary has instead of an acknowledged write.
+/// An acknowledged write that a replica lacks without which nothing was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hole {
+    /// Whose log.
+    pub node: NodeId,
+    /// What it lacks.
+    pub write: Lost,
+}
+
+/// What a log has instead of an acknowledged write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Found {
@@ -148,12 +167,16 @@ pub struct Report {
     pub acknowledged: u64,
     /// Acknowledged and not there.
     pub lost: Findings<Lost>,
+    /// Acknowledged and there, but not in another replica that says it has everything.
+    pub holes: Findings<Hole>,
     /// There twice.
     pub duplicates: Findings<Duplicate>,
     /// Damaged files.
     pub damage: Findings<Damage>,
-    /// Two nodes active at once.
+    /// Two nodes active at once, by what they acknowledged.
     pub dual_active: Findings<DualActive>,
+    /// Two nodes writable at once, whether or not anybody wrote.
+    pub both_writable: Findings<BothWritable>,
     /// Acknowledgements that a client got and no server logged.
     pub unlogged: Findings<Ack>,
     /// The epochs in which something was acknowledged.
@@ -167,9 +190,11 @@ impl Report {
     #[must_use]
     pub fn ok(&self) -> bool {
         self.lost.is_empty()
+            && self.holes.is_empty()
             && self.duplicates.is_empty()
             && self.damage.is_empty()
             && self.dual_active.is_empty()
+            && self.both_writable.is_empty()
             && self.unlogged.is_empty()
     }
 }
@@ -205,6 +230,8 @@ type Name = (ClientId, u64);
 /// What one directory holds.
 struct Replica {
     report: NodeReport,
+    /// The last primary that it followed acknowledged nothing without it.
+    required: bool,
     /// Where each write is, with its checksum; the first place if there are two.
     places: HashMap<Name, (u64, u32)>,
     accepted: Vec<AcceptEntry>,
@@ -222,9 +249,11 @@ pub fn check(dirs: &[PathBuf], primary: NodeId, acks: &[Ack]) -> Result<Report, 
         nodes: Vec::new(),
         acknowledged: 0,
         lost: Findings::default(),
+        holes: Findings::default(),
         duplicates: Findings::default(),
         damage: Findings::default(),
         dual_active: Findings::default(),
+        both_writable: Findings::default(),
         unlogged: Findings::default(),
         epochs: Vec::new(),
         writable: Vec::new(),
@@ -247,15 +276,38 @@ pub fn check(dirs: &[PathBuf], primary: NodeId, acks: &[Ack]) -> Result<Report, 
         }
     }
     let holder = replicas.get(&primary).ok_or(CheckError::NoPrimary { node: primary })?;
-    find_lost(&replicas, holder, acks, &mut report);
-    find_unlogged(&replicas, acks, &mut report);
+    let claims = Claims::of(&replicas, acks);
+    report.acknowledged = claims.writes();
+    claims.missing_in(holder).into_iter().for_each(|lost| report.lost.add(lost));
+    for replica in replicas.values().filter(|replica| replica.must_equal(holder)) {
+        let node = replica.report.node;
+        claims.missing_in(replica).into_iter().for_each(|write| report.holes.add(Hole { node, write }));
+    }
+    lost::unlogged(&replicas, acks).into_iter().for_each(|ack| report.unlogged.add(ack));
+    find_two_at_once(&replicas, &mut report);
+    report.nodes = replicas.into_values().map(|r| r.report).collect();
+    Ok(report)
+}
+
+fn find_two_at_once(replicas: &BTreeMap<NodeId, Replica>, report: &mut Report) {
     let logs = || replicas.iter().map(|(node, r)| (*node, r.accepted.as_slice()));
     report.epochs = spans::epochs(logs());
     spans::dual_active(&report.epochs).into_iter().for_each(|d| report.dual_active.add(d));
     report.writable = logs().flat_map(|(node, log)| spans::writable(node, log)).collect();
     report.writable.sort_by_key(|w| w.from_ns);
-    report.nodes = replicas.into_values().map(|r| r.report).collect();
-    Ok(report)
+    spans::both_writable(&report.writable).into_iter().for_each(|both| report.both_writable.add(both));
+}
+
+impl Replica {
+    /// Whether it must have every acknowledged write that the primary has: leaving it out would have made a new
+    /// generation.
+    fn must_equal(&self, primary: &Replica) -> bool {
+        let (own, other) = (&self.report, &primary.report);
+        own.node != other.node
+            && own.complete
+            && self.required
+            && own.generation.current == other.generation.current
+    }
 }
 
 fn read(
@@ -303,59 +355,11 @@ fn read(
         generation: meta.generation,
         discarded_total: meta.discarded_total,
     };
-    Ok(Replica { report: node_report, places, accepted })
+    Ok(Replica { report: node_report, required: meta.required, places, accepted })
 }
 
 fn add_damage(path: &Path, end: &ScanEnd, damage: &mut impl FnMut(&Path, String)) {
     for bad in &end.damaged {
         damage(path, format!("bytes {} to {}: no valid frame", bad.start, bad.end));
-    }
-}
-
-fn find_lost(replicas: &BTreeMap<NodeId, Replica>, holder: &Replica, acks: &[Ack], report: &mut Report) {
-    let mut seen: HashSet<(Name, u64, Option<u32>)> = HashSet::new();
-    let mut names: HashSet<Name> = HashSet::new();
-    let mut look = |name: Name, seq, crc: Option<u32>, acked_by, epoch| {
-        if !seen.insert((name, seq, crc)) {
-            return;
-        }
-        let first_look = names.insert(name);
-        let found = match holder.places.get(&name) {
-            // Named once, although both the server and the client have it.
-            None if !first_look => return,
-            None => Found::Nothing,
-            Some((at, _)) if *at != seq => Found::ElsewhereAt(*at),
-            Some((_, held)) if crc.is_some_and(|crc| crc != *held) => Found::OtherContent,
-            Some(_) => return,
-        };
-        report.lost.add(Lost { client: name.0, client_seq: name.1, seq, acked_by, epoch, found });
-    };
-    for (node, replica) in replicas {
-        for entry in &replica.accepted {
-            if let AcceptEntry::Accepted { seq, record_crc, epoch, client, client_seq, .. } = entry {
-                look((*client, *client_seq), *seq, Some(*record_crc), *node, *epoch);
-            }
-        }
-    }
-    for ack in acks {
-        look((ack.client, ack.client_seq), ack.seq, None, ack.node, ack.epoch);
-    }
-    report.acknowledged = names.len() as u64;
-}
-
-/// A server logs before it acknowledges, so every acknowledgement must be in its log.
-fn find_unlogged(replicas: &BTreeMap<NodeId, Replica>, acks: &[Ack], report: &mut Report) {
-    let mut logged: HashSet<(NodeId, Epoch, Name, u64)> = HashSet::new();
-    for (node, replica) in replicas {
-        for entry in &replica.accepted {
-            if let AcceptEntry::Accepted { epoch, client, client_seq, acked_ns, .. } = entry {
-                logged.insert((*node, *epoch, (*client, *client_seq), *acked_ns));
-            }
-        }
-    }
-    for ack in acks {
-        if !logged.contains(&(ack.node, ack.epoch, (ack.client, ack.client_seq), ack.acked_ns)) {
-            report.unlogged.add(*ack);
-        }
     }
 }

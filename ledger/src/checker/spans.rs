@@ -50,6 +50,17 @@ pub struct WritableSpan {
     pub ended_by: Option<Cause>,
 }
 
+/// Two nodes that were writable at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BothWritable {
+    /// Whoever was so first.
+    pub first: WritableSpan,
+    /// Whoever became so meanwhile.
+    pub second: WritableSpan,
+    /// For how long both were, at least; 0 if the second one was killed before it logged anything else.
+    pub overlap_ns: u64,
+}
+
 /// The spans of all epochs, oldest epoch first.
 pub(super) fn epochs<'a>(logs: impl Iterator<Item = (NodeId, &'a [AcceptEntry])>) -> Vec<EpochSpan> {
     let mut spans: BTreeMap<(Epoch, NodeId), EpochSpan> = BTreeMap::new();
@@ -124,6 +135,19 @@ pub(super) fn writable(node: NodeId, log: &[AcceptEntry]) -> Vec<WritableSpan> {
     spans
 }
 
+/// Every moment at which two nodes were writable; `spans` is sorted by their beginnings.
+pub(super) fn both_writable(spans: &[WritableSpan]) -> Vec<BothWritable> {
+    let mut found = Vec::new();
+    for (at, first) in spans.iter().enumerate() {
+        let meanwhile = spans.iter().skip(at + 1).take_while(|second| second.from_ns < first.to_ns);
+        for second in meanwhile.filter(|second| second.node != first.node) {
+            let overlap_ns = first.to_ns.min(second.to_ns).saturating_sub(second.from_ns);
+            found.push(BothWritable { first: *first, second: *second, overlap_ns });
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +204,36 @@ mod tests {
         let spans = writable(NodeId(1), &log);
         let short: Vec<_> = spans.iter().map(|s| (s.from_ns, s.to_ns, s.ended_by)).collect();
         assert_eq!(short, [(2, 5, Some(Cause::Frozen)), (6, 8, None)]);
+    }
+
+    fn both(a: &[AcceptEntry], b: &[AcceptEntry]) -> Vec<(NodeId, u64)> {
+        let mut spans = writable(NodeId(1), a);
+        spans.extend(writable(NodeId(2), b));
+        spans.sort_by_key(|span| span.from_ns);
+        both_writable(&spans).iter().map(|both| (both.second.node, both.overlap_ns)).collect()
+    }
+
+    #[test]
+    fn two_that_were_writable_at_once_are_found_although_nobody_wrote() {
+        let from = |at_ns| turns(Cause::Promoted, Activity::Writable, at_ns);
+        let until = |at_ns| turns(Cause::Demoted, Activity::Inactive, at_ns);
+        assert_eq!(both(&[from(10), until(20)], &[from(20), until(30)]), []);
+        assert_eq!(both(&[from(10), until(25)], &[from(20), until(30)]), [(NodeId(2), 5)]);
+        assert_eq!(both(&[from(22), until(25)], &[from(20), until(30)]), [(NodeId(1), 3)]);
+        // Killed before it logged anything else: it was writable for a moment at least.
+        assert_eq!(both(&[from(10), until(25)], &[from(20)]), [(NodeId(2), 0)]);
+        // Frozen meanwhile, and back afterwards.
+        let frozen = turns(Cause::Frozen, Activity::Frozen, 15);
+        let thawed = turns(Cause::Thawed, Activity::Writable, 40);
+        assert_eq!(both(&[from(10), frozen, thawed, until(50)], &[from(20), until(30)]), []);
+    }
+
+    #[test]
+    fn of_a_killed_one_its_acknowledgements_show_that_it_went_on() {
+        let promoted = turns(Cause::Promoted, Activity::Writable, 10);
+        let other =
+            [turns(Cause::Promoted, Activity::Writable, 50), turns(Cause::Demoted, Activity::Inactive, 90)];
+        assert_eq!(both(&[promoted.clone()], &other), [], "it may have been killed at 11");
+        assert_eq!(both(&[promoted, accepted(1, 60, 61)], &other), [(NodeId(2), 11)]);
     }
 }

@@ -200,7 +200,10 @@ async fn job(shared: Shared) -> Result<(), Failure> {
     }
     while let Some((seed, faults)) = next_storm(&shared) {
         match storm(seed, faults).await {
-            Ok(()) => work(&shared).played += 1,
+            Ok(hit) => {
+                println!("ok storm {seed}: {hit} of {faults} faults hit something");
+                work(&shared).played += 1;
+            }
             Err(played) => {
                 let rerun = format!("./tests/run chaos --storm {seed} --faults {faults}");
                 note(&shared, format!("FAILED storm {seed}: {played}\n  rerun: {rerun}"));

@@ -10,7 +10,7 @@ use picket_host::sys::{Permitted, realtime_priority};
 use picket_tests::Failure;
 use picket_tests::chaos::spec;
 use picket_tests::rig::Rig;
-use picket_tests::soak::{Burners, Kind, Report, burn, quiet, takeover};
+use picket_tests::soak::{Burners, Kind, Report, Takeover, burn, quiet, takeover};
 use std::process::ExitCode;
 
 /// The word that makes this program a burner.
@@ -132,6 +132,7 @@ async fn use_up(words: &Words, rig: &mut Rig, until: Duration, report: &mut Repo
         if boottime() >= until {
             break;
         }
+        // What came while all was healed and judged is over.
         let _ = stall.take();
         let seen = quiet(rig, Duration::from_secs(words.quiet)).await?;
         report.quiet_s += words.quiet;
@@ -143,14 +144,25 @@ async fn use_up(words: &Words, rig: &mut Rig, until: Duration, report: &mut Repo
         seen.moves.iter().for_each(|text| println!("  FALSE {text}"));
         report.quiet.add(seen);
         let kind = if number % 2 == 0 { Kind::Fence } else { Kind::Lease };
-        let takeover = takeover(rig, kind, &params, round_trip).await?;
-        println!(
-            "{kind:?}: detected {} ms, outage {} ms, promised {} ms, proof {}",
-            takeover.detection_ms, takeover.outage_ms, takeover.promised_ms, takeover.proof
-        );
+        let mut takeover = takeover(rig, kind, &params, round_trip).await?;
+        takeover.stalled = stall.take();
+        tell(&takeover);
+        if !takeover.is_as_it_should_be() {
+            report.findings.push(format!("{kind:?} was proven by {:?}", takeover.proof));
+        }
         report.takeovers.push(takeover);
         rig.heal().await?;
         rig.judge().await?;
     }
     Ok(())
+}
+
+fn tell(takeover: &Takeover) {
+    let Takeover { kind, detection_ms, outage_ms, promised_ms, promotion_ms, proof, stalled } = takeover;
+    print!("{kind:?}: detected {detection_ms} ms, outage {outage_ms} ms, promised {promised_ms} ms, ");
+    print!("promoted within {promotion_ms} ms, proof {proof}");
+    match stalled {
+        Some(stalled) => println!(", but the host stood still for {} ms", stalled.as_millis()),
+        None => println!(),
+    }
 }

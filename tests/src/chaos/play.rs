@@ -200,12 +200,13 @@ fn nothing_moved(rig: &Rig, names: &Names, fault: Fault) -> Result<(), Failure> 
 }
 
 async fn silent(rig: &Rig) -> Result<(), Failure> {
-    let nowhere = |view: &View| view.in_service(VOLUME).is_none();
+    let nowhere = |view: &View| view.is_nowhere(VOLUME);
     rig.cluster.wait_for("the volume nowhere in service", LIMIT, nowhere).await?;
-    let client = rig.client()?;
-    let before = client.count();
+    // By any node, also one that the client that fails over has left.
+    let writers = rig.writers()?;
+    let before = writers.count();
     tokio::time::sleep(SILENCE).await;
-    let after = client.count();
+    let after = writers.count();
     if before == after {
         return Ok(());
     }

@@ -132,7 +132,7 @@ impl Play<'_> {
                 for machine in [holder, other, WITNESS] {
                     self.unplug(machine)?;
                 }
-                let nowhere = |view: &View| view.in_service(VOLUME).is_none();
+                let nowhere = |view: &View| view.is_nowhere(VOLUME);
                 rig.cluster.wait_for("the volume nowhere in service", LIMIT, nowhere).await?;
                 Ok(())
             }

@@ -75,6 +75,9 @@ pub async fn quiet(rig: &Rig, length: Duration) -> Result<False, Failure> {
     let holder = rig.cluster.wait_in_service(VOLUME, crate::rig::LIMIT).await?;
     tokio::time::sleep(length).await;
     let view = rig.cluster.view().borrow().clone();
+    if !view.remembers(start.wall_ms) {
+        return Err("more events than are kept: what moved is not known".into());
+    }
     let since = || view.events().iter().filter(|event| event.at_ms > start.wall_ms);
     let mut moves: Vec<String> = since()
         .filter(|event| MOVES.contains(&event.name.as_str()))

@@ -16,7 +16,7 @@ pub struct Report {
     pub takeovers: Vec<Takeover>,
     /// What the checker found, and what did not happen in time.
     pub findings: Vec<String>,
-    /// How often the host stood still, and so says nothing about false takeovers.
+    /// How often the host stood still in a quiet time, and so says nothing about false takeovers.
     pub stalls: u64,
     /// Acknowledgements that were judged.
     pub judged: usize,
@@ -36,13 +36,23 @@ impl Report {
     /// Nothing that must not be.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.quiet.is_none() && self.findings.is_empty() && !self.is_late()
+        self.quiet.is_none() && self.findings.is_empty() && !self.is_late() && self.is_telling()
     }
 
-    /// More than one takeover in a thousand took longer than its formula says. A host that stood still says nothing.
+    /// The takeovers during which the host did not stand still.
+    fn timed(&self) -> impl Iterator<Item = &Takeover> {
+        self.takeovers.iter().filter(|takeover| takeover.stalled.is_none())
+    }
+
+    /// More than one of them in a thousand took longer than its formula says.
     fn is_late(&self) -> bool {
-        let late = self.takeovers.iter().filter(|takeover| takeover.is_late()).count();
-        self.stalls == 0 && late * 1000 > self.takeovers.len()
+        let late = self.timed().filter(|takeover| takeover.is_late()).count();
+        late * 1000 > self.timed().count()
+    }
+
+    /// Half of all takeovers have a time that counts: otherwise the times of the run show nothing.
+    fn is_telling(&self) -> bool {
+        2 * self.timed().count() >= self.takeovers.len()
     }
 
     /// Adds what became of one cluster's heartbeats.
@@ -65,18 +75,22 @@ impl Report {
         let mut outages: Vec<u64> = of_kind.iter().map(|takeover| takeover.outage_ms).collect();
         let mut detections: Vec<u64> = of_kind.iter().map(|takeover| takeover.detection_ms).collect();
         let mut promises: Vec<u64> = of_kind.iter().map(|takeover| takeover.promised_ms).collect();
-        let late = of_kind.iter().filter(|takeover| takeover.is_late()).count();
+        let mut promotions: Vec<u64> = of_kind.iter().map(|takeover| takeover.promotion_ms).collect();
+        let late = of_kind.iter().filter(|takeover| takeover.is_late() && takeover.stalled.is_none()).count();
+        let stalled = of_kind.iter().filter(|takeover| takeover.stalled.is_some()).count();
         let mut at = |per_mille| percentile(&mut outages, per_mille);
         writeln!(
             f,
-            "{:8} n {:5}  outage p50 {} p99 {} p99.9 {} ms; promised p50 {} ms, longer {late}; detection p99.9 {} ms",
+            "{:8} n {:5}  outage p50 {} p99 {} p99.9 {} ms; promised p50 {} ms, longer {late}, excused {stalled}; \
+             detection p99.9 {} ms, promotion p99.9 {} ms",
             format!("{kind:?}").to_lowercase(),
             of_kind.len(),
             at(500),
             at(990),
             at(999),
             percentile(&mut promises, 500),
-            percentile(&mut detections, 999)
+            percentile(&mut detections, 999),
+            percentile(&mut promotions, 999)
         )
     }
 }
@@ -103,6 +117,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
 
     #[test]
     fn what_was_cut_is_not_in_the_loss() {
@@ -121,7 +136,9 @@ mod tests {
             detection_ms: 0,
             outage_ms,
             promised_ms: 700,
-            proof: String::new(),
+            promotion_ms: 0,
+            proof: "LEASE".to_owned(),
+            stalled: None,
         };
         let mut report = Report { takeovers: vec![took(700); 999], ..Report::default() };
         report.takeovers.push(took(701));
@@ -129,7 +146,29 @@ mod tests {
         report.takeovers.push(took(701));
         assert!(!report.is_good());
         report.stalls = 1;
-        assert!(report.is_good(), "the host stood still");
+        assert!(!report.is_good(), "the host stood still, but in a quiet time");
+        report.takeovers[1000].stalled = Some(Duration::from_millis(300));
+        assert!(report.is_good(), "it stood still in that one");
+        assert!(report.to_string().contains("longer 1, excused 1;"), "{report}");
+    }
+
+    #[test]
+    fn a_host_that_stood_still_most_of_the_time_shows_nothing() {
+        let stalled = Some(Duration::from_millis(300));
+        let takeover = Takeover {
+            kind: Kind::Fence,
+            detection_ms: 0,
+            outage_ms: 9000,
+            promised_ms: 700,
+            promotion_ms: 0,
+            proof: "FENCED".to_owned(),
+            stalled,
+        };
+        let in_time = Takeover { outage_ms: 600, stalled: None, ..takeover.clone() };
+        let mut report = Report { takeovers: vec![takeover.clone(), in_time], ..Report::default() };
+        assert!(report.is_good());
+        report.takeovers.push(takeover);
+        assert!(!report.is_good());
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! A cluster, its client, and the verdict that every test ends with.
+//! A cluster, its clients, and the verdict that every test ends with.
 
 use core::time::Duration;
 use picket::client::Daemon;
-use picket::demo::cluster::{Cluster, ClusterSpec, Ended, LabError, LossAction, View, WITNESS};
+use picket::demo::cluster::{Cluster, ClusterSpec, Ended, LabError, LossAction, View, WITNESS, Writers};
 use picket::demo::links::{Kind, Kinds};
 use picket::demo::{Fault, Scene};
-use picket_ledger::client::Appender;
 use picket_proto::v1::{self, StatusVolume};
 use std::error::Error;
 use std::path::PathBuf;
@@ -54,10 +53,10 @@ pub(crate) fn two() -> ClusterSpec {
     ClusterSpec { loss_action: LossAction::Osu, client_pace: Some(PACE), ..ClusterSpec::new(2, program()) }
 }
 
-/// A running cluster that is well, and its client.
+/// A running cluster that is well, and its clients.
 pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
-    pub(crate) client: Appender,
+    pub(crate) writers: Writers,
     pub(crate) holder: String,
     pub(crate) other: String,
 }
@@ -66,11 +65,11 @@ impl Lab {
     /// Brings a cluster up and waits until everything is in sync and writes flow.
     pub(crate) async fn start(spec: ClusterSpec) -> Result<Self, LabError> {
         let cluster = Cluster::start(spec).await?;
-        let client = cluster.appender(V1)?;
+        let writers = cluster.writers(V1)?;
         cluster.wait_healthy(LIMIT).await?;
         let holder = cluster.wait_in_service(V1, LIMIT).await?;
         let other = cluster.spec().node_names().find(|name| *name != holder).expect("two nodes at least");
-        let lab = Self { cluster, client, holder, other };
+        let lab = Self { cluster, writers, holder, other };
         lab.scene().writes_go_on("at the start", 50).await?;
         Ok(lab)
     }
@@ -81,7 +80,7 @@ impl Lab {
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {
-        Scene { cluster: &self.cluster, client: &self.client }
+        Scene { cluster: &self.cluster, client: self.writers.client() }
     }
 
     /// Cuts everything between a node and the witness.
@@ -145,9 +144,8 @@ impl Lab {
 
     /// Ends everything and judges: nothing acknowledged is lost, nobody was ever active twice.
     pub(crate) async fn judge(self, primary: &str) -> Outcome {
-        let Self { cluster, client, .. } = self;
-        let acks = client.acks();
-        client.stop().await?;
+        let Self { cluster, writers, .. } = self;
+        let acks = writers.stop().await?;
         let ended: Ended = cluster.end().await?;
         let report = ended.check(V1, primary, &acks)?;
         let verdict = if report.ok() { Ok(()) } else { Err(format!("the checker found: {report:?}").into()) };

@@ -105,7 +105,7 @@ fn row_12_all_links_are_cut() {
         lab.cluster.links().cut_all_of(&lab.holder);
         lab.cluster.links().cut_all_of(&lab.other);
         lab.event(&lab.holder, "demoted", fault).await?;
-        let nowhere = |view: &picket::demo::cluster::View| view.in_service(V1).is_none();
+        let nowhere = |view: &picket::demo::cluster::View| view.is_nowhere(V1);
         lab.cluster.wait_for("the volume nowhere in service", LIMIT, nowhere).await?;
         lab.cluster.links().heal_everything();
         lab.cluster.wait_healthy(LIMIT).await?;

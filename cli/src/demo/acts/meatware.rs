@@ -26,10 +26,10 @@ the feed fails, no device can say whether the machine is off, and no lease prove
     };
     let subdir = format!("meatware{}", stage.others.len() + 1);
     stage.start_another(ClusterSpec { dir: spec.dir.as_ref().map(|dir| dir.join(subdir)), ..spec }).await?;
-    let Some((cluster, client)) = stage.others.last() else {
+    let Some((cluster, writers)) = stage.others.last() else {
         return Err(LabError::Nothing("other cluster".to_owned()).into());
     };
-    let scene = Scene { cluster, client };
+    let scene = Scene { cluster, client: writers.client() };
     let holder = cluster.wait_in_service(VOLUME, LIMIT).await?;
     let other = cluster.spec().node_names().find(|name| *name != holder);
     let other = other.ok_or_else(|| LabError::Nothing("other node".to_owned()))?;

@@ -126,7 +126,7 @@ impl Act {
 
 impl Stage {
     fn scene(&self) -> Scene<'_> {
-        Scene { cluster: &self.cluster, client: &self.client }
+        Scene { cluster: &self.cluster, client: self.writers.client() }
     }
 }
 

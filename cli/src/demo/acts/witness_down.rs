@@ -6,7 +6,6 @@ use crate::demo::report::ActReport;
 use crate::demo::stage::{Fault, LIMIT, Stage, VOLUME};
 use core::time::Duration;
 use picket_host::clock;
-use picket_ledger::client::Appender;
 
 /// Writes between two looks at the clock.
 const WRITES: u64 = 100;
@@ -35,7 +34,7 @@ on, again and again. What is missing now is shown first in every status: no fail
         stage.scene().writes_go_on("without a witness", WRITES).await?;
     }
     stage.display.good("Writes go on, longer than the last lease that the witness gave.");
-    let report = ActReport { outage_ms: Some(outage_ms(&stage.client, fault)), ..ActReport::default() };
+    let report = ActReport { outage_ms: Some(stage.scene().outage_ms(fault)), ..ActReport::default() };
     stage.cluster.machine(WITNESS)?.power_on().await?;
     stage.cluster.wait_healthy(LIMIT).await?;
     let holder_now = stage.cluster.wait_in_service(VOLUME, LIMIT).await?;
@@ -44,8 +43,4 @@ on, again and again. What is missing now is shown first in every status: no fail
     }
     stage.display.good("The witness is back with its record; nothing moved.");
     Ok(report)
-}
-
-fn outage_ms(client: &Appender, fault: Fault) -> u64 {
-    client.outage_since(fault.boot_ns).longest_gap_ns / 1_000_000
 }

@@ -9,7 +9,7 @@
 //!                                   ├─ links()                          cut and heal, one direction at a time
 //!                                   ├─ wait_for(what, limit, |view| …)  events, never sleeps
 //!                                   ├─ daemon("n1")                     what an operator would type
-//!                                   ├─ appender(), check()              a writing client, and the verdict
+//!                                   ├─ writers(), check()               clients that write, and the verdict
 //!                                   └─ end()                            nothing is left behind
 //! ```
 //!
@@ -40,6 +40,7 @@ mod observe;
 mod run;
 mod spec;
 mod view;
+mod writers;
 
 pub use crate::demo::machine::AfterBite;
 pub use error::LabError;
@@ -47,6 +48,7 @@ pub use picket_node::config::OnStop;
 pub use run::{Cluster, Ended};
 pub use spec::{ClusterSpec, FenceLevel, LossAction, Place, Watchdog};
 pub use view::{Occurred, View, wall_ms};
+pub use writers::Writers;
 
 /// The machine on which the witness runs.
 pub const WITNESS: &str = "witness";

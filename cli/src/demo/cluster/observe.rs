@@ -27,8 +27,11 @@ pub(super) const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// How many of its last events a daemon is asked for with each status: more than one change brings.
 const EVENTS_EACH: u32 = 50;
 
-/// How many events are kept: hours of a lab.
+/// How many events are kept: hours of a lab. The oldest go first, so many at a time that making room costs little.
 const EVENTS_MAX: usize = 100_000;
+
+/// See [`EVENTS_MAX`].
+const FORGOTTEN_AT_ONCE: usize = EVENTS_MAX / 4;
 
 #[derive(Debug)]
 pub(super) struct Observer {
@@ -90,7 +93,7 @@ async fn follow_node(name: &str, socket: &std::path::Path, view: &watch::Sender<
     while let Ok(Some(mut status)) = stream.message().await {
         let events = std::mem::take(&mut status.events);
         view.send_modify(|view| {
-            add(&mut view.events, name, &events);
+            add(view, name, &events);
             view.nodes.insert(name.to_owned(), Some(status));
         });
     }
@@ -112,29 +115,44 @@ async fn follow_witness(
     while let Ok(Some(mut status)) = stream.message().await {
         let events = std::mem::take(&mut status.events);
         view.send_modify(|view| {
-            add(&mut view.events, WITNESS, &events);
+            add(view, WITNESS, &events);
             view.witness = Some(status);
         });
     }
 }
 
 /// Adds what is new, in the order of the times. A daemon tells its last events again with each status.
-fn add(all: &mut Vec<Occurred>, by: &str, events: &[StatusEvent]) {
-    let new: Vec<Occurred> = events.iter().filter_map(|event| Occurred::new(by, event)).collect();
+fn add(view: &mut View, by: &str, events: &[StatusEvent]) {
+    let was_kept = |event: &Occurred| event.at_ms > view.forgotten_ms;
+    let new: Vec<Occurred> =
+        events.iter().filter_map(|event| Occurred::new(by, event)).filter(was_kept).collect();
     let Some(oldest) = new.iter().map(|event| event.at_ms).min() else { return };
+    let all = &mut view.events;
     let from = all.partition_point(|event| event.at_ms < oldest);
     let known: BTreeSet<&Occurred> = all[from..].iter().collect();
     let fresh: Vec<Occurred> = new.into_iter().filter(|event| !known.contains(event)).collect();
-    if fresh.is_empty() || all.len() + fresh.len() > EVENTS_MAX {
+    if fresh.is_empty() {
         return;
     }
     all.extend(fresh);
     all[from..].sort_by_key(|event| event.at_ms);
+    if all.len() > EVENTS_MAX {
+        forget(view);
+    }
+}
+
+/// Makes room for what will come. Who asks about a time of which something was forgotten is told so.
+fn forget(view: &mut View) {
+    let gone = view.events.drain(..FORGOTTEN_AT_ONCE).map(|event| event.at_ms).max();
+    view.forgotten_ms = gone.unwrap_or_default().max(view.forgotten_ms);
+    // What happened in the same millisecond would be taken for new when it is told again.
+    view.events.retain(|event| event.at_ms > view.forgotten_ms);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::cluster::wall_ms;
 
     fn told(second: u32, text: &str) -> StatusEvent {
         StatusEvent {
@@ -148,19 +166,34 @@ mod tests {
 
     #[test]
     fn an_event_that_is_told_again_is_kept_once_and_in_order() {
-        let mut all = Vec::new();
-        add(&mut all, "n1", &[told(1, "a"), told(3, "c")]);
-        add(&mut all, "n2", &[told(2, "b")]);
-        add(&mut all, "n1", &[told(1, "a"), told(3, "c"), told(4, "d")]);
-        let texts: Vec<&str> = all.iter().map(|event| event.text.as_str()).collect();
+        let mut view = View::default();
+        add(&mut view, "n1", &[told(1, "a"), told(3, "c")]);
+        add(&mut view, "n2", &[told(2, "b")]);
+        add(&mut view, "n1", &[told(1, "a"), told(3, "c"), told(4, "d")]);
+        let texts: Vec<&str> = view.events().iter().map(|event| event.text.as_str()).collect();
         assert_eq!(texts, ["a", "b", "c", "d"]);
     }
 
     #[test]
     fn the_same_words_of_another_machine_are_another_event() {
-        let mut all = Vec::new();
-        add(&mut all, "n1", &[told(1, "a")]);
-        add(&mut all, "n2", &[told(1, "a")]);
-        assert_eq!(all.len(), 2);
+        let mut view = View::default();
+        add(&mut view, "n1", &[told(1, "a")]);
+        add(&mut view, "n2", &[told(1, "a")]);
+        assert_eq!(view.events().len(), 2);
+    }
+
+    #[test]
+    fn the_oldest_events_make_room_for_new_ones_and_that_is_known() {
+        let mut view = View::default();
+        let many: Vec<StatusEvent> = (0..EVENTS_MAX).map(|number| told(1, &number.to_string())).collect();
+        add(&mut view, "n1", &many);
+        let second = |second: u32| wall_ms(&told(second, "").at).unwrap();
+        let of = |view: &View, at| view.first("n1", "promoted", second(at)).is_some();
+        assert!(view.remembers(second(1)) && of(&view, 1));
+        add(&mut view, "n1", &[told(1, "0"), told(2, "news")]);
+        assert!(of(&view, 2), "what is new is never dropped");
+        assert!(!view.remembers(second(1)) && view.remembers(second(2)));
+        add(&mut view, "n1", &[told(1, "0"), told(2, "news")]);
+        assert_eq!(view.events().len(), 1, "what was forgotten and is told again is not new");
     }
 }

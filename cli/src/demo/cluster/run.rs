@@ -7,6 +7,7 @@ use super::files::{Files, WITNESS_NAME};
 use super::observe::{CONNECT_MAX, Observer};
 use super::spec::ClusterSpec;
 use super::view::View;
+use super::writers::Writers;
 use super::{PICKETD, WITNESS, WITNESSD, ledger_program, node_name};
 use crate::client::Daemon;
 use crate::demo::links::Links;
@@ -18,7 +19,7 @@ use picket_host::cert::Identity;
 use picket_host::config::HostPort;
 use picket_host::tls::{Credentials, Expect, channel};
 use picket_ledger::checker::{self, Report};
-use picket_ledger::client::{Ack, Appender, AppenderConfig};
+use picket_ledger::client::Ack;
 use picket_proto::MESSAGE_BYTES_MAX;
 use picket_proto::v1::witness_client::WitnessClient;
 use std::collections::BTreeMap;
@@ -242,18 +243,17 @@ impl Cluster {
         Ok((1..=self.spec.nodes).map(|number| self.net.clients(number, volume)).collect())
     }
 
-    /// A client that appends to a volume without pause, one write at a time.
+    /// Clients that append to a volume without pause, one write at a time each.
     ///
     /// # Errors
-    /// There is no such volume, or its journal cannot be written.
-    pub fn appender(&self, tag: &str) -> Result<Appender, LabError> {
-        let config = AppenderConfig::new(self.servers(tag)?, self.files.journal(tag));
-        let paced = config.map(|config| AppenderConfig { pace: self.spec.client_pace, ..config });
-        paced.and_then(Appender::start).map_err(LabError::Client)
+    /// There is no such volume, or a journal cannot be written.
+    pub fn writers(&self, tag: &str) -> Result<Writers, LabError> {
+        let started = Writers::start(&self.servers(tag)?, &self.files.journal(tag), self.spec.client_pace);
+        started.map_err(LabError::Client)
     }
 
     /// Judges a volume now: what was acknowledged must be on `primary`, and no two nodes were active at once. What
-    /// is being written meanwhile may be seen by one side only: stop the client first.
+    /// is being written meanwhile may be seen by one side only: stop the writers first.
     ///
     /// # Errors
     /// There is no such node or volume, or a file cannot be read.

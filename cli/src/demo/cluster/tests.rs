@@ -168,6 +168,8 @@ fn in_service_is_exactly_one_that_is_not_frozen() {
     let (active, idle) = (|node| Some(holding(node, "ISP", false)), |node| Some(holding(node, "OSU", false)));
     assert_eq!(view([active("n1"), idle("n2")]).in_service("v1").as_deref(), Some("n1"));
     assert_eq!(view([active("n1"), active("n2")]).in_service("v1"), None);
+    assert!(!view([active("n1"), active("n2")]).is_nowhere("v1"), "two are not none");
+    assert!(view([Some(holding("n1", "ISP", true)), idle("n2")]).is_nowhere("v1"));
     assert_eq!(view([Some(holding("n1", "ISP", true)), idle("n2")]).in_service("v1"), None);
     assert_eq!(view([None, idle("n2")]).in_service("v1"), None);
     assert_eq!(view([active("n1"), None]).in_service("v2"), None);

@@ -10,6 +10,8 @@ pub struct View {
     pub(super) nodes: BTreeMap<String, Option<Status>>,
     pub(super) witness: Option<WitnessStatus>,
     pub(super) events: Vec<Occurred>,
+    /// The time of the newest event that made room for others; 0 if none did.
+    pub(super) forgotten_ms: u64,
 }
 
 /// An event that a daemon told.
@@ -66,20 +68,31 @@ impl View {
         self.node(node)?.volumes.iter().find(|volume| volume.tag == tag)
     }
 
-    /// The node that says that the volume is in service on it: active and not frozen. Of several, none: that is
-    /// for the checker.
-    #[must_use]
-    pub fn in_service(&self, tag: &str) -> Option<String> {
-        let active = |status: &Status| {
+    /// The nodes that say that the volume is in service on them: active and not frozen. A word may be older than
+    /// another's, so that several say nothing yet: that is for the checker.
+    pub fn active(&self, tag: &str) -> impl Iterator<Item = &str> {
+        let is_active = move |status: &Status| {
             status.volumes.iter().any(|volume| {
                 volume.tag == tag && volume.state == "ISP" && volume.primary == status.node && !volume.frozen
             })
         };
-        let mut active = self.nodes().filter(|(_, status)| active(status));
+        self.nodes().filter(move |(_, status)| is_active(status)).map(|(name, _)| name)
+    }
+
+    /// The node that says that the volume is in service on it. Of several, none.
+    #[must_use]
+    pub fn in_service(&self, tag: &str) -> Option<String> {
+        let mut active = self.active(tag);
         match (active.next(), active.next()) {
-            (Some((name, _)), None) => Some(name.to_owned()),
+            (Some(name), None) => Some(name.to_owned()),
             (Some(_) | None, _) => None,
         }
+    }
+
+    /// Whether nobody says that the volume is in service on it. That is more than that no single node does.
+    #[must_use]
+    pub fn is_nowhere(&self, tag: &str) -> bool {
+        self.active(tag).next().is_none()
     }
 
     /// Whether the volume is in service somewhere with all of these replicas in sync, complete and connected.
@@ -106,10 +119,17 @@ impl View {
         })
     }
 
-    /// Every event so far, in the order of their times.
+    /// Every event so far, in the order of their times; after very many of them, the newest: see
+    /// [`View::remembers`].
     #[must_use]
     pub fn events(&self) -> &[Occurred] {
         &self.events
+    }
+
+    /// Whether every event since this instant of the wall clock is still there.
+    #[must_use]
+    pub const fn remembers(&self, from_ms: u64) -> bool {
+        from_ms > self.forgotten_ms
     }
 
     /// The first event of this name by this machine at or after an instant of the wall clock.
