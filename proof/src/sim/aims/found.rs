@@ -12,12 +12,13 @@ use crate::world::volume::DriverMode;
 const END: u64 = 20 * SECOND;
 
 pub(super) const AIMS: &[Aim] = &[
+    Aim { name: "a promotion while a grow is open", finds: &[67], seeds: 30, cluster: two, make: open_grow },
     Aim {
-        name: "a promotion while a grow is open",
-        finds: &[67, 89],
+        name: "a grow that was left open, and more is written",
+        finds: &[89],
         seeds: 30,
         cluster: two,
-        make: open_grow,
+        make: left_open,
     },
     Aim {
         name: "a promotion before the others follow, and the node dies",
@@ -80,6 +81,19 @@ fn open_grow(draft: &mut Draft<'_>) {
     let dies = back + draft.ms(1500, 3000);
     draft.cut_data(0, back, N1, N2);
     draft.driver(back, dies, N1, V1, DriverMode::Hangs);
+    draft.put(dies, dies, Fault::Crash(N1));
+}
+
+/// The same, but its replica is gone again, and so is the witness, before anything was recorded: it writes on alone, and
+/// its next boot is promoted with that replica required, which is heard and not connected.
+fn left_open(draft: &mut Draft<'_>) {
+    let back = draft.ms(2500, 4000);
+    let cut = back + draft.ms(300, 1000);
+    let dies = cut + draft.ms(200, 900);
+    draft.cut_data(0, back, N1, N2);
+    draft.driver(back, dies, N1, V1, DriverMode::Hangs);
+    draft.cut_data(cut, END, N1, N2);
+    draft.cut_from_witness(cut, dies, N1);
     draft.put(dies, dies, Fault::Crash(N1));
 }
 
