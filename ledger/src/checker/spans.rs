@@ -233,7 +233,7 @@ mod tests {
         let promoted = turns(Cause::Promoted, Activity::Writable, 10);
         let other =
             [turns(Cause::Promoted, Activity::Writable, 50), turns(Cause::Demoted, Activity::Inactive, 90)];
-        assert_eq!(both(&[promoted.clone()], &other), [], "it may have been killed at 11");
+        assert_eq!(both(std::slice::from_ref(&promoted), &other), [], "it may have been killed at 11");
         assert_eq!(both(&[promoted, accepted(1, 60, 61)], &other), [(NodeId(2), 11)]);
     }
 }
