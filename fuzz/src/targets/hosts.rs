@@ -149,8 +149,11 @@ fn stands(domain: &Domain, dominfo: &str, plug: &Plug) -> Result<(), Broken> {
         domain.uuid
     );
     must!(plug.is(domain), "asked for {plug}, it is {}", domain.name);
-    let id = if domain.id < 0 { "-".to_owned() } else { domain.id.to_string() };
-    must!(values("Id") == [id.as_str()], "{:?} was read as {}", values("Id"), domain.id);
+    let digits =
+        |value: &str| value.bytes().all(|digit| digit.is_ascii_digit()) && value.parse() == Ok(domain.id);
+    let is_id = |value: &&str| if domain.id < 0 { *value == "-" } else { digits(value) };
+    let ids = values("Id");
+    must!(ids.len() == 1 && ids.iter().all(is_id), "{ids:?} was read as {}", domain.id);
     let (state, runs) = (values("State"), domain.id >= 0);
     match domain.activity {
         Activity::ShutOff => {
@@ -196,6 +199,7 @@ fn xen_seeds() -> Vec<Vec<u8>> {
         "vm1 3 512 1 -b---- 10.0\nvm10 4 512 1 r----- 2.5\n",
         "vm10                                         4   512     1     r-----       2.5\n",
         "vm1--incoming 3 512 1 --p--- 1.0\n",
+        "vm1--migratedaway 3 512 1 ---s-- 1.0\n",
         "(null) 3 512 1 --p--- 1.0\n",
         "vm1 3 512 1 ---s-- 1.0\n",
     ];
