@@ -7,11 +7,17 @@ pub mod agent_output;
 pub mod config;
 pub mod damage;
 pub mod devices;
+pub mod drbd_events;
+pub mod drbd_handler;
+pub mod drbd_words;
+pub mod ended;
 pub mod heartbeat;
+pub mod hosts;
 pub mod identity;
 pub mod ipmi;
 pub mod meatware;
 pub mod node_store;
+pub mod postgresql;
 pub mod power;
 #[path = "../../../proto/src/convert/tests/samples.rs"]
 mod samples;
@@ -34,10 +40,19 @@ pub const ALL: &[Target] = &[
     agent_input::TARGET,
     agent_output::TARGET,
     volume_status::TARGET,
+    drbd_events::TARGET,
+    drbd_words::GENERATION,
+    drbd_words::DUMP,
+    drbd_handler::TARGET,
+    postgresql::TARGET,
+    ended::TARGET,
+    ended::METADATA,
     meatware::TARGET,
     power::TARGET,
     devices::REDFISH,
     devices::LIBVIRT,
+    hosts::VIRSH,
+    hosts::XEN,
     ipmi::TARGET,
     identity::TARGET,
 ];

@@ -9,7 +9,7 @@ use core::time::Duration;
 use picket_host::clock::boottime;
 use picket_host::process::Program;
 
-mod command;
+pub mod command;
 mod program;
 
 pub(crate) use program::last_line;

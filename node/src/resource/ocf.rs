@@ -11,7 +11,7 @@ use super::tree::{Outcome, Verb};
 use core::fmt;
 use core::time::Duration;
 use picket_host::clock::boottime;
-use picket_host::process::Program;
+use picket_host::process::{Finished, Program};
 use picket_host::secrets::{Secret, read_secret};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -202,6 +202,12 @@ impl Agent {
     pub fn untold(&self) -> Vec<(String, String)> {
         let why = |(name, file): (&String, &PathBuf)| Some((name.clone(), Self::secret(file).err()?));
         self.secrets.iter().filter_map(why).collect()
+    }
+
+    /// What it means that an action's program ended so; `hidden` is told to nobody.
+    #[must_use]
+    pub fn judge(&self, action: &str, finished: &Finished, hidden: &[Secret]) -> Outcome {
+        self.outcome(action, Run::of(finished, hidden))
     }
 
     /// What an action's end means.

@@ -22,7 +22,7 @@
 //!
 //! The state is asked again after each order and at an interval: nothing tells of a change here.
 
-use super::{About, Life, Order, Teller, VolumeDriver};
+use super::{About, Life, Order, Teller, VolumeDriver, one_line};
 use crate::config::Commands;
 use crate::time::now;
 use core::time::Duration;
@@ -202,7 +202,7 @@ impl Driver {
 
     fn understand(&self, finished: &Finished) -> Result<VolumeReport, String> {
         if finished.outcome != (Outcome::Exited { code: 0 }) {
-            return Err(format!("status {}: {}", finished.outcome, finished.stderr.text().trim()));
+            return Err(format!("status {}: {}", finished.outcome, one_line(&finished.stderr.text())));
         }
         let text =
             core::str::from_utf8(&finished.stdout.bytes).map_err(|_| "status: not UTF-8".to_owned())?;
@@ -327,16 +327,17 @@ struct Worked {
 async fn work(job: Job, status: Option<Program>, status_timeout: Duration) -> Worked {
     let Job { command, verb, program, deadline, then } = job;
     let outcome = match program {
-        Some(program) => outcome(verb, run(program, deadline.elapsed()).await),
+        Some(program) => outcome(verb, &run(program, deadline.elapsed()).await),
         None => CommandOutcome::Done,
     };
     Worked { command, verb, outcome, then, seen: look(status, status_timeout).await }
 }
 
-fn outcome(verb: &str, finished: Finished) -> CommandOutcome {
-    let said = finished.stderr.text();
-    let text = format!("{verb} {}: {}", finished.outcome, said.trim());
-    match finished.outcome {
+/// What it means for the order that its program ended so.
+#[must_use]
+pub fn outcome(verb: &str, finished: &Finished) -> CommandOutcome {
+    let text = format!("{verb} {}: {}", finished.outcome, one_line(&finished.stderr.text()));
+    match &finished.outcome {
         Outcome::Exited { code: 0 } => CommandOutcome::Done,
         Outcome::Exited { code: 1 } | Outcome::NotStarted { .. } => CommandOutcome::Failed(text),
         Outcome::Exited { .. }

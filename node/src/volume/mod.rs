@@ -185,6 +185,17 @@ impl About {
     }
 }
 
+/// Letters of others' words that are repeated: more than any message of one line has.
+const LINE_CHARS_MAX: usize = 1000;
+
+/// What another program wrote, as one line for people: it can neither begin a line of a log nor drive a terminal.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let plain = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+    lines.join("; ").chars().map(plain).take(LINE_CHARS_MAX).collect()
+}
+
 /// The driver of a volume.
 #[must_use]
 pub fn driver(configured: &Configured, about: About) -> Box<dyn VolumeDriver> {

@@ -51,10 +51,12 @@ impl Virsh {
         }
     }
 
-    fn info(&self, key: &str, limits: Limits) -> Seen {
-        let text = self.run(&["dominfo", "--domain", key], limits)?;
-        let domain = parse(&text).map_err(|why| DeviceError::NoAnswer(format!("{}: {why}", self.name)))?;
-        Ok(Some(domain))
+    fn told(&self, why: &str) -> DeviceError {
+        DeviceError::NoAnswer(format!("{}: {why}", self.name))
+    }
+
+    fn info(&self, key: &str, limits: Limits) -> Result<String, DeviceError> {
+        self.run(&["dominfo", "--domain", key], limits)
     }
 }
 
@@ -69,25 +71,18 @@ impl Hypervisor for Virsh {
             Plug::Name(name) => ("--name", name.clone()),
         };
         let list = self.run(&["list", "--all", kind], limits)?;
-        if !list.lines().any(|line| line.trim() == key) {
+        if !listed(&list).map_err(|why| self.told(&why))?.contains(&key.as_str()) {
             return Ok(None);
         }
-        match self.info(&key, limits)? {
-            Some(domain) if !plug.is(&domain) => Err(DeviceError::NoAnswer(format!(
-                "{}: asked for {plug}, virsh answers about {}; set plug to the UUID",
-                self.name, domain.name
-            ))),
-            found => Ok(found),
-        }
+        let domain = about(plug, &self.info(&key, limits)?);
+        domain.map(Some).map_err(|why| self.told(&why))
     }
 
     fn all(&mut self, limits: Limits) -> Result<Vec<Domain>, DeviceError> {
         let list = self.run(&["list", "--all", "--uuid"], limits)?;
-        let mut domains = Vec::new();
-        for uuid in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            domains.extend(self.info(uuid, limits)?);
-        }
-        Ok(domains)
+        let listed = listed(&list).map_err(|why| self.told(&why))?;
+        let info = |uuid| parse(&self.info(uuid, limits)?).map_err(|why| self.told(&why));
+        listed.into_iter().map(info).collect()
     }
 
     fn destroy(&mut self, domain: &Domain, limits: Limits) -> Result<(), DeviceError> {
@@ -99,6 +94,32 @@ impl Hypervisor for Virsh {
     }
 
     fn close(&mut self, _: Deadline) {}
+}
+
+/// What `virsh list` prints, a domain a line.
+///
+/// # Errors
+/// It is not a whole list.
+pub fn listed(list: &str) -> Result<Vec<&str>, String> {
+    if !list.is_empty() && !list.ends_with('\n') {
+        return Err("virsh list was cut short".to_owned());
+    }
+    Ok(list.lines().map(str::trim).filter(|line| !line.is_empty()).collect())
+}
+
+/// What `virsh dominfo` prints, if it is about the domain asked for.
+///
+/// # Errors
+/// What is missing or makes no sense in it, or about whom it is.
+pub fn about(plug: &Plug, text: &str) -> Result<Domain, String> {
+    let domain = parse(text)?;
+    if plug.is(&domain) {
+        return Ok(domain);
+    }
+    Err(format!(
+        "asked for {plug}, virsh answers about {}; set plug to the UUID",
+        crate::net::shown(&domain.name)
+    ))
 }
 
 /// What `virsh dominfo` prints.
@@ -117,7 +138,10 @@ fn parse(text: &str) -> Result<Domain, String> {
     let uuid = Uuid::parse_grouped(field("UUID")?).ok_or("virsh dominfo says a UUID that is none")?;
     let id = match field("Id")? {
         "-" => -1,
-        number => number.parse().map_err(|_| "virsh dominfo says an Id that is no number")?,
+        number if number.bytes().all(|digit| digit.is_ascii_digit()) => {
+            number.parse().map_err(|_| "virsh dominfo says an Id that is no number")?
+        }
+        _ => return Err("virsh dominfo says an Id that is no number".to_owned()),
     };
     let activity = match field("State")? {
         // A state without an Id, or the other way round, is no answer.
@@ -133,5 +157,6 @@ fn parse(text: &str) -> Result<Domain, String> {
         "no" => Some(false),
         _ => None,
     };
-    Ok(Domain { name: field("Name")?.to_owned(), uuid, id, activity, persistent })
+    let domain = Domain { name: field("Name")?.to_owned(), uuid, id, activity, persistent };
+    if text.ends_with('\n') { Ok(domain) } else { Err("virsh dominfo was cut short".to_owned()) }
 }

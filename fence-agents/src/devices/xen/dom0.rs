@@ -1,6 +1,6 @@
 //! One Dom0: how it is reached, and the three commands that it is given.
 
-use super::domains::Domains;
+use super::domains::{Domains, config_name};
 use crate::device::Limits;
 use crate::input::{InputError, Options};
 use crate::reach::Reach;
@@ -68,14 +68,4 @@ impl Dom0 {
         // xl stays in the background to tend the domain; killed with its parent it would not.
         self.order(&["create", path], Leftovers::Leave, limits)
     }
-}
-
-/// The value of the last `name = "…"` of a configuration.
-fn config_name(text: &str) -> Option<String> {
-    let mut values = text.lines().filter_map(|line| {
-        let value = line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim();
-        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        value.get(1..)?.split_once(quote).map(|(name, _)| name.to_owned())
-    });
-    values.next_back()
 }

@@ -8,7 +8,7 @@
 //! Domain-0 is in every whole list: without it the list is not the Dom0's own or was cut short.
 
 /// The name of the Dom0 itself.
-pub(super) const DOM0_NAME: &str = "Domain-0";
+pub const DOM0_NAME: &str = "Domain-0";
 
 /// The letters of the state column, each at its place or `-`.
 const STATE_LETTERS: &str = "rbpscd";
@@ -24,7 +24,7 @@ const NAMELESS: &str = "(null)";
 
 /// One whole list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Domains(Vec<Domain>);
+pub struct Domains(Vec<Domain>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Domain {
@@ -34,7 +34,7 @@ struct Domain {
 
 /// What a list says about one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub enum Presence {
     /// It is there, running, blocked or paused.
     Running,
     /// It, or something that may be it, is there in a state in between.
@@ -48,7 +48,7 @@ impl Domains {
     ///
     /// # Errors
     /// It is not a whole list, and why.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines();
         let header: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
         if header != ["Name", "ID", "Mem", "VCPUs", "State", "Time(s)"] {
@@ -64,9 +64,9 @@ impl Domains {
             let [name, id, memory, cpus, state, time] = columns.as_slice() else {
                 return Err(format!("xl list has a line with {} columns", columns.len()));
             };
-            let numbers =
-                id.parse::<u32>().is_ok() && memory.parse::<u64>().is_ok() && cpus.parse::<u32>().is_ok();
-            if !numbers || !is_state(state) || time.parse::<f64>().is_err() {
+            let seconds = time.split('.').all(is_number) && time.parse::<f64>().is_ok();
+            if ![id, memory, cpus].into_iter().all(|column| is_number(column)) || !is_state(state) || !seconds
+            {
                 return Err("xl list has a line that makes no sense".to_owned());
             }
             has_dom0 |= *id == "0" && *name == DOM0_NAME;
@@ -79,12 +79,14 @@ impl Domains {
     }
 
     /// Whether a domain of exactly this name is there, in whatever state.
-    pub(super) fn has(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|domain| domain.name == name)
     }
 
     /// What the list says about `name`.
-    pub(super) fn presence(&self, name: &str) -> Presence {
+    #[must_use]
+    pub fn presence(&self, name: &str) -> Presence {
         if let Some(domain) = self.0.iter().find(|domain| domain.name == name) {
             // Shut down, crashed or dying: no longer running, but not gone.
             return if domain.state.contains(['s', 'c', 'd']) {
@@ -103,13 +105,30 @@ impl Domains {
     }
 
     /// The names of all domains but the Dom0.
-    pub(super) fn names(&self) -> Vec<String> {
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
         let others = self.0.iter().filter(|domain| domain.name != DOM0_NAME && domain.name != NAMELESS);
         others.map(|domain| domain.name.clone()).collect()
     }
 }
 
+/// Digits, and not more of them than a number has.
+fn is_number(column: &str) -> bool {
+    column.bytes().all(|digit| digit.is_ascii_digit()) && column.parse::<u64>().is_ok()
+}
+
 fn is_state(state: &str) -> bool {
     let fits = |(is, letter): (char, char)| is == '-' || is == letter;
     state.len() == STATE_LETTERS.len() && state.chars().zip(STATE_LETTERS.chars()).all(fits)
+}
+
+/// The value of the last `name = "…"` of a configuration.
+#[must_use]
+pub fn config_name(text: &str) -> Option<String> {
+    let mut values = text.lines().filter_map(|line| {
+        let value = line.trim().strip_prefix("name")?.trim_start().strip_prefix('=')?.trim();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        value.get(1..)?.split_once(quote).map(|(name, _)| name.to_owned())
+    });
+    values.next_back()
 }

@@ -11,7 +11,7 @@
 //! and a name that nobody knows, are unknown. No ping takes part.
 
 mod dom0;
-mod domains;
+pub mod domains;
 
 use crate::device::{Device, DeviceError, Limits, Outlet, Power, State};
 use crate::input::{InputError, Options};

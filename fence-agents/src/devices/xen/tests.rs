@@ -143,6 +143,9 @@ fn only_an_authoritative_list_without_it_is_off() {
         whole("vm2 3 512 1 whatever 1.0\n"),
         whole("vm2 three 512 1 -b---- 1.0\n"),
         whole("vm2 3 512 1 b----- 1.0\n"),
+        whole("vm2 +3 512 1 -b---- 1.0\n"),
+        whole("vm2 3 512 1 -b---- nan\n"),
+        whole("vm2 3 512 1 -b---- -1e9\n"),
         // It, or what may be it, is there.
         whole("vm1 3 512 1 ---s-- 1.0\n"),
         whole("vm1 3 512 1 ----c- 1.0\n"),

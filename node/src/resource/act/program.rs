@@ -3,6 +3,7 @@
 use core::time::Duration;
 use picket_host::process::{Captured, Finished, Leftovers, Outcome as Ended, Program, run_unless};
 use picket_host::secrets::Secret;
+use zeroize::Zeroizing;
 
 /// Letters of what a program said that are told; the log of the program itself has the rest.
 const SAID_CHARS_MAX: usize = 300;
@@ -26,15 +27,21 @@ pub(in crate::resource) async fn run(
 ) -> (Run, Captured) {
     let leftovers = if stays { Leftovers::Leave } else { Leftovers::Kill };
     let finished = run_unless(program.leftovers(leftovers), deadline, given_up).await;
-    let Finished { outcome, stdout, stderr, took, .. } = finished;
-    let said = last_line(&stderr, &stdout, hidden);
-    let run = match &outcome {
-        Ended::Exited { code } => Run::Exited(*code, said),
-        Ended::NotStarted { reason } => Run::NotStarted(reason.clone()),
-        Ended::TimedOut { .. } => Run::Unknown(with(format!("{outcome} after {took:.1?}"), &said)),
-        Ended::Signaled { .. } | Ended::Lost { .. } => Run::Unknown(with(outcome.to_string(), &said)),
-    };
-    (run, stdout)
+    (Run::of(&finished, hidden), finished.stdout)
+}
+
+impl Run {
+    /// How it ended, and what it said without what is hidden.
+    pub(in crate::resource) fn of(finished: &Finished, hidden: &[Secret]) -> Self {
+        let Finished { outcome, stdout, stderr, took, .. } = finished;
+        let said = last_line(stderr, stdout, hidden);
+        match outcome {
+            Ended::Exited { code } => Self::Exited(*code, said),
+            Ended::NotStarted { reason } => Self::NotStarted(reason.clone()),
+            Ended::TimedOut { .. } => Self::Unknown(with(format!("{outcome} after {took:.1?}"), &said)),
+            Ended::Signaled { .. } | Ended::Lost { .. } => Self::Unknown(with(outcome.to_string(), &said)),
+        }
+    }
 }
 
 /// A text with what the program said, if it said anything.
@@ -42,15 +49,23 @@ pub(in crate::resource) fn with(text: String, said: &str) -> String {
     if said.is_empty() { text } else { format!("{text}: {said}") }
 }
 
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// The last line that a program wrote, to standard error if there is one; one line, of printable characters.
 pub(crate) fn last_line(stderr: &Captured, stdout: &Captured, hidden: &[Secret]) -> String {
     let last = |captured: &Captured| {
-        let mut text = captured.text();
-        for secret in hidden.iter().filter_map(Secret::expose_line).filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "<secret>");
+        let text = captured.text();
+        let mut line = text.lines().rev().map(printable).find(|line| !line.trim().is_empty())?;
+        // Only now: a letter that is not printed could part a secret in two.
+        for secret in hidden.iter().filter_map(Secret::expose_line) {
+            let secret = Zeroizing::new(printable(secret));
+            if !secret.is_empty() {
+                line = line.replace(secret.as_str(), "<secret>");
+            }
         }
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        line.map(|line| line.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect::<String>())
+        Some(line.trim().chars().take(SAID_CHARS_MAX).collect::<String>())
     };
     last(stderr).or_else(|| last(stdout)).unwrap_or_default()
 }

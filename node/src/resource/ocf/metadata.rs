@@ -1,6 +1,7 @@
 //! What an agent says of itself: its parameters and actions.
 
 use super::Agent;
+use crate::volume::one_line;
 use core::time::Duration;
 use picket_host::clock::boottime;
 use picket_host::config::parse_duration;
@@ -47,7 +48,7 @@ impl Metadata {
     pub fn parse(text: &str) -> Result<Self, String> {
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = Document::parse_with_options(text.trim_start(), options)
-            .map_err(|error| format!("meta-data is no XML: {error}"))?;
+            .map_err(|error| one_line(&format!("meta-data is no XML: {error}")))?;
         let root = document.root_element();
         if root.tag_name().name() != "resource-agent" {
             return Err(format!("meta-data is of a {:?}, not of a resource-agent", root.tag_name().name()));

@@ -6,6 +6,8 @@ use super::Agent;
 use super::metadata::Metadata;
 use crate::config::{Resource, ResourceKind};
 use core::time::Duration;
+use picket_host::process::{Captured, Descendants, Finished, Outcome as Ended};
+use picket_host::secrets::{read_secret, write_new_secret};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -219,10 +221,32 @@ fn an_agents_words_about_itself_are_understood() {
         (Some(Duration::from_secs(45)), None)
     );
     assert!(Metadata::parse("no xml").unwrap_err().starts_with("meta-data is no XML"));
+    let told = Metadata::parse("<?xml version=\u{1b}[2J?>").unwrap_err();
+    assert!(!told.contains(char::is_control), "it would drive a terminal: {told:?}");
     assert!(Metadata::parse("<html/>").unwrap_err().contains("html"));
     let mut other = bench.agent(false, &[]);
     other.name = "Missing".to_owned();
     assert!(Metadata::read(&other).unwrap_err().contains("Missing"));
+}
+
+#[test]
+fn a_secret_that_is_told_in_pieces_is_told_to_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    write_new_secret(&file, b"s3cr3t w0rd").unwrap();
+    let hidden = [read_secret(&file).unwrap()];
+    for told in ["s3cr3t w0rd", "s3c\0r3t w0rd", "s3cr3t\u{1b} w0\u{8}rd", "s3cr3t\tw0rd s3cr3t \tw0rd"] {
+        let captured = |text: &str| Captured { bytes: text.as_bytes().to_vec(), dropped_bytes: 0 };
+        let finished = Finished {
+            outcome: Ended::Exited { code: 1 },
+            descendants: Descendants::Gone,
+            stdout: captured(""),
+            stderr: captured(told),
+            took: Duration::ZERO,
+        };
+        let outcome = Bench::new().agent(false, &[]).judge("start", &finished, &hidden);
+        assert!(!format!("{outcome:?}").contains("s3cr3t w0rd"), "{told:?}: {outcome:?}");
+    }
 }
 
 /// An agent that is installed here.

@@ -2,12 +2,15 @@ use super::Command;
 use crate::config::Commands;
 use crate::driver::Wake;
 use crate::time::now;
+use crate::volume::drbd::tool;
+use crate::volume::postgresql::server;
 use crate::volume::{About, Order, Teller, VolumeDriver};
 use core::time::Duration;
 use picket_core::evidence::Generation;
 use picket_core::ids::{GenerationId, NodeId, NodeSet, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
+use picket_host::process::{Captured, Descendants, Finished, Outcome};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -247,4 +250,30 @@ async fn with_a_barrier_the_program_tells_everything() {
         let report = broken.report().await;
         assert_eq!((report.role, report.complete), (Role::Unknown, false), "{to}");
     }
+}
+
+#[test]
+fn what_a_program_wrote_is_told_in_one_harmless_line_and_half_an_answer_is_none() {
+    let captured = |text: &str, dropped_bytes| Captured { bytes: text.as_bytes().to_vec(), dropped_bytes };
+    let ended = |code, dropped_bytes| Finished {
+        outcome: Outcome::Exited { code },
+        descendants: Descendants::Gone,
+        stdout: captured("answer\n", dropped_bytes),
+        stderr: captured("one\n\u{1b}[2J\u{9b}31mtwo\r\n\n", 0),
+        took: Duration::ZERO,
+    };
+    let failed = ended(9, 0);
+    let all = [
+        format!("{:?}", super::outcome("demote", &failed)),
+        format!("{:?}", tool::answer(&["get-gi"], &failed)),
+        format!("{:?}", server::well_ended("psql", &failed)),
+    ];
+    for told in all {
+        let plain = told.contains("one; \u{fffd}[2J\u{fffd}31mtwo") && !told.contains("\\u{");
+        assert!(plain, "{told}");
+    }
+    assert_eq!(tool::answer(&["get-gi"], &ended(0, 0)), Ok("answer\n".to_owned()));
+    assert_eq!(server::well_ended("psql", &ended(0, 0)), Ok("answer\n".to_owned()));
+    assert!(tool::answer(&["get-gi"], &ended(0, 1)).is_err());
+    assert!(server::well_ended("psql", &ended(0, 1)).is_err());
 }

@@ -15,7 +15,7 @@ use picket_core::node::{CommandId, Role, VolumeReport};
 
 /// How a freeze was made, which decides how it may be lifted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Freeze {
+pub enum Freeze {
     /// There is none.
     #[default]
     No,
@@ -29,7 +29,7 @@ pub(super) enum Freeze {
 
 /// A promotion on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Promoting {
+pub struct Promoting {
     /// The order.
     pub command: CommandId,
     /// The kernel waits for the handler, and that for the removal of a peer: nothing but this driver's answer lets the
@@ -39,7 +39,7 @@ pub(super) struct Promoting {
 
 /// What the driver knows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Book {
+pub struct Book {
     /// Peers that each write waits for.
     pub required: NodeSet,
     /// The newest grant to this node that is known; none: none in this run.
@@ -96,7 +96,8 @@ impl Book {
     }
 
     /// The report; none until the data's generation and the configuration were read.
-    pub(super) fn report(&self, about: &About, view: &View) -> Option<VolumeReport> {
+    #[must_use]
+    pub fn report(&self, about: &About, view: &View) -> Option<VolumeReport> {
         let generation = self.generation.clone()?;
         let is_sound = self.problems.as_ref()?.is_empty();
         let role = self.role(view);

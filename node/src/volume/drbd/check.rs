@@ -2,6 +2,7 @@
 
 use super::conf::problems;
 use crate::config::{Config, DrbdConfig, Volume, VolumeDriver};
+use crate::volume::one_line;
 use std::io;
 use std::process::Command;
 
@@ -41,8 +42,8 @@ fn one(config: &Config, volume: &Volume, drbd: &DrbdConfig, found: &mut Found) {
         }
     };
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        found.problems.push(named(format!("drbdadm dump: {}: {}", output.status, said.trim())));
+        let said = one_line(&String::from_utf8_lossy(&output.stderr));
+        found.problems.push(named(format!("drbdadm dump: {}: {said}", output.status)));
         return;
     }
     let members: Vec<&str> = volume

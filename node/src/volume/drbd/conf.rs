@@ -11,7 +11,6 @@
 //! ```
 
 use core::fmt::Write as _;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Which DRBD the lines are for.
@@ -74,11 +73,9 @@ pub fn lines(resource: &str, run_dir: &Path, version: Version) -> String {
 pub fn problems(dump: &str, resource: &str, members: &[&str], run_dir: &Path) -> Result<Vec<String>, String> {
     let found = read(dump)?;
     let prefix = format!("resource {resource}/");
-    let options: BTreeMap<&str, &str> = found
-        .iter()
-        .filter_map(|(path, value)| Some((path.strip_prefix(&prefix)?, value.as_str())))
-        .collect();
-    if options.is_empty() {
+    let of_it = found.iter().filter_map(|(path, value)| Some((path.strip_prefix(&prefix)?, value.as_str())));
+    let options = Options(of_it.collect());
+    if options.0.is_empty() {
         return Err(format!("drbdadm dump shows no resource {resource:?}"));
     }
     let mut wrong = Vec::new();
@@ -89,34 +86,56 @@ pub fn problems(dump: &str, resource: &str, members: &[&str], run_dir: &Path) ->
     Ok(wrong)
 }
 
+/// A resource's statements with the paths of their sections, in the order in which they stand.
+struct Options<'d>(Vec<(&'d str, &'d str)>);
+
+impl<'d> Options<'d> {
+    fn get(&self, path: &str) -> Option<&'d str> {
+        self.0.iter().rfind(|(found, _)| *found == path).map(|(_, value)| *value)
+    }
+
+    /// What is said by this name anywhere: what a connection or a volume says counts more than what is said for all.
+    fn named(&self, name: &str) -> impl Iterator<Item = (&'d str, &'d str)> {
+        self.0.iter().copied().filter(move |(path, _)| path.rsplit('/').next() == Some(name))
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &'d str> {
+        self.0.iter().map(|(path, _)| *path)
+    }
+}
+
+/// The option has this value, there and wherever else it is said.
 fn must(
     wrong: &mut Vec<String>,
-    options: &BTreeMap<&str, &str>,
+    options: &Options<'_>,
     option: &str,
     expected: &str,
     default: &str,
     why: &str,
 ) {
-    let found = options.get(option).copied().unwrap_or(default);
-    if found != expected {
-        let shown = option.replace('/', ".");
-        wrong.push(format!("{shown} is {found:?}, must be {expected:?}: {why}"));
+    let silent = options.get(option).is_none().then_some((option, default));
+    let name = option.rsplit('/').next().unwrap_or(option);
+    for (path, found) in silent.into_iter().chain(options.named(name)) {
+        if found != expected {
+            let shown = path.replace('/', ".");
+            wrong.push(format!("{shown} is {found:?}, must be {expected:?}: {why}"));
+        }
     }
 }
 
 /// A write is acknowledged only when every required replica has it.
-fn barrier(options: &BTreeMap<&str, &str>, wrong: &mut Vec<String>) {
+fn barrier(options: &Options<'_>, wrong: &mut Vec<String>) {
     let why = "otherwise a write is acknowledged before the peer has it";
     must(wrong, options, "net/protocol", "C", "C", why);
-    let fencing = if options.contains_key("net/fencing") { "net/fencing" } else { "disk/fencing" };
+    let fencing = if options.get("net/fencing").is_some() { "net/fencing" } else { "disk/fencing" };
     let why = "otherwise a Primary that loses its peer goes on at once";
     must(wrong, options, fencing, "resource-and-stonith", "dont-care", why);
     let why = "a disk that is detached after an error leaves a replica that looks complete at its next start";
     must(wrong, options, "disk/on-io-error", "call-local-io-error", "detach", why);
 }
 
-fn handlers(options: &BTreeMap<&str, &str>, run_dir: &Path, wrong: &mut Vec<String>) {
-    let fence = options.get("handlers/fence-peer").copied().unwrap_or_default();
+fn handlers(options: &Options<'_>, run_dir: &Path, wrong: &mut Vec<String>) {
+    let fence = options.get("handlers/fence-peer").unwrap_or_default();
     let mut words = fence.split_ascii_whitespace();
     let program = words.next().and_then(|program| program.rsplit('/').next());
     if program != Some("picket-drbd-fence-peer") {
@@ -143,7 +162,7 @@ fn named_after<'a>(command: &'a str, option: &str) -> Option<&'a str> {
 }
 
 /// Nothing is promoted or discarded but by the driver or a person.
-fn nothing_by_itself(options: &BTreeMap<&str, &str>, wrong: &mut Vec<String>) {
+fn nothing_by_itself(options: &Options<'_>, wrong: &mut Vec<String>) {
     let why = "two nodes could be Primary";
     must(wrong, options, "net/allow-two-primaries", "no", "no", why);
     for option in ["net/after-sb-0pri", "net/after-sb-1pri", "net/after-sb-2pri"] {
@@ -156,13 +175,13 @@ fn nothing_by_itself(options: &BTreeMap<&str, &str>, wrong: &mut Vec<String>) {
             "a split brain must not discard data by itself",
         );
     }
-    if let Some(nodes) = options.get("startup/become-primary-on") {
+    if let Some((_, nodes)) = options.named("become-primary-on").next() {
         wrong.push(format!(
             "startup.become-primary-on is {nodes:?}, must not be there: it promotes without a grant"
         ));
     }
-    let is_nine = options.keys().any(|option| option.starts_with("on ") && option.ends_with("/node-id"));
-    if is_nine || options.contains_key("options/auto-promote") {
+    let is_nine = options.paths().any(|option| option.starts_with("on ") && option.ends_with("/node-id"));
+    if is_nine || options.named("auto-promote").next().is_some() {
         must(
             wrong,
             options,
@@ -174,16 +193,16 @@ fn nothing_by_itself(options: &BTreeMap<&str, &str>, wrong: &mut Vec<String>) {
     }
 }
 
-fn shape(options: &BTreeMap<&str, &str>, members: &[&str], wrong: &mut Vec<String>) {
+fn shape(options: &Options<'_>, members: &[&str], wrong: &mut Vec<String>) {
     for member in members {
         let section = format!("on {member}/");
-        if !options.keys().any(|option| option.starts_with(&section)) {
+        if !options.paths().any(|option| option.starts_with(&section)) {
             wrong.push(format!(
                 "there is no section `on {member}`: hosts must have the names of the volume's members"
             ));
         }
         let volumes = options
-            .keys()
+            .paths()
             .filter_map(|option| option.strip_prefix(&section)?.strip_prefix("volume ")?.split('/').next());
         if volumes.collect::<std::collections::BTreeSet<_>>().len() > 1 {
             wrong.push(format!("on {member} there are several volumes: a resource must have one"));
@@ -191,9 +210,9 @@ fn shape(options: &BTreeMap<&str, &str>, members: &[&str], wrong: &mut Vec<Strin
     }
 }
 
-/// Options by the path of their sections, `resource r0/net/protocol`.
-fn read(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let (mut sections, mut words, mut found) = (Vec::<String>::new(), Vec::<String>::new(), BTreeMap::new());
+/// Statements with the path of their sections, `resource r0/net/protocol`.
+fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+    let (mut sections, mut words, mut found) = (Vec::<String>::new(), Vec::<String>::new(), Vec::new());
     for token in tokens(text)? {
         match token {
             Token::Word(word) => words.push(word),
@@ -201,15 +220,15 @@ fn read(text: &str) -> Result<BTreeMap<String, String>, String> {
                 if sections.len() == DEPTH_MAX {
                     return Err(format!("drbdadm dump: more than {DEPTH_MAX} sections deep"));
                 }
-                sections.push(core::mem::take(&mut words).join(" "));
+                sections.push(name(core::mem::take(&mut words).join(" "))?);
             }
             Token::End => {
                 if let Some((option, value)) = words.split_first() {
                     let mut path = sections.clone();
-                    path.push(option.clone());
+                    path.push(name(option.clone())?);
                     // A switch without a value is on.
                     let value = if value.is_empty() { "yes".to_owned() } else { value.join(" ") };
-                    found.insert(path.join("/"), value);
+                    found.push((path.join("/"), value));
                 }
                 words.clear();
             }
@@ -224,6 +243,15 @@ fn read(text: &str) -> Result<BTreeMap<String, String>, String> {
         Ok(found)
     } else {
         Err("drbdadm dump: it ends early".to_owned())
+    }
+}
+
+/// A section's or an option's name: with a slash it could pass for one in another section. Problems show it.
+fn name(name: String) -> Result<String, String> {
+    if name.contains(|letter: char| letter == '/' || letter.is_control()) {
+        Err(format!("drbdadm dump: {name:?} is no name"))
+    } else {
+        Ok(name)
     }
 }
 

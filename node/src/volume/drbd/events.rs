@@ -1,4 +1,4 @@
-//! Lines of `drbdsetup events2`, understood. Pure: text in, [`Line`] out.
+//! Lines of `drbdsetup events2`, understood: text in, [`Line`] out.
 //!
 //! A line is an optional time, a verb, an object and `key:value` words:
 //!
@@ -9,6 +9,8 @@
 //! known is an error, because it could be a change that we do not see.
 
 use std::collections::BTreeMap;
+use std::io;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 /// The longest line that is read; the tools print a few hundred bytes.
 pub const LINE_BYTES_MAX: usize = 16 * 1024;
@@ -66,6 +68,36 @@ impl Line {
     pub fn word(&self, key: &str) -> Option<&str> {
         self.words.get(key).map(String::as_str)
     }
+
+    /// The number that a word is, if it is one.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u32> {
+        let digits = self.word(key).filter(|word| word.bytes().all(|digit| digit.is_ascii_digit()));
+        digits?.parse().ok()
+    }
+}
+
+/// Reads on to the next line that says something; none where the stream ends.
+///
+/// # Errors
+/// A line that has no end, is too long or is not understood: what it changed is not known.
+pub async fn next(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Line>> {
+    let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut line = Vec::new();
+    // Ends with the stream, or with a line that is not empty.
+    loop {
+        line.clear();
+        if (&mut *stream).take(most).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(None);
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(io::Error::other("a line has no end"));
+        }
+        let text = core::str::from_utf8(&line).map_err(io::Error::other)?;
+        if let Some(line) = parse(text).map_err(io::Error::other)? {
+            return Ok(Some(line));
+        }
+    }
 }
 
 /// Understands one line; none for an empty one.
@@ -96,9 +128,14 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         Some("-") => Object::End,
         other => return Err(format!("events2: the object {other:?} is not known: {line:?}")),
     };
-    let words = words
+    let said = words
         .filter_map(|word| word.split_once(':'))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    Ok(Some(Line { verb, object, words }))
+    let understood = Line { verb, object, words: said };
+    // Of which volume it is, is a part of the change.
+    if matches!(object, Object::Device | Object::PeerDevice) && understood.number("volume").is_none() {
+        return Err(format!("events2: no volume has this number: {line:?}"));
+    }
+    Ok(Some(understood))
 }

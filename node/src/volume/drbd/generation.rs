@@ -58,9 +58,11 @@ pub fn succeed(before: Option<&Generation>, mut now: Generation) -> Generation {
 }
 
 fn uuid(field: &str) -> Result<u64, String> {
-    u64::from_str_radix(field, 16)
+    let digits = field.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let parsed = u64::from_str_radix(field, 16).ok().filter(|_| digits);
+    parsed
         .map(|uuid| uuid & !1)
-        .map_err(|_| format!("get-gi: {field:?} is no UUID of 16 hexadecimal digits"))
+        .ok_or_else(|| format!("get-gi: {field:?} is no UUID of 16 hexadecimal digits"))
 }
 
 fn id(uuid: u64) -> GenerationId {

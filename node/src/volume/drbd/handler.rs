@@ -127,6 +127,10 @@ impl Call {
             }
         }
         let resource = variable("DRBD_RESOURCE").ok_or("DRBD_RESOURCE is not set: DRBD runs this program")?;
+        // It names a socket beside others'.
+        if resource.is_empty() || resource.contains(|letter: char| letter == '/' || letter.is_control()) {
+            return Err(format!("DRBD_RESOURCE is {resource:?}, which is no resource's name"));
+        }
         let word =
             |name: &str| variable(name).and_then(|text| text.split_whitespace().next().map(str::to_owned));
         // DRBD 9 calls for one peer by its number and lists the names; 8.4 has one peer.
@@ -135,12 +139,17 @@ impl Call {
         Ok(Self { question, resource, peer, run_dir, wait })
     }
 
+    /// The line that asks it.
+    #[must_use]
+    pub fn request(&self) -> String {
+        format!("{} {}\n", self.question.word(), self.peer.as_deref().unwrap_or("-"))
+    }
+
     /// Asks the daemon. What it does not say in so many words is [`STAY`].
     #[must_use]
     pub fn fence_peer(&self) -> u8 {
         match self.ask() {
-            Ok(code @ (OUTDATED | FENCED | SUPERSEDED)) => code,
-            Ok(_) => STAY,
+            Ok(code) => of_fence_peer(code),
             Err(error) => {
                 eprintln!("picket-drbd-fence-peer: {}: {error}: writes stay suspended", self.resource);
                 STAY
@@ -153,8 +162,7 @@ impl Call {
     #[must_use]
     pub fn unfence(&self) -> u8 {
         match self.ask() {
-            Ok(0) => 0,
-            Ok(_) => 1,
+            Ok(code) => u8::from(code != 0),
             Err(error) => {
                 eprintln!("picket-drbd-unfence: {}: {error}", self.resource);
                 // Only a node that holds the volume has anything to refuse, and a holder is not a resync's target.
@@ -164,11 +172,10 @@ impl Call {
     }
 
     fn ask(&self) -> io::Result<u8> {
-        let until = boottime() + self.wait;
+        let until = boottime().saturating_add(self.wait);
         let mut stream = connect(&socket(&self.run_dir, &self.resource), until)?;
         stream.set_write_timeout(Some(self.wait.max(Duration::from_millis(1))))?;
-        let peer = self.peer.as_deref().unwrap_or("-");
-        stream.write_all(format!("{} {peer}\n", self.question.word()).as_bytes())?;
+        stream.write_all(self.request().as_bytes())?;
         let mut line = Vec::new();
         // Ends: the line has a bound, and each turn reads a byte of it or looks at the clock.
         while line.len() < ANSWER_BYTES_MAX && line.last() != Some(&b'\n') {
@@ -186,9 +193,25 @@ impl Call {
                 Err(error) => return Err(error),
             }
         }
-        let text = core::str::from_utf8(&line).ok();
-        text.and_then(|text| text.strip_prefix("exit ")?.strip_suffix('\n')?.parse().ok())
-            .ok_or_else(|| io::Error::other("the daemon's answer is not understood"))
+        answered(&line).ok_or_else(|| io::Error::other("the daemon's answer is not understood"))
+    }
+}
+
+/// The exit status in the daemon's line, `exit N`; none: it is not understood.
+#[must_use]
+pub fn answered(line: &[u8]) -> Option<u8> {
+    let text = core::str::from_utf8(line).ok()?;
+    let code: u8 = text.strip_prefix("exit ")?.strip_suffix('\n')?.parse().ok()?;
+    // Whatever else reads as this number is not what the daemon writes.
+    (text == format!("exit {code}\n")).then_some(code)
+}
+
+/// What a `fence-peer` handler exits with when the daemon says this: only what settles something is passed on.
+#[must_use]
+pub const fn of_fence_peer(code: u8) -> u8 {
+    match code {
+        OUTDATED | FENCED | SUPERSEDED => code,
+        _ => STAY,
     }
 }
 

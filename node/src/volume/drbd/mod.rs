@@ -23,7 +23,7 @@ use super::{About, Life, Order, Teller, VolumeDriver};
 use crate::config::DrbdConfig;
 use tokio::sync::mpsc;
 
-mod book;
+pub mod book;
 pub mod check;
 pub mod conf;
 mod door;
@@ -36,7 +36,7 @@ mod lineage;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod tool;
+pub mod tool;
 pub mod view;
 
 /// Drives a DRBD resource.

@@ -2,12 +2,12 @@
 //!
 //! Each start tells the full state first. Between two starts nothing is known, which is told as [`News::Lost`].
 
-use super::events::{LINE_BYTES_MAX, Line, parse};
+use super::events::{Line, next};
 use super::tool::Tool;
 use crate::backoff::Backoff;
 use std::io;
 use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::BufReader;
 use tokio::sync::mpsc;
 
 /// Lines that wait for the driver: more than the full state of a resource with all its peers.
@@ -47,22 +47,11 @@ async fn once(tool: &Tool, into: &mpsc::Sender<News>, backoff: &mut Backoff) -> 
         .spawn()?;
     let Some(out) = child.stdout.take() else { return Err(io::Error::other("it has no output")) };
     let mut out = BufReader::new(out);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
-        if (&mut out).take(most).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        if line.pop() != Some(b'\n') {
-            return Err(io::Error::other("a line has no end"));
-        }
-        let text = core::str::from_utf8(&line).map_err(io::Error::other)?;
-        if let Some(line) = parse(text).map_err(io::Error::other)? {
-            backoff.reset();
-            if into.send(News::Line(line)).await.is_err() {
-                return Ok(());
-            }
+    while let Some(line) = next(&mut out).await? {
+        backoff.reset();
+        if into.send(News::Line(line)).await.is_err() {
+            break;
         }
     }
+    Ok(())
 }

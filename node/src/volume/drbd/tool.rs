@@ -2,6 +2,7 @@
 
 use crate::config::DrbdConfig;
 use crate::time::now;
+use crate::volume::one_line;
 use core::time::Duration;
 use picket_core::node::CommandOutcome;
 use picket_core::time::Instant;
@@ -37,7 +38,7 @@ impl Tool {
             .env("PATH", SYSTEM_PATH)
             .env("LC_ALL", "C")
             .leftovers(Leftovers::Kill);
-        answer(words, run(program, deadline.elapsed()).await)
+        answer(words, &run(program, deadline.elapsed()).await)
     }
 
     /// `drbdadm VERB RESOURCE` for what starts threads in the kernel (`up`, `adjust`, `connect`): one at a time, each to
@@ -81,7 +82,7 @@ impl Tool {
         let text = |what: String| format!("drbdadm {verb}: {what}");
         match tokio::time::timeout(START_MAX, command.output()).await {
             Ok(Ok(output)) => {
-                let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+                let said = one_line(&String::from_utf8_lossy(&output.stderr));
                 match output.status.code() {
                     Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
                     Some(code) => Err(CommandOutcome::Failed(text(format!("exited with {code}: {said}")))),
@@ -125,11 +126,17 @@ impl Tool {
     }
 }
 
-fn answer(words: &[&str], finished: Finished) -> Result<String, CommandOutcome> {
-    let said = finished.stderr.text();
+/// What `drbdadm` printed, if it ended well.
+///
+/// # Errors
+/// How it ended; whether it did something is unknown where it was not seen to exit.
+pub fn answer(words: &[&str], finished: &Finished) -> Result<String, CommandOutcome> {
     let text =
-        format!("drbdadm {} {}: {}", words.join(" "), finished.outcome, said.trim().replace('\n', "; "));
+        format!("drbdadm {} {}: {}", words.join(" "), finished.outcome, one_line(&finished.stderr.text()));
     match finished.outcome {
+        Outcome::Exited { code: 0 } if finished.stdout.dropped_bytes > 0 => {
+            Err(CommandOutcome::Failed(format!("drbdadm {}: its answer is too long", words.join(" "))))
+        }
         Outcome::Exited { code: 0 } => Ok(finished.stdout.text()),
         Outcome::Exited { .. } | Outcome::NotStarted { .. } => Err(CommandOutcome::Failed(text)),
         Outcome::Signaled { .. } | Outcome::TimedOut { .. } | Outcome::Lost { .. } => {

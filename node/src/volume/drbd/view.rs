@@ -109,18 +109,18 @@ impl View {
     }
 
     fn take_device(&mut self, line: &Line) {
-        let Some(volume) = number(line, "volume") else { return };
+        let Some(volume) = line.number("volume") else { return };
         if line.verb == Verb::Destroy {
             self.disks.remove(&volume);
             return;
         }
         let disk = self.disks.entry(volume).or_default();
-        disk.minor = number(line, "minor").or(disk.minor);
+        disk.minor = line.number("minor").or(disk.minor);
         set(&mut disk.state, line.word("disk"));
     }
 
     fn take_peer_device(&mut self, line: &Line) {
-        let Some(volume) = number(line, "volume") else { return };
+        let Some(volume) = line.number("volume") else { return };
         // Its connection was told as gone before: 8.4 goes on telling what its handler says of the peer's disk.
         let Some(peer) = self.peers.get_mut(&key(line)) else { return };
         if line.verb == Verb::Destroy {
@@ -236,15 +236,12 @@ pub fn done(status: &str) -> Option<u32> {
 
 /// Whole per cent: 100 only when all is done.
 fn percent(text: &str) -> Option<u32> {
-    text.split('.').next()?.parse().ok().filter(|percent| *percent <= 100)
+    let digits = text.split('.').next().filter(|whole| whole.bytes().all(|digit| digit.is_ascii_digit()));
+    digits?.parse().ok().filter(|percent| *percent <= 100)
 }
 
 fn key(line: &Line) -> Key {
     Key(line.word("peer-node-id").or(line.word("conn-name")).unwrap_or_default().to_owned())
-}
-
-fn number(line: &Line, word: &str) -> Option<u32> {
-    line.word(word).and_then(|value| value.parse().ok())
 }
 
 fn set(field: &mut String, value: Option<&str>) {

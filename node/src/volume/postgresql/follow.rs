@@ -12,6 +12,7 @@ use crate::time::now;
 use core::time::Duration;
 use picket_core::ids::NodeId;
 use picket_core::node::Recorded;
+use picket_host::secrets::parse_hex;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -38,49 +39,61 @@ const SOURCE: &str = "select s.system_identifier, pg_current_wal_flush_lsn(), \
 
 /// What a holder's server says of itself.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Source {
-    system: u64,
-    end: Place,
+pub struct Source {
+    /// Its system identifier.
+    pub system: u64,
+    /// The end of its log.
+    pub end: Place,
     /// What its control file knows; behind until the first checkpoint after a promotion.
-    control_timeline: u32,
+    pub control_timeline: u32,
     /// Where the log begins that it still has.
-    oldest: Lsn,
-    history: Vec<Place>,
+    pub oldest: Lsn,
+    /// Where it left its former timelines.
+    pub history: Vec<Place>,
 }
 
 /// Whether a replica can follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It can, and will.
     Follows,
     /// It must be made anew from this node's server.
-    Rebuild { from: NodeId, rewind: bool },
+    Rebuild {
+        /// Whose data it gets.
+        from: NodeId,
+        /// By a rewind, if that does; else by a copy.
+        rewind: bool,
+    },
     /// A person must decide.
     Stuck(String),
 }
 
 impl Source {
-    /// Reads the one line that [`SOURCE`] gives.
-    pub(super) fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.split('|');
-        let mut next = || fields.next();
-        let system = next()?.parse().ok()?;
-        let lsn = timeline::lsn(next()?)?;
-        let timeline = u32::from_str_radix(next()?, 16).ok()?;
-        let control_timeline = next()?.parse().ok()?;
-        let (oldest, segment_bytes) = (next()?, next()?.parse::<u64>().ok()?);
-        let high = u64::from(u32::from_str_radix(oldest.get(..8)?, 16).ok()?);
-        let low = u64::from(u32::from_str_radix(oldest.get(8..16)?, 16).ok()?);
-        let hex = next()?;
-        let bytes: Option<Vec<u8>> =
-            (0..hex.len() / 2).map(|at| u8::from_str_radix(hex.get(at * 2..at * 2 + 2)?, 16).ok()).collect();
-        let history = timeline::history(core::str::from_utf8(&bytes?).ok()?)?;
-        let oldest = (high << 32).checked_add(low.checked_mul(segment_bytes)?)?;
-        Some(Self { system, end: Place { timeline, lsn }, control_timeline, oldest, history })
+    /// Reads the one line that [`SOURCE`] gives, which has its end: one that is cut off could name another place.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.strip_suffix('\n')?.split('|').collect();
+        let [system, end, timeline, control, oldest, segment_bytes, history] = fields.as_slice() else {
+            return None;
+        };
+        let (high, low) = oldest.split_at_checked(8).filter(|_| oldest.len() == 16)?;
+        let low = u64::from(timeline::hex(low)?).checked_mul(timeline::decimal(segment_bytes)?)?;
+        let text = parse_hex(history)?;
+        Some(Self {
+            system: timeline::decimal(system)?,
+            end: Place {
+                lsn: timeline::lsn(end)?,
+                timeline: timeline::hex(timeline).filter(|_| timeline.len() == 8)?,
+            },
+            control_timeline: timeline::decimal(control)?.try_into().ok()?,
+            oldest: (u64::from(timeline::hex(high)?) << 32).checked_add(low)?,
+            history: timeline::history(core::str::from_utf8(&text).ok()?)?,
+        })
     }
 
     /// What is to be done with a replica that ends at `mine`.
-    pub(super) fn judge(&self, from: NodeId, system: u64, mine: Place, rejoin: Rejoin) -> Verdict {
+    #[must_use]
+    pub fn judge(&self, from: NodeId, system: u64, mine: Place, rejoin: Rejoin) -> Verdict {
         let stuck = |why: &str, cure: &str| Verdict::Stuck(format!("{why}; {cure}"));
         if system != self.system {
             let why = format!(

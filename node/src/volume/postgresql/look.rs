@@ -70,7 +70,9 @@ async fn ask(server: &Arc<Server>, eyes: Result<Session, String>) -> Result<(Box
     let read = move || Ok((this.directory.history(newest), this.directory.is_original()));
     let (text, original) = blocking("read the history", read).await?;
     (view.newest, view.original) = (newest, original);
-    view.history = text.and_then(|text| timeline::history(&text)).unwrap_or_default();
+    let read = |text: String| timeline::history(&text);
+    let unread = || format!("the history of timeline {newest} is not understood");
+    view.history = text.map_or_else(|| Some(Vec::new()), read).ok_or_else(unread)?;
     Ok((Box::new(view), eyes))
 }
 

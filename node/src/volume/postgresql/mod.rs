@@ -44,17 +44,17 @@ use watches::Watches;
 
 mod barrier;
 mod files;
-mod follow;
+pub mod follow;
 mod look;
-mod names;
+pub mod names;
 mod orders;
 mod processes;
 mod report;
-mod server;
+pub mod server;
 mod sql;
 #[cfg(test)]
 mod tests;
-mod timeline;
+pub mod timeline;
 mod upkeep;
 mod watches;
 

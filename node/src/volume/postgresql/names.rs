@@ -10,25 +10,28 @@ use picket_core::ids::{NodeId, NodeSet};
 use std::collections::BTreeMap;
 
 /// Stands in the list for somebody who never comes.
-pub(super) const NOBODY: &str = "picket_nobody";
+pub const NOBODY: &str = "picket_nobody";
 
 /// Each setting takes the smallest number of fillers that shifts every replica from at most three earlier places.
 const FILLERS_MAX: u32 = 3 * NodeSet::MAX_NODES as u32 + 1;
 
 /// A value of the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub struct Names {
     fillers: u32,
-    pub(super) required: NodeSet,
-    pub(super) blocked: bool,
+    /// Who must have a commit before it is acknowledged.
+    pub required: NodeSet,
+    /// Nothing is acknowledged.
+    pub blocked: bool,
 }
 
 impl Names {
     /// Nothing is acknowledged: what stands on the disk of every replica that nobody was granted.
-    pub(super) const BLOCKED: Self = Self { fillers: 0, required: NodeSet::EMPTY, blocked: true };
+    pub const BLOCKED: Self = Self { fillers: 0, required: NodeSet::EMPTY, blocked: true };
 
     /// A setting in which no replica has a priority that it has in `former` or shows in `shown`.
-    pub(super) fn after(
+    #[must_use]
+    pub fn after(
         former: Option<Self>,
         shown: &BTreeMap<NodeId, u32>,
         required: NodeSet,
@@ -45,13 +48,15 @@ impl Names {
     }
 
     /// The priority that PostgreSQL gives the replica's sender; none: it is not waited for.
-    pub(super) fn priority(self, node: NodeId) -> Option<u32> {
+    #[must_use]
+    pub fn priority(self, node: NodeId) -> Option<u32> {
         let place = self.required.iter().zip(1_u32..).find(|(required, _)| *required == node);
         place.map(|(_, place)| self.fillers + place)
     }
 
     /// The setting's text.
-    pub(super) fn text(self, names: &BTreeMap<NodeId, String>) -> String {
+    #[must_use]
+    pub fn text(self, names: &BTreeMap<NodeId, String>) -> String {
         let count = self.required.len() + u32::from(self.blocked);
         if count == 0 {
             return String::new();
@@ -64,7 +69,8 @@ impl Names {
     }
 
     /// The setting that has this text; none: somebody else's.
-    pub(super) fn parse(text: &str, names: &BTreeMap<NodeId, String>) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str, names: &BTreeMap<NodeId, String>) -> Option<Self> {
         let mut read = Self { fillers: 0, required: NodeSet::EMPTY, blocked: false };
         if text.is_empty() {
             return Some(read);

@@ -6,6 +6,7 @@ use super::processes::{Finder, Process, Processes};
 use super::sql::{self, Session};
 use crate::config::PostgreSql;
 use crate::time::now;
+use crate::volume::one_line;
 use core::time::Duration;
 use picket_core::ids::{NodeId, NodeSet};
 use picket_core::time::Instant;
@@ -256,14 +257,16 @@ pub(super) fn slot(node: NodeId) -> String {
 }
 
 /// The standard output of a program that ended well.
-fn well_ended(name: &str, finished: &Finished) -> Result<String, String> {
+///
+/// # Errors
+/// How it ended else.
+pub fn well_ended(name: &str, finished: &Finished) -> Result<String, String> {
     match finished.outcome {
-        Outcome::Exited { code: 0 } => Ok(finished.stdout.text().trim().to_owned()),
-        _ => {
-            let said = finished.stderr.text();
-            let said: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            Err(format!("{name} {}: {}", finished.outcome, said.join("; ")))
+        Outcome::Exited { code: 0 } if finished.stdout.dropped_bytes > 0 => {
+            Err(format!("{name}: its answer is too long"))
         }
+        Outcome::Exited { code: 0 } => Ok(finished.stdout.text()),
+        _ => Err(format!("{name} {}: {}", finished.outcome, one_line(&finished.stderr.text()))),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::timeline::{self, Lsn, Place};
 use crate::config::PostgreSql;
+use crate::volume::one_line;
 use core::time::Duration;
 use std::sync::Arc;
 use tokio::sync::Notify;
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Client, NoTls, Row};
 
 /// A server that takes longer for one answer is not seen: half of what a shrink or a freeze may cost at most.
@@ -144,10 +146,10 @@ impl Session {
     pub(super) async fn view(&self) -> Result<View, String> {
         let rows = self.rows(LOOK).await?;
         let row = rows.first().ok_or("no row")?;
-        let mut view = view(row).map_err(|error| told(&error))?;
+        let mut view = view(row)?;
         if view.recovery {
             let rows = self.rows(RECEIVER).await?;
-            view.receiver = rows.first().map(receiver).transpose().map_err(|error| told(&error))?.flatten();
+            view.receiver = rows.first().map(receiver).transpose()?.flatten();
         }
         view.senders = self.senders().await?;
         Ok(view)
@@ -160,25 +162,29 @@ impl Session {
     }
 }
 
-fn view(row: &Row) -> Result<View, tokio_postgres::Error> {
-    let system: i64 = row.try_get("system")?;
-    let checkpoint: i32 = row.try_get("checkpoint_timeline")?;
-    let recovery: i32 = row.try_get("recovery_timeline")?;
-    let segment: Option<String> = row.try_get("segment")?;
-    let end: Option<String> = row.try_get("lsn")?;
+fn get<'r, T: FromSql<'r>>(row: &'r Row, column: &str) -> Result<T, String> {
+    row.try_get(column).map_err(|error| told(&error))
+}
+
+fn view(row: &Row) -> Result<View, String> {
+    let system: i64 = get(row, "system")?;
+    let checkpoint: i32 = get(row, "checkpoint_timeline")?;
+    let recovery: i32 = get(row, "recovery_timeline")?;
+    let segment: Option<String> = get(row, "segment")?;
+    let end: Option<String> = get(row, "lsn")?;
     Ok(View {
-        recovery: row.try_get("recovery")?,
+        recovery: get(row, "recovery")?,
         system: system.cast_unsigned(),
         control_timeline: checkpoint.max(recovery).cast_unsigned(),
-        timeline: segment.and_then(|name| u32::from_str_radix(name.get(..8)?, 16).ok()),
+        timeline: understood(segment.as_deref(), timeline::of_segment)?,
         original: false,
         newest: 0,
         history: Vec::new(),
-        lsn: end.and_then(|end| timeline::lsn(&end)).unwrap_or_default(),
-        names: row.try_get("names")?,
-        config: row.try_get("config")?,
-        weak: weak(row)?,
-        idle_slots: row.try_get::<_, i64>("idle_slots")? > 0,
+        lsn: understood(end.as_deref(), timeline::lsn)?.unwrap_or_default(),
+        names: get(row, "names")?,
+        config: get(row, "config")?,
+        weak: weak(row).map_err(|error| told(&error))?,
+        idle_slots: get::<i64>(row, "idle_slots")? > 0,
         senders: Vec::new(),
         receiver: None,
     })
@@ -215,22 +221,29 @@ fn sender(row: &Row) -> Result<Sender, tokio_postgres::Error> {
     })
 }
 
-fn receiver(row: &Row) -> Result<Option<Receiver>, tokio_postgres::Error> {
-    let status: Option<String> = row.try_get("status")?;
+fn receiver(row: &Row) -> Result<Option<Receiver>, String> {
+    let status: Option<String> = get(row, "status")?;
     let (timeline, flushed): (Option<i32>, Option<String>) =
-        (row.try_get("received_tli")?, row.try_get("flushed")?);
+        (get(row, "received_tli")?, get(row, "flushed")?);
+    let flushed = understood(flushed.as_deref(), timeline::lsn)?.unwrap_or_default();
     Ok(timeline.map(|timeline| Receiver {
         pid: row.try_get("pid").unwrap_or_default(),
         streams: status.as_deref() == Some("streaming"),
         timeline: timeline.cast_unsigned(),
-        flushed: flushed.and_then(|flushed| timeline::lsn(&flushed)).unwrap_or_default(),
+        flushed,
     }))
+}
+
+/// What is said, if anything is. What is not understood is nothing that could be believed, and no place at the beginning.
+fn understood<T>(said: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
+    let unread = |said: &str| format!("the server says what is not understood: {said:?}");
+    said.map(|said| read(said).ok_or_else(|| unread(said))).transpose()
 }
 
 /// An error with its cause, in a line.
 fn told(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(said) => format!("{}: {}", said.severity(), said.message()),
+        Some(said) => one_line(&format!("{}: {}", said.severity(), said.message())),
         None => std::error::Error::source(error)
             .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
     }

@@ -91,6 +91,12 @@ fn a_history_tells_where_timelines_were_left() {
     assert_eq!(history("one\t0/1\n"), None);
     assert_eq!(lsn("1/A"), Some(0x1_0000_000A));
     assert_eq!((lsn("1A"), lsn("1/G"), lsn("123456789/0")), (None, None, None));
+    assert_eq!((lsn("+1/A"), lsn("1/+A"), lsn("/1 ")), (None, None, None));
+    assert_eq!(history("1\t0/3000148"), None, "cut off, perhaps within the number");
+    assert_eq!(history("+1\t0/3000148\tx\n"), None);
+    for disorder in ["2\t0/5\tx\n1\t0/6\tx\n", "1\t0/5\tx\n1\t0/6\tx\n"] {
+        assert_eq!(history(disorder), None, "{disorder}");
+    }
 }
 
 #[test]
@@ -126,7 +132,7 @@ fn hex(text: &str) -> String {
 #[test]
 fn a_replica_is_rebuilt_only_from_a_server_of_its_own_system() {
     let line =
-        |control| format!("77|1/5000000|00000003|{control}|0000000100000002|16777216|{}", hex(HISTORY));
+        |control| format!("77|1/5000000|00000003|{control}|0000000100000002|16777216|{}\n", hex(HISTORY));
     let holder = source(&line(3));
     let judge = |source: &Source, system, timeline, lsn, rejoin| {
         source.judge(A, system, Place { timeline, lsn }, rejoin)
@@ -149,7 +155,18 @@ fn a_replica_is_rebuilt_only_from_a_server_of_its_own_system() {
         "77|x|00000003|3|0000000100000002|16777216|",
         "77|1/5|3|3|0000|1|",
         "77|1/5|3|3|0000000100000002|16777216|zz",
+        "77|1/5|+0000003|3|0000000100000002|16777216|",
+        "77|1/5|00000003|+3|0000000100000002|16777216|",
+        "+77|1/5|00000003|3|0000000100000002|16777216|",
+        "77|1/5|00000003|3|+000000100000002|16777216|",
+        "77|1/5|00000003|3|0000000100000002|16777216||",
+        "77|1/5|00000003|3|0000000100000002|16777216|3109+1",
     ] {
-        assert_eq!(Source::parse(broken), None, "{broken}");
+        assert_eq!(Source::parse(&format!("{broken}\n")), None, "{broken}");
+    }
+    // Cut off anywhere, it may say another place at which this replica parted from it.
+    let whole = line(3);
+    for at in 0..whole.len() {
+        assert_eq!(Source::parse(&whole[..at]), None, "{at} of {} bytes", whole.len());
     }
 }

@@ -8,29 +8,58 @@ use picket_core::evidence::Generation;
 use picket_core::ids::GenerationId;
 
 /// A position in the write-ahead log.
-pub(super) type Lsn = u64;
+pub type Lsn = u64;
 
 /// A place in the history of a cluster of servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) timeline: u32,
-    pub(super) lsn: Lsn,
+pub struct Place {
+    /// The timeline.
+    pub timeline: u32,
+    /// Where it was left, or is.
+    pub lsn: Lsn,
 }
 
 /// Reads `X/Y`.
-pub(super) fn lsn(text: &str) -> Option<Lsn> {
-    let (high, low) = text.trim().split_once('/')?;
-    Some(u64::from(u32::from_str_radix(high, 16).ok()?) << 32 | u64::from(u32::from_str_radix(low, 16).ok()?))
+#[must_use]
+pub fn lsn(text: &str) -> Option<Lsn> {
+    let (high, low) = text.split_once('/')?;
+    Some(u64::from(hex(high)?) << 32 | u64::from(hex(low)?))
 }
 
-/// Reads a history file: each former timeline, the oldest first, and where it was left.
-pub(super) fn history(text: &str) -> Option<Vec<Place>> {
+/// The timeline that a piece of the log is of, by its name: the first eight of its digits.
+#[must_use]
+pub fn of_segment(name: &str) -> Option<u32> {
+    hex(name.get(..8)?)
+}
+
+/// Reads hexadecimal digits and nothing else, no sign either.
+#[must_use]
+pub fn hex(digits: &str) -> Option<u32> {
+    let all = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u32::from_str_radix(digits, 16).ok().filter(|_| all)
+}
+
+/// Reads decimal digits and nothing else.
+#[must_use]
+pub fn decimal(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// Reads a history file: each former timeline, the oldest first, and where it was left. One without its end is none: a
+/// number could be cut off, which is another place. So is one whose timelines are in no order, as for PostgreSQL itself.
+#[must_use]
+pub fn history(text: &str) -> Option<Vec<Place>> {
+    if !text.is_empty() && !text.ends_with('\n') {
+        return None;
+    }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let place = |line: &str| {
         let mut words = line.split_whitespace();
-        Some(Place { timeline: words.next()?.parse().ok()?, lsn: lsn(words.next()?)? })
+        let timeline = decimal(words.next()?)?.try_into().ok()?;
+        Some(Place { timeline, lsn: lsn(words.next()?)? })
     };
-    lines.map(place).collect()
+    let places: Vec<Place> = lines.map(place).collect::<Option<_>>()?;
+    places.is_sorted_by(|one, next| one.timeline < next.timeline).then_some(places)
 }
 
 /// What identifies the data of a server on this timeline with this history.

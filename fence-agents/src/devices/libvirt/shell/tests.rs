@@ -49,5 +49,24 @@ fn half_of_it_or_twice_is_no_answer() {
         assert!(parse(bad).is_err(), "{bad}");
     }
     assert!(parse(&whole.replace("4c4c4544-", "")).is_err());
-    assert!(parse(&whole.replace("Id:             -", "Id: x")).is_err());
+    for id in ["x", "-1", "+3", ""] {
+        assert!(parse(&whole.replace("Id:             -", &format!("Id: {id}"))).is_err(), "{id:?}");
+    }
+    assert!(parse(whole.trim_end()).is_err(), "it may have been cut off");
+}
+
+#[test]
+fn nobody_is_absent_by_a_list_that_is_cut_off() {
+    assert_eq!(listed("n1\nn2\n\n").unwrap(), ["n1", "n2"]);
+    assert_eq!(listed("").unwrap(), [""; 0]);
+    for cut in ["n1\nn", "n1\nn2", "n"] {
+        assert!(listed(cut).unwrap_err().contains("cut short"), "{cut:?}");
+    }
+}
+
+#[test]
+fn what_another_host_says_of_a_name_drives_no_terminal() {
+    let whole = info("-", "shut off").replace("n2", "n3\u{1b}[2J\u{9b}31m");
+    let told = about(&Plug::new("n2"), &whole).unwrap_err();
+    assert!(told.contains("n3") && !told.contains(char::is_control), "{told:?}");
 }

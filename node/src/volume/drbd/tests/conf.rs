@@ -68,6 +68,26 @@ fn each_thing_that_would_undo_the_guarantee_is_found() {
 }
 
 #[test]
+fn what_a_connection_or_a_volume_says_otherwise_is_found() {
+    let cases = [
+        ("connection { host n1; host n2; net { protocol A; } }", "connection.net.protocol is \"A\""),
+        ("connection { net { fencing dont-care; } }", "connection.net.fencing is \"dont-care\""),
+        ("connection { net { allow-two-primaries; } }", "connection.net.allow-two-primaries is \"yes\""),
+        ("connection { net { after-sb-1pri discard-secondary; } }", "connection.net.after-sb-1pri"),
+        ("volume 0 { disk { on-io-error detach; } }", "volume 0.disk.on-io-error is \"detach\""),
+        ("disk { fencing resource-only; }", "disk.fencing is \"resource-only\""),
+        // The first of two: the last one is the right one.
+        ("net { protocol B; }", "net.protocol is \"B\""),
+    ];
+    for (more, expected) in cases {
+        let wrong = found(&NINE.replacen("r0 {", &format!("r0 {{ {more}"), 1));
+        assert!(wrong.len() == 1 && wrong[0].contains(expected), "{more}: {wrong:?}");
+    }
+    let good = "connection { host n1; host n2; net { protocol C; ping-timeout 5; } }";
+    assert_eq!(found(&NINE.replacen("r0 {", &format!("r0 {{ {good}"), 1)), Vec::<String>::new());
+}
+
+#[test]
 fn several_volumes_are_refused() {
     let disk = "disk /dev/vdb; meta-disk internal;";
     let hosts = format!(
@@ -88,6 +108,10 @@ fn what_is_no_dump_is_an_error() {
         "}",
         "resource r0 { a \"b",
         "resource r0 { a }",
+        // No name of DRBD's has a slash: it would be taken for a section of a section.
+        "resource r0/net { protocol C; }",
+        "resource r0 { net/protocol C; }",
+        "resource r0 { \u{1b}[2J { protocol A; } }",
     ] {
         assert!(problems(text, "r0", &[], Path::new("/run/picket")).is_err(), "{text:?}");
     }

@@ -50,13 +50,16 @@ fn a_daemons_word_is_the_exit_status() {
 
 #[test]
 fn everything_else_keeps_the_volume_suspended() {
-    let garbage: [&[u8]; 14] = [
+    let garbage: [&[u8]; 17] = [
         b"exit 5\n", // the kernel would take the peer for dead, and go on
         b"exit 0\n",
         b"exit 3\n",
         b"exit 255\n",
         b"exit 256\n",
         b"exit -4\n",
+        b"exit +4\n",
+        b"exit 04\n",
+        b"exit 007\n",
         b"exit 4", // cut short: perhaps it was to be 47
         b"exit  4\n",
         b"4\n",
@@ -122,6 +125,9 @@ fn drbds_variables_are_read() {
     assert_eq!((other.question, other.peer), (Question::BeforeResyncTarget, None));
     assert_eq!((other.run_dir.as_path(), other.wait), (Path::new("/run/x"), Duration::from_secs(7)));
     assert!(read(&[], &[]).is_err());
+    for elsewhere in ["../r0", "r0/../../tmp/r0", "", "r0\n"] {
+        assert!(read(&[("DRBD_RESOURCE", elsewhere)], &[]).is_err(), "{elsewhere:?}");
+    }
     assert!(read(&[("DRBD_RESOURCE", "r0")], &["--wait"]).is_err());
     assert!(read(&[("DRBD_RESOURCE", "r0")], &["--force"]).is_err());
 }

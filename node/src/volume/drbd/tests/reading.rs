@@ -6,21 +6,7 @@ use picket_core::ids::GenerationId;
 use picket_core::node::Role;
 
 /// By the documentation of DRBD 9's `drbdsetup events2`; not recorded.
-const NINE: &str = "\
-2026-03-01T10:00:00.000000+00:00 exists resource name:r0 role:Secondary suspended:no write-ordering:flush
-2026-03-01T10:00:00.000001+00:00 exists connection name:r0 peer-node-id:2 conn-name:n2 connection:Connecting role:Unknown congested:no
-2026-03-01T10:00:00.000002+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate size:131072 read:0 written:0 quorum:yes
-2026-03-01T10:00:00.000003+00:00 exists path name:r0 peer-node-id:2 conn-name:n2 local:ipv4:10.0.0.1:7789 peer:ipv4:10.0.0.2:7789 established:no
-2026-03-01T10:00:00.000004+00:00 exists peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Off peer-disk:DUnknown peer-client:no
-2026-03-01T10:00:00.000005+00:00 exists -
-2026-03-01T10:00:01.000000+00:00 change connection name:r0 peer-node-id:2 conn-name:n2 connection:Connected role:Secondary
-2026-03-01T10:00:01.000001+00:00 change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:SyncSource peer-disk:Inconsistent done:12.50
-2026-03-01T10:00:02.000000+00:00 change peer-device name:r0 peer-node-id:2 conn-name:n2 volume:0 replication:Established peer-disk:UpToDate
-2026-03-01T10:00:03.000000+00:00 change resource name:r0 role:Primary
-2026-03-01T10:00:04.000000+00:00 call helper name:r0 peer-node-id:2 conn-name:n2 helper:fence-peer
-2026-03-01T10:00:04.000001+00:00 change resource name:r0 suspended:fencing
-2026-03-01T10:00:04.000002+00:00 change connection name:r0 peer-node-id:2 conn-name:n2 connection:NetworkFailure role:Unknown
-";
+const NINE: &str = include_str!("events-9.txt");
 
 pub(super) fn view_of(text: &str) -> View {
     let mut view = View::default();
@@ -92,45 +78,15 @@ fn how_far_a_resync_is_can_be_read_from_the_status() {
         done("r0 role:Primary\n  disk:UpToDate\n  peer role:Secondary\n    replication:Established\n"),
         None
     );
-    assert_eq!(done("done:? done:101.00"), None);
+    assert_eq!(done("done:? done:101.00 done:+9.97"), None);
 }
 
 /// As DRBD 8.4.11 told of a replication that its Primary gave up, and of what its handler said of the peer. A connection that
 /// stands alone has no name any more.
-const EIGHT_GIVES_UP: &str = "\
-2026-11-22T22:02:00.341122+00:00 exists resource name:r0 role:Primary suspended:no
-2026-11-22T22:02:00.341122+00:00 exists connection name:r0 peer-node-id:0 conn-name:peer connection:Connected role:Secondary
-2026-11-22T22:02:00.341122+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate
-2026-11-22T22:02:00.341122+00:00 exists peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Established peer-disk:UpToDate resync-suspended:no
-2026-11-22T22:02:00.345712+00:00 exists -
-2026-11-22T22:02:02.349661+00:00 change resource name:r0 suspended:fencing
-2026-11-22T22:02:02.349661+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Disconnecting role:Unknown
-2026-11-22T22:02:02.349661+00:00 change peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Off peer-disk:DUnknown
-2026-11-22T22:02:02.368453+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone
-2026-11-22T22:02:02.368715+00:00 destroy peer-device name:r0 peer-node-id:0 conn-name:peer volume:0
-2026-11-22T22:02:02.368715+00:00 destroy connection name:r0 peer-node-id:0 conn-name:peer
-2026-11-22T22:02:02.373779+00:00 call helper name:r0 peer-node-id:0 helper:fence-peer
-2026-11-22T22:02:02.485601+00:00 response helper name:r0 peer-node-id:0 helper:fence-peer status:1024
-2026-11-22T22:02:02.488120+00:00 change peer-device name:r0 peer-node-id:0 volume:0 replication:Off peer-disk:Outdated resync-suspended:no
-2026-11-22T22:02:02.502811+00:00 change peer-device name:r0 peer-node-id:0 volume:0
-2026-11-22T22:02:02.505207+00:00 change resource name:r0 suspended:no
-";
+const EIGHT_GIVES_UP: &str = include_str!("events-8.4-gives-up.txt");
 
 /// As it told, asked anew while the replication was off, of its return.
-const EIGHT_COMES_BACK: &str = "\
-2026-11-22T22:01:29.976234+00:00 exists resource name:r0 role:Primary suspended:no
-2026-11-22T22:01:29.976234+00:00 exists connection name:r0 peer-node-id:0 connection:StandAlone role:Unknown
-2026-11-22T22:01:29.976234+00:00 exists device name:r0 volume:0 minor:0 disk:UpToDate
-2026-11-22T22:01:29.976234+00:00 exists peer-device name:r0 peer-node-id:0 volume:0 replication:Off peer-disk:DUnknown resync-suspended:no
-2026-11-22T22:01:29.980465+00:00 exists -
-2026-11-22T22:01:31.004076+00:00 create connection name:r0 peer-node-id:0 conn-name:peer connection:StandAlone role:Unknown
-2026-11-22T22:01:31.004076+00:00 create peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Off peer-disk:DUnknown resync-suspended:no
-2026-11-22T22:01:31.013967+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Unconnected
-2026-11-22T22:01:31.015996+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Connecting
-2026-11-22T22:01:36.203919+00:00 change connection name:r0 peer-node-id:0 conn-name:peer connection:Connected
-2026-11-22T22:01:36.223783+00:00 change connection name:r0 peer-node-id:0 conn-name:peer role:Secondary
-2026-11-22T22:01:36.223783+00:00 change peer-device name:r0 peer-node-id:0 conn-name:peer volume:0 replication:Established peer-disk:UpToDate
-";
+const EIGHT_COMES_BACK: &str = include_str!("events-8.4-comes-back.txt");
 
 #[test]
 fn what_is_told_of_a_peer_that_is_gone_does_not_bring_it_back() {
@@ -212,6 +168,12 @@ fn lines_that_could_be_a_change_are_not_skipped() {
     assert!(parse("transmute resource name:r0").is_err());
     assert!(parse("change quorum-device name:r0").is_err());
     assert!(parse("change").is_err());
+    for volume in ["", "volume:", "volume:x", "volume:+0", "volume:-1", "volume:4294967296"] {
+        for object in ["device", "peer-device"] {
+            let line = format!("change {object} name:r0 peer-node-id:2 {volume} disk:Failed");
+            assert!(parse(&line).is_err(), "{line}");
+        }
+    }
 }
 
 #[test]
@@ -246,6 +208,8 @@ fn a_generation_that_is_not_understood_is_none() {
         "0000000000000004:0000000000000000:0:0",
         "no UUID",
         "XYZ2F1A0C6DC7F30:0",
+        "+2D2F1A0C6DC7F30:0000000000000000:0000000000000000:0000000000000000",
+        "F2D2F1A0C6DC7F30:0000000000000000:+C1C2B6E1A2C6A52:0000000000000000",
     ] {
         assert!(generation::parse(wrong).is_err(), "{wrong:?}");
     }
