@@ -28,6 +28,9 @@ pub struct Daemon {
     busy_until: Option<Time>,
 }
 
+/// Heartbeats that a socket keeps for a process that does not read them.
+const SOCKET_BEATS_MAX: usize = 512;
+
 impl World {
     pub(super) fn start_daemon(&mut self, node: NodeId, boot_no: u32) {
         let now = self.now;
@@ -128,8 +131,10 @@ impl World {
         let machine = self.machine_mut(node);
         let Some(daemon) = machine.daemon.as_ref().filter(|daemon| daemon.run == run) else { return };
         if machine.pauses > 0 || machine.stalls > 0 || machine.daemon_stalls > 0 {
-            // A stalled process finds heartbeats in its socket's buffer, the oldest first, and not too many.
-            if machine.waiting.len() < 512 {
+            // A stalled process finds heartbeats in its socket's buffer, the oldest first, and not too many; of what
+            // comes on streams nothing is lost.
+            let is_beat = |input: &Input| matches!(input, Input::Beat { .. });
+            if !is_beat(&input) || machine.waiting.len() < SOCKET_BEATS_MAX {
                 machine.waiting.push(Ev::Input { node, run, input: Box::new(input) });
             }
             return;
@@ -382,4 +387,24 @@ pub(super) fn clip(text: &str, whole: bool) -> String {
     let mut cut: String = text.chars().take(LONGEST).collect();
     cut.push('…');
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::clock::SECOND;
+    use crate::world::setup::Setup;
+
+    /// A world whose node 1 runs a daemon that is stopped, with more in its queues than a socket keeps of heartbeats.
+    #[test]
+    fn a_stopped_daemon_loses_nothing_that_comes_on_a_stream() {
+        let mut world = World::new(Setup::simple(2), 1, false);
+        world.run_until(Time(20 * SECOND));
+        let node = NodeId(1);
+        world.machine_mut(node).daemon_stalls = 1;
+        for _ in 0..2 * SOCKET_BEATS_MAX {
+            world.daemon_input(node, Input::WitnessGone);
+        }
+        assert_eq!(world.machine(node).waiting.len(), 2 * SOCKET_BEATS_MAX);
+    }
 }
