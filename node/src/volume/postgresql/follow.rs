@@ -69,7 +69,7 @@ pub enum Verdict {
 }
 
 impl Source {
-    /// Reads the one line that [`SOURCE`] gives, which has its end: one that is cut off could name another place.
+    /// Reads the one line of a source's account, which has its end: one that is cut off could name another place.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.strip_suffix('\n')?.split('|').collect();
