@@ -4,7 +4,7 @@ use super::super::World;
 use picket_core::evidence::Proof;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::message::{Request, UpdateInSync};
-use picket_core::witness::{Input, Record, Register};
+use picket_core::witness::{Input, NodeRecord, Record, Register};
 
 /// Who spoke to the witness in a step, and what of it matters here.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl World {
             self.rules_of_register(was, now);
             self.check_growth(*volume, was, now);
             if !before.recovery && !after.recovery {
-                self.check_grant(*volume, was, now, &after);
+                self.check_grant(*volume, was, now, [&before, &after]);
                 self.check_update(*volume, was, now, spoken);
             }
         }
@@ -76,7 +76,13 @@ impl World {
     }
 
     /// A new epoch: one for an attempt, and only who is gone is left out of the in-sync set.
-    pub(super) fn check_grant(&mut self, volume: VolumeId, was: &Register, now: &Register, after: &Record) {
+    pub(super) fn check_grant(
+        &mut self,
+        volume: VolumeId,
+        was: &Register,
+        now: &Register,
+        [before, after]: [&Record; 2],
+    ) {
         let Some(holder) = now.holder.filter(|_| now.epoch > was.epoch) else { return };
         let node = holder.node;
         self.check_authority(volume, node);
@@ -87,25 +93,35 @@ impl World {
             );
             self.violated("one-epoch", text);
         }
-        let fenced = after.nodes.iter().filter(|(_, known)| known.boot.is_some_and(|b| known.is_fenced(b)));
-        let old = was.holder.map_or(NodeSet::EMPTY, |holder| NodeSet::only(holder.node));
+        self.check_taken_out(volume, was, now, [before, after]);
+        self.check_barred(volume, node, now, after);
+    }
+
+    /// A grant takes the old holder and fenced nodes out of the set when its proof speaks of them, and adds nobody. What
+    /// was proven off in the same step may have been taken out before.
+    fn check_taken_out(&mut self, volume: VolumeId, was: &Register, now: &Register, records: [&Record; 2]) {
+        let Some(node) = now.holder.map(|holder| holder.node) else { return };
+        let [before, off] = records.map(|record| fenced(record).without(node));
+        let old = was.holder.map_or(NodeSet::EMPTY, |holder| NodeSet::only(holder.node).without(node));
         let gone = match now.proof {
             Some(Proof::Released | Proof::SameHolder) | None => NodeSet::EMPTY,
-            Some(_) => fenced.map(|(id, _)| *id).collect::<NodeSet>().union(old).without(node),
+            Some(_) => off.union(old),
         };
         let due = was.isr.minus(gone);
-        if now.isr != due {
+        if now.isr.minus(due) != NodeSet::EMPTY
+            || due.minus(off.minus(before)).minus(now.isr) != NodeSet::EMPTY
+        {
             let text =
                 format!("the grant of volume {volume} to node {node} leaves {} in sync, not {due}", now.isr);
             self.violated("takeover-set", text);
         }
-        self.check_barred(volume, node, after);
     }
 
-    /// Whoever is to be fenced, has declared itself failed or is held off is granted nothing.
-    pub(super) fn check_barred(&mut self, volume: VolumeId, node: NodeId, after: &Record) {
+    /// Whoever is to be fenced, has declared itself failed or is held off is granted nothing. A permit that was given
+    /// after the grant, in the same step, has revoked it.
+    pub(super) fn check_barred(&mut self, volume: VolumeId, node: NodeId, now: &Register, after: &Record) {
         let Some(known) = after.nodes.get(&node) else { return };
-        let why = if known.permit.is_some() {
+        let why = if known.permit.is_some() && !now.revoked {
             "is to be fenced"
         } else if known.failed.is_some() && known.failed == known.boot {
             "has declared itself failed"
@@ -210,4 +226,10 @@ impl World {
             self.check_in_sync(volume);
         }
     }
+}
+
+/// The nodes whose present boot was proven off.
+fn fenced(record: &Record) -> NodeSet {
+    let off = |known: &NodeRecord| known.boot.is_some_and(|boot| known.is_fenced(boot));
+    record.nodes.iter().filter(|(_, known)| off(known)).map(|(node, _)| *node).collect()
 }

@@ -10,7 +10,7 @@ use picket_core::ids::{AttemptId, Epoch, NodeSet, PermitId, RequestId, SessionId
 use picket_core::message::{FenceReason, FromWitness, Reply, Request};
 use picket_core::node::LossAction;
 use picket_core::time::Duration;
-use picket_core::witness::{Input, PermitRecord};
+use picket_core::witness::{Input, PermitRecord, Register};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -113,14 +113,14 @@ fn who_counts_as_in_sync_has_every_acknowledged_write() {
 fn granted(isr: NodeSet) -> &'static str {
     let mut world = well();
     world.oracle.overridden = true; // the holder serves still, which is not what is looked at
-    let (after, was) = (record(&world), record(&world).volumes[&V1].clone());
+    let (known, was) = (record(&world), record(&world).volumes[&V1].clone());
     let mut now = was.clone();
     now.epoch = Epoch(was.epoch.0 + 1);
     now.attempt = None;
     now.holder.as_mut().unwrap().node = other(was.holder.unwrap().node);
     now.proof = Some(Proof::LeaseExpired);
     now.isr = if isr.is_empty() { NodeSet::only(now.holder.unwrap().node) } else { isr };
-    world.check_grant(V1, &was, &now, &after);
+    world.check_grant(V1, &was, &now, [&known, &known]);
     violated(&world)
 }
 
@@ -135,14 +135,18 @@ fn a_takeover_leaves_nobody_in_sync_whom_its_proof_takes_out_and_adds_nobody() {
 fn who_is_to_be_fenced_or_has_failed_or_is_held_off_is_granted_nothing() {
     let world = well();
     let node = other(holder(&world));
-    let after_all = |change: fn(&mut picket_core::witness::NodeRecord)| {
+    let granted = |revoked: bool, change: fn(&mut picket_core::witness::NodeRecord)| {
         let (mut world, mut record) = (world.clone(), record(&world));
         change(record.nodes.get_mut(&node).unwrap());
-        world.check_barred(V1, node, &record);
+        let now = Register { revoked, ..record.volumes[&V1].clone() };
+        world.check_barred(V1, node, &now, &record);
         violated(&world)
     };
+    let after_all = |change| granted(false, change);
     assert_eq!(after_all(|_| ()), "nothing");
     assert_eq!(after_all(|known| known.permit = Some(permit(1, N1, BootId(1)))), "grant-barred");
+    let later = granted(true, |known| known.permit = Some(permit(1, N1, BootId(1))));
+    assert_eq!(later, "nothing", "the permit came after the grant and has revoked it");
     assert_eq!(after_all(|known| known.failed = known.boot), "grant-barred");
     assert_eq!(after_all(|known| known.held_off = true), "grant-barred");
 }
