@@ -13,7 +13,7 @@ use super::thaw::LateThaw;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeReport};
 use picket_core::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What a driver does with its commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub struct Driver {
     stopping: Option<CommandId>,
     /// A promotion that was begun, and that a freeze ends.
     until_frozen: Option<CommandId>,
-    /// One that a freeze has ended.
-    ended_frozen: Option<CommandId>,
+    /// Those that a freeze has ended, and whose time is not over yet.
+    ended_frozen: BTreeSet<CommandId>,
     /// A thaw that is not done in its time.
     pub(super) late_thaw: Option<LateThaw>,
     told: Option<VolumeReport>,
@@ -75,11 +75,10 @@ impl Driver {
 
     /// A freeze ends the promotion that was begun, if it is one of those: there is nothing left that could be frozen.
     fn freeze_ends_promotion(&mut self) -> bool {
-        self.ended_frozen = self.until_frozen.take();
-        if self.ended_frozen.is_some() {
-            self.promoting = None;
-        }
-        self.ended_frozen.is_some()
+        let Some(begun) = self.until_frozen.take() else { return false };
+        self.ended_frozen.insert(begun);
+        self.promoting = None;
+        true
     }
 
     /// Whether a stop that was ordered is still to be done.
@@ -221,7 +220,7 @@ impl World {
         let local = machine.now(now);
         if let Some(driver) = machine.drivers.get_mut(&volume) {
             driver.until_frozen.take_if(|begun| *begun == command);
-            if driver.ended_frozen.take_if(|ended| *ended == command).is_some() {
+            if driver.ended_frozen.remove(&command) {
                 return;
             }
         }
@@ -404,5 +403,21 @@ fn apply(
         }
         VolAct::Drop(peer) => replica.drop_peer(peer).map(Some),
         VolAct::Require(peer) => replica.require_peer(peer).map(|done| done.map(|()| Sends::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_promotion_that_a_freeze_has_ended_stays_ended() {
+        let mut driver = Driver::default();
+        for command in [CommandId(1), CommandId(2)] {
+            driver.until_frozen = Some(command);
+            assert!(driver.freeze_ends_promotion());
+        }
+        assert!(!driver.freeze_ends_promotion(), "none is under way");
+        assert_eq!(driver.ended_frozen, [CommandId(1), CommandId(2)].into());
     }
 }
