@@ -4,6 +4,7 @@
 //! world around the production cores; [`sim`] puts random faults into it; [`model`] puts chosen faults at every place
 //! between two steps.
 
+mod grants;
 pub mod model;
 pub mod sim;
 pub mod world;

@@ -52,14 +52,7 @@ fn check(input: &[u8]) -> Result<Answer, Broken> {
         _ => DeviceKind::Meatware,
     };
     let action = if action & 1 == 0 { PowerAction::Off } else { PowerAction::On };
-    let outcome = match ending % 6 {
-        0 => Outcome::Exited { code: i32::from(code) },
-        1 => Outcome::Signaled { signal: i32::from(code % 64) },
-        2 => Outcome::TimedOut { all_gone: true },
-        3 => Outcome::TimedOut { all_gone: false },
-        4 => Outcome::NotStarted { reason: "no such file".to_owned() },
-        _ => Outcome::Lost { reason: "killed".to_owned() },
-    };
+    let outcome = super::ended::outcome(ending, code);
     let (out, err) = said.iter().position(|byte| *byte == 0).map_or((said, &[][..]), |at| said.split_at(at));
     let captured = |bytes: &[u8]| Captured { bytes: bytes.to_vec(), dropped_bytes: u64::from(code) };
     let finished = Finished {

@@ -1,18 +1,17 @@
 //! What `drbdsetup events2` tells, and what the driver makes of it.
 
+use super::volume_status::about;
 use crate::must;
 use crate::target::{Answer, Broken, Target};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use picket_core::evidence::Generation;
-use picket_core::ids::{GenerationId, NodeId, NodeSet, VolumeId};
-use picket_core::node::{Recorded, Role, VolumeReport};
+use picket_core::ids::{GenerationId, NodeId, NodeSet};
+use picket_core::node::{Role, VolumeReport};
 use picket_node::volume::drbd::book::Book;
 use picket_node::volume::drbd::events::{self, Line, Object, Verb};
 use picket_node::volume::drbd::view::View;
-use picket_node::volume::{About, Gaps};
 use std::collections::BTreeMap;
-use tokio::sync::watch;
 
 /// The target. An input is two bytes (where the stream breaks off), then the stream.
 pub const TARGET: Target = Target {
@@ -270,27 +269,13 @@ impl<'t> Said<'t> {
     }
 }
 
-fn about() -> About {
-    About {
-        id: VolumeId(1),
-        name: "data".to_owned(),
-        me: NodeId(1),
-        members: [NodeId(1), NodeId(2)].into_iter().collect(),
-        names: (1..=3).map(|id| (NodeId(id), format!("n{id}"))).collect(),
-        state_dir: "/nonexistent".into(),
-        heard: watch::channel(NodeSet::EMPTY).1,
-        fenced: watch::channel(NodeSet::EMPTY).1,
-        recorded: watch::channel(Recorded::default()).1,
-        gaps: Gaps::default(),
-        has_barrier: true,
-    }
-}
-
 /// The report of a replica whose data and configuration were read and are sound.
 fn told(view: &View) -> Result<VolumeReport, Broken> {
     let generation = Some(Generation::first(GenerationId(1)));
     let book = Book { generation, problems: Some(Vec::new()), ..Book::default() };
-    let report = book.report(&about(), view).ok_or_else(|| Broken("nothing is told".to_owned()))?;
+    let report = book
+        .report(&about(NodeSet::EMPTY, true), view)
+        .ok_or_else(|| Broken("nothing is told".to_owned()))?;
     let peer = NodeSet::only(NodeId(2));
     must!(report.connected.is_subset(peer), "{:?} are connected", report.connected);
     must!(report.complete_peers.is_subset(report.connected), "{:?} are complete", report.complete_peers);

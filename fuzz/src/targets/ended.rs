@@ -113,7 +113,8 @@ fn check(input: &[u8]) -> Result<Answer, Broken> {
     }
 }
 
-fn outcome(ending: u8, code: u8) -> Outcome {
+/// How a program can end.
+pub(super) fn outcome(ending: u8, code: u8) -> Outcome {
     match ending % 6 {
         0 => Outcome::Exited { code: i32::from(code) },
         1 => Outcome::Signaled { signal: i32::from(code % 64) },

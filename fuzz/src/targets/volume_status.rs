@@ -9,6 +9,9 @@ use picket_node::volume::command::read_status;
 use picket_node::volume::{About, Gaps};
 use tokio::sync::watch;
 
+/// The other node.
+const PEER: NodeSet = NodeSet::only(NodeId(2));
+
 /// The target. An input is one byte (with a barrier or without), then the output.
 pub const TARGET: Target = Target {
     name: "volume-status",
@@ -46,8 +49,8 @@ pub const TARGET: Target = Target {
     check,
 };
 
-fn about(has_barrier: bool) -> About {
-    let (_, heard) = watch::channel(NodeSet::only(NodeId(2)));
+/// What a driver of a volume of two nodes is told of it.
+pub(super) fn about(heard: NodeSet, has_barrier: bool) -> About {
     About {
         id: VolumeId(1),
         name: "data".to_owned(),
@@ -55,7 +58,7 @@ fn about(has_barrier: bool) -> About {
         members: [NodeId(1), NodeId(2)].into_iter().collect(),
         names: (1..=3).map(|id| (NodeId(id), format!("n{id}"))).collect(),
         state_dir: "/nonexistent".into(),
-        heard,
+        heard: watch::channel(heard).1,
         fenced: watch::channel(NodeSet::EMPTY).1,
         recorded: watch::channel(Recorded::default()).1,
         gaps: Gaps::default(),
@@ -105,7 +108,7 @@ fn written(report: &VolumeReport, has_barrier: bool) -> String {
     };
     let mut text = format!("role={role}\nfrozen={}\n", word(report.frozen));
     if has_barrier {
-        let names = |set| about(true).names_of(set);
+        let names = |set| about(PEER, true).names_of(set);
         let history: Vec<String> = report.generation.history.iter().map(ToString::to_string).collect();
         text.push_str(&format!("complete={}\n", word(report.complete)));
         text.push_str(&format!("generation={}\nhistory={}\n", report.generation.current, history.join(",")));
@@ -123,7 +126,7 @@ fn written(report: &VolumeReport, has_barrier: bool) -> String {
 
 fn check(input: &[u8]) -> Result<Answer, Broken> {
     let Some((which, rest)) = input.split_first() else { return Ok(Answer::new("empty")) };
-    let about = about(which & 1 == 1);
+    let about = about(PEER, which & 1 == 1);
     let Ok(text) = core::str::from_utf8(rest) else { return Ok(Answer::new("not UTF-8")) };
     let report = match read_status(text, &about, otherwise) {
         Ok(report) => report,

@@ -3,10 +3,9 @@
 
 use super::properties::{isr, missing};
 use super::world::World;
-use picket_core::evidence::Proof;
-use picket_core::ids::{NodeId, NodeSet, VolumeId};
+use picket_core::ids::{NodeId, VolumeId};
 use picket_core::message::Holder;
-use picket_core::witness::{NodeRecord, Record, Register};
+use picket_core::witness::{Record, Register};
 
 /// The record has changed. A recovery gives volumes to nobody and takes the sets from what members say.
 pub(super) fn changed(world: &World, before: &Record, after: &Record) -> Option<String> {
@@ -35,49 +34,14 @@ fn grants<'a>(before: &'a Record, after: &'a Record) -> impl Iterator<Item = Gra
 
 impl Grant<'_> {
     fn wrong(&self, before: &Record, after: &Record) -> Option<String> {
-        let known = after.nodes.get(&self.holder.node)?;
-        self.wrong_holder(known).or_else(|| self.wrong_set(before, after))
-    }
-
-    /// Who is to be fenced, has declared itself failed, or is held off gets nothing. A permit that was given after the
-    /// grant, in the same change, has revoked it.
-    fn wrong_holder(&self, known: &NodeRecord) -> Option<String> {
-        let why = if known.permit.is_some() && !self.now.revoked {
-            "is to be fenced"
-        } else if known.failed == Some(self.holder.boot) {
-            "has declared itself failed"
-        } else if known.held_off {
-            "is held off"
-        } else {
-            return None;
-        };
-        Some(format!("node {} is granted volume {} and {why}", self.holder.node, self.volume))
-    }
-
-    /// A takeover takes the old holder and fenced nodes out of the set, any other grant nobody, and none puts anybody in.
-    /// What was proven off in the same change may have been taken out before.
-    fn wrong_set(&self, before: &Record, after: &Record) -> Option<String> {
         let Self { volume, holder, was, now } = self;
-        let old = was.holder.map_or(NodeSet::EMPTY, |holder| NodeSet::only(holder.node));
-        let off = fenced(after).without(holder.node);
-        let gone = match now.proof {
-            Some(Proof::Released | Proof::SameHolder) | None => NodeSet::EMPTY,
-            Some(_) => off.union(old).without(holder.node),
-        };
-        let may_go = gone.union(off.minus(fenced(before)));
-        let (added, stripped) = (now.isr.minus(was.isr), was.isr.minus(may_go).minus(now.isr));
-        let kept = now.isr.intersection(gone);
-        let wrong = [(added, "puts in"), (stripped, "strips"), (kept, "keeps")];
-        let (nodes, what) = wrong.into_iter().find(|(nodes, _)| !nodes.is_empty())?;
-        let to = holder.node;
-        Some(format!("the grant of volume {volume} to node {to} {what} nodes {nodes} of its in-sync set"))
+        let (node, known) = (holder.node, after.nodes.get(&holder.node)?);
+        let barred = crate::grants::barred(known, now);
+        barred.map(|why| format!("node {node} is granted volume {volume} and {why}")).or_else(|| {
+            let what = crate::grants::wrong_set(node, [was, now], [before, after])?;
+            Some(format!("the grant of volume {volume} to node {node} {what}"))
+        })
     }
-}
-
-/// Nodes whose present boot was confirmed off.
-fn fenced(record: &Record) -> NodeSet {
-    let off = |known: &NodeRecord| known.boot.is_some_and(|boot| known.is_fenced(boot));
-    record.nodes.iter().filter(|(_, known)| off(known)).map(|(id, _)| *id).collect()
 }
 
 /// Every member of a recorded in-sync set has every acknowledged write. What is in a store that was put back is old

@@ -3,10 +3,11 @@ use super::super::families::Family;
 use super::super::faults::Fault;
 use super::super::setup::Setup;
 use super::*;
-use picket_core::ids::{AttemptId, PermitId};
+use picket_core::evidence::Proof;
+use picket_core::ids::{AttemptId, NodeSet, PermitId};
 use picket_core::message::FenceReason;
 use picket_core::time::Duration;
-use picket_core::witness::PermitRecord;
+use picket_core::witness::{NodeRecord, PermitRecord};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);

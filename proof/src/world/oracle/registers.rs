@@ -1,10 +1,10 @@
 //! Every change of the witness's record, and what nodes keep on their disks.
 
 use super::super::World;
-use picket_core::evidence::Proof;
+use crate::grants;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
 use picket_core::message::{Request, UpdateInSync};
-use picket_core::witness::{Input, NodeRecord, Record, Register};
+use picket_core::witness::{Input, Record, Register};
 
 /// Who spoke to the witness in a step, and what of it matters here.
 #[derive(Clone, Debug)]
@@ -93,44 +93,17 @@ impl World {
             );
             self.violated("one-epoch", text);
         }
-        self.check_taken_out(volume, was, now, [before, after]);
+        if let Some(what) = grants::wrong_set(node, [was, now], [before, after]) {
+            self.violated("takeover-set", format!("the grant of volume {volume} to node {node} {what}"));
+        }
         self.check_barred(volume, node, now, after);
     }
 
-    /// A grant takes the old holder and fenced nodes out of the set when its proof speaks of them, and adds nobody. What
-    /// was proven off in the same step may have been taken out before.
-    fn check_taken_out(&mut self, volume: VolumeId, was: &Register, now: &Register, records: [&Record; 2]) {
-        let Some(node) = now.holder.map(|holder| holder.node) else { return };
-        let [before, off] = records.map(|record| fenced(record).without(node));
-        let old = was.holder.map_or(NodeSet::EMPTY, |holder| NodeSet::only(holder.node).without(node));
-        let gone = match now.proof {
-            Some(Proof::Released | Proof::SameHolder) | None => NodeSet::EMPTY,
-            Some(_) => off.union(old),
-        };
-        let due = was.isr.minus(gone);
-        if now.isr.minus(due) != NodeSet::EMPTY
-            || due.minus(off.minus(before)).minus(now.isr) != NodeSet::EMPTY
-        {
-            let text =
-                format!("the grant of volume {volume} to node {node} leaves {} in sync, not {due}", now.isr);
-            self.violated("takeover-set", text);
-        }
-    }
-
-    /// Whoever is to be fenced, has declared itself failed or is held off is granted nothing. A permit that was given
-    /// after the grant, in the same step, has revoked it.
+    /// Whoever is to be fenced, has declared itself failed or is held off is granted nothing.
     pub(super) fn check_barred(&mut self, volume: VolumeId, node: NodeId, now: &Register, after: &Record) {
-        let Some(known) = after.nodes.get(&node) else { return };
-        let why = if known.permit.is_some() && !now.revoked {
-            "is to be fenced"
-        } else if known.failed.is_some() && known.failed == known.boot {
-            "has declared itself failed"
-        } else if known.held_off {
-            "is held off"
-        } else {
-            return;
-        };
-        self.violated("grant-barred", format!("volume {volume} is granted to node {node}, which {why}"));
+        if let Some(why) = after.nodes.get(&node).and_then(|known| grants::barred(known, now)) {
+            self.violated("grant-barred", format!("volume {volume} is granted to node {node}, which {why}"));
+        }
     }
 
     /// A holder's change: who joins was an intent on the holder's disk before the request was sent.
@@ -226,10 +199,4 @@ impl World {
             self.check_in_sync(volume);
         }
     }
-}
-
-/// The nodes whose present boot was proven off.
-fn fenced(record: &Record) -> NodeSet {
-    let off = |known: &NodeRecord| known.boot.is_some_and(|boot| known.is_fenced(boot));
-    record.nodes.iter().filter(|(_, known)| off(known)).map(|(node, _)| *node).collect()
 }
