@@ -149,7 +149,7 @@ impl PeerWatch {
         match self.run {
             Some((run, newest)) if run == beat.run => {
                 // The same heartbeat comes once on each path.
-                if beat.seq <= self.paths[index].seq || beat.seq + LAG_WINDOW < newest {
+                if beat.seq <= self.paths[index].seq || beat.seq.saturating_add(LAG_WINDOW) < newest {
                     return Err(NotFresh::Replayed);
                 }
             }

@@ -123,3 +123,13 @@ fn what_echoes_counts_although_a_later_beat_did_not_yet() {
     watch.beat(at(1), PathId(1), &beat(7, 9, Some(100)), SENT).expect("it echoes");
     assert_eq!(watch.heard_at, Some(at(1)));
 }
+
+/// A member whose numbers are at their end is a member that is out of order, not the end of whoever hears it.
+#[test]
+fn numbers_at_their_end_are_compared_like_others() {
+    let mut watch = PeerWatch::new(1);
+    for seq in [u64::MAX - 1, u64::MAX, u64::MAX - 1] {
+        // Whether it counts is of no interest here.
+        let _ = watch.beat(at(0), PathId(0), &beat(7, seq, Some(99)), SENT);
+    }
+}

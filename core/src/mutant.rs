@@ -115,6 +115,8 @@ mutants! {
     M87 = 87, "an adoption does without whoever came after it and went again";
     M88 = 88, "whoever is to be fenced may fence";
     M89 = 89, "a grow whose end is not known is recorded before the replica has followed";
+    M90 = 90, "what is held and no longer configured forgotten by the next daemon";
+    M91 = 91, "what was seen of the store forgotten with the session";
 }
 
 #[cfg(not(picket_mutants))]

@@ -13,10 +13,9 @@ use picket_core::ids::ConfigDigest;
 use picket_core::message::Request;
 use picket_core::params::Params;
 
-/// The timings before or after an operator changes them, and the fingerprint of a configuration with them.
+/// The timings before or after an operator changes the configuration, and its fingerprint.
 fn timed(before: Params, later: Option<Params>, changed: bool) -> (Params, ConfigDigest) {
-    let later = later.filter(|_| changed);
-    (later.unwrap_or(before), ConfigDigest(1 + u64::from(later.is_some())))
+    (later.filter(|_| changed).unwrap_or(before), ConfigDigest(1 + u64::from(changed)))
 }
 
 /// Whether a node asks the witness for a volume with this, alone or in one message with its fence's outcome.

@@ -333,12 +333,18 @@ impl Node {
         disk.isr_version = register.isr_version;
         disk.recorded = register.generation;
         disk.intents.retain(|intent| intent.version >= register.isr_version);
-        self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         out.disk = !mutant::on(Mutant::M22);
-        self.run.held.insert(id, RunHeld { epoch, lease_until, refused: false });
+        let kept = self.held_anew(id, epoch, lease_until);
+        self.run.held.insert(id, kept);
         out.run = true;
         out.event(Event::Granted { volume: id, epoch, proof: granted.proof });
         self.promote(now, id, Held { epoch, lease_until }, register, out);
+    }
+
+    /// What is kept of a volume that is held from now on.
+    pub(super) fn held_anew(&self, id: VolumeId, epoch: Epoch, lease_until: Instant) -> RunHeld {
+        let driver = self.config.volumes.get(&id).map(|config| config.driver);
+        RunHeld { epoch, lease_until, refused: false, driver }
     }
 
     /// Until when a lease that comes with the grant lasts; none: the grant is not to be used.

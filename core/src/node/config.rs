@@ -40,6 +40,8 @@ pub struct Config {
 pub struct VolumeConfig {
     /// The nodes that have a replica.
     pub members: NodeSet,
+    /// What is driven, and by what: a number that is another one whenever this is another.
+    pub driver: u64,
     /// What to do when authority is lost.
     pub loss_action: LossAction,
     /// What keeps a write from being acknowledged before every in-sync replica has it.

@@ -185,8 +185,6 @@ impl Node {
     ) {
         let expected = register.isr_version;
         let (epoch, generation) = (register.epoch, report.generation.clone());
-        // What is known of the store is made durable before the barrier can be lifted on the strength of it.
-        self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         let body = Request::UpdateInSync(UpdateInSync { volume: id, epoch, expected, isr, generation });
         if self.say(now, body, out)
             && let Some(volume) = self.volumes.get_mut(&id)

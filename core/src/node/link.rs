@@ -12,7 +12,7 @@ use crate::evidence::SelfFence;
 use crate::ids::{Epoch, NodeSet, Nonce, RequestId, VolumeId};
 use crate::message::{
     Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request,
-    Subject, ToWitness, View,
+    Seen, Subject, ToWitness, View,
 };
 use crate::mutant::{self, Mutant};
 use crate::time::Instant;
@@ -111,10 +111,15 @@ impl Node {
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
             self.link.sent.pop_front();
         }
-        self.link.seen = message.seen;
+        let seen = message.seen;
+        let registered = self.link.registered;
+        self.link.seen = seen;
         self.link.processed = message.processed;
         self.link.withdrawn = self.link.withdrawn.filter(|withdrawn| *withdrawn > message.processed);
         let sent_at = self.sent_at(message.processed);
+        if registered {
+            self.note_seen(seen);
+        }
         match message.body {
             Reply::Challenge { .. } => {}
             Reply::Registered { registers, recovering } => self.registered(now, registers, recovering, out),
@@ -141,6 +146,28 @@ impl Node {
             }
             Reply::Operator { ticket, answer } => self.witness_answered(ticket, answer, out),
         }
+        if self.link.registered {
+            self.note_seen(seen);
+        }
+    }
+
+    /// What was seen of the store is told to whatever witness comes next: one that is behind it was put back. Only one
+    /// that has registered this node has been told what was seen before.
+    fn note_seen(&mut self, seen: Seen) {
+        if self.disk.seen != seen && !mutant::on(Mutant::M40) && !mutant::on(Mutant::M91) {
+            self.disk.seen = seen;
+            self.seen_owed = true;
+        }
+    }
+
+    /// It goes to the disk with whatever else does, and by itself when there is nothing else to do: no grant and no
+    /// fence waits for it.
+    pub(super) fn settle_seen(&mut self, out: &mut Out) {
+        if mutant::on(Mutant::M91) && out.disk && self.link.registered {
+            self.disk.seen = self.link.seen;
+        }
+        out.disk |= self.seen_owed && out.effects.is_empty();
+        self.seen_owed &= !out.disk;
     }
 
     /// It was said before something that is known already. A stream delivers in order and once; should one not, an
@@ -213,7 +240,8 @@ impl Node {
 
     /// What a holder keeps telling the witness.
     pub(super) fn heartbeat(&mut self, now: Instant, out: &mut Out) {
-        let hears = self.heard(now);
+        // Whoever goes on by promises is alive, also when no heartbeat of it arrives.
+        let hears = self.heard(now).union(self.asking(now));
         let mut holds = if self.run.failed { Vec::new() } else { self.holds() };
         // What was activated without a witness runs as long as a person said. It is named only when its record is
         // seen, and a lease bounds it: from then on the witness may take the end of one for a proof.
@@ -353,7 +381,6 @@ impl Node {
                 }
             }
             out.disk |= !mutant::on(Mutant::M40);
-            self.disk.seen = if mutant::on(Mutant::M40) { self.disk.seen } else { self.link.seen };
         }
         if volume.register.as_ref() != Some(&register) {
             volume.update_after = Instant::BOOT;

@@ -51,6 +51,7 @@ pub use effect::*;
 pub use event::*;
 pub use operator::ANSWER_WITHIN;
 pub use record::*;
+pub use startup::Orphan;
 pub use state::{Held, Node, Phase, Stopping};
 pub use status::*;
 
@@ -71,6 +72,7 @@ impl Node {
         if !self.resetting {
             self.take(now, input, &mut out);
             self.settle(now, &mut out);
+            self.settle_seen(&mut out);
         }
         out.into_ready(self)
     }

@@ -2,7 +2,7 @@
 
 use super::state::Held;
 use super::state::{Node, OperatorTicket, Out, Phase, Stop, Volume};
-use super::{Effect, Event, FenceWish, NodeAnswer, NodeRequest, Promotion, Role, RunHeld, VolumeAction};
+use super::{Effect, Event, FenceWish, NodeAnswer, NodeRequest, Promotion, Role, VolumeAction};
 use crate::error::Refusal;
 use crate::ids::{Epoch, IsrVersion, NodeId, NodeSet, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest, Override, PeerBody, Request};
@@ -177,6 +177,8 @@ impl Node {
                 if self.may_leave_running().is_ok() {
                     self.run.keeps_running = true;
                     out.run = true;
+                    // The daemon ends with it: what the witness has recorded must not be forgotten.
+                    out.disk |= self.seen_owed;
                     NodeAnswer::Done
                 } else {
                     NodeAnswer::Unfinished("a volume is on its way out of service by now".into())
@@ -258,7 +260,8 @@ impl Node {
         disk.isr_version = isr_version;
         disk.intents.clear();
         disk.overridden = Some(Override { volume: id, epoch, isr, isr_version });
-        self.run.held.insert(id, RunHeld { epoch, lease_until, refused: false });
+        let kept = self.held_anew(id, epoch, lease_until);
+        self.run.held.insert(id, kept);
         out.disk = true;
         out.run = true;
         out.event(Event::Overridden { volume: id, epoch });

@@ -95,6 +95,13 @@ impl Node {
         self.peers.keys().copied().filter(|peer| self.is_heard(now, *peer)).collect()
     }
 
+    /// Peers that asked for a promise a moment ago.
+    pub(super) fn asking(&self, now: Instant) -> NodeSet {
+        let within = self.config.params.suspect_after();
+        let asks = |peer: &super::state::Peer| peer.asked_at.is_some_and(|at| now.since(at) < within);
+        self.peers.iter().filter(|(_, peer)| asks(peer)).map(|(id, _)| *id).collect()
+    }
+
     /// Not heard for as long as makes a sender suspected; a peer that was never heard counts from the start.
     pub(super) fn is_silent(&self, now: Instant, peer: NodeId) -> bool {
         let Some(peer) = self.peers.get(&peer) else { return false };
@@ -193,6 +200,9 @@ impl Node {
         let run = message.run;
         match message.body {
             PeerBody::FailsafeLease { request, volume, epoch, lease } => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.asked_at = Some(now);
+                }
                 let promise = self.promise(now, from, volume, epoch, lease, out);
                 self.tell(from, PeerBody::FailsafeAnswer { request, run, volume, epoch, promise }, out);
             }

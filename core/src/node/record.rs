@@ -89,6 +89,9 @@ pub struct RunHeld {
     pub lease_until: Instant,
     /// Its renewal was refused, and not granted since: no peer may extend the lease.
     pub refused: bool,
+    /// What was driven ([`VolumeConfig::driver`](super::VolumeConfig)); absent: unknown.
+    #[serde(default)]
+    pub driver: Option<u64>,
 }
 
 /// Not to ask for a volume for a while, because its holder cannot reach the witness.

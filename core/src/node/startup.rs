@@ -6,14 +6,16 @@
 
 use super::failsafe::LEASE_MAX;
 use super::state::{Counters, Held, Known, Link, Node, Out, Peer, Phase, Stopping, Volume};
-use super::{Config, Disk, Event, Role, Run, SCHEMA, VolumeAction};
+use super::{Config, Disk, Event, Role, Run, RunHeld, SCHEMA, VolumeAction};
 use crate::detector::PeerWatch;
 use crate::error::Refusal;
-use crate::ids::{BootId, Nonce, VolumeId};
+use crate::ids::{BootId, Epoch, Nonce, VolumeId};
 use crate::mutant::{self, Mutant};
 use crate::time::{Duration, Instant};
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// No lease is longer than one that is asked for now; only what was activated without a witness, and is not known to
 /// be recorded, lasts as long as a person said. The two records are written one after the other: a daemon that died
@@ -27,12 +29,46 @@ fn bound_leases(run: &mut Run, disk: &Disk, bound: Instant) {
     }
 }
 
+/// A volume that this boot holds, and that a daemon with this configuration would not look after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The epoch that it is held with.
+    pub epoch: Epoch,
+    /// It is configured, but what is driven there is something else.
+    pub configured: bool,
+}
+
+impl fmt::Display for Orphan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { volume, epoch, configured } = self;
+        let why = if *configured { "drives something else for it" } else { "does not have it" };
+        write!(f, "this boot holds volume {volume} with epoch {epoch}, and the configuration {why}")
+    }
+}
+
+/// What is held and would be left to itself. Nobody would stop it at the end of its lease, which others take for a
+/// proof that it is inactive.
+fn orphans(config: &Config, run: &Run) -> Vec<Orphan> {
+    let orphan = |(id, held): (&VolumeId, &RunHeld)| {
+        let configured = config.volumes.get(id);
+        let same = configured.is_some_and(|now| held.driver.is_none_or(|driver| driver == now.driver));
+        let orphan = Orphan { volume: *id, epoch: held.epoch, configured: configured.is_some() };
+        (!same && !mutant::on(Mutant::M90)).then_some(orphan)
+    };
+    run.held.iter().filter_map(orphan).collect()
+}
+
 impl Node {
     /// The machine at the start of the daemon.
     ///
     /// `disk` and `run` are what the stores hold, `run_id` is drawn at random for each start. A `run` of another
     /// boot is not used.
-    #[must_use]
+    ///
+    /// # Errors
+    /// What this boot holds and the configuration does not look after. The daemon must not start then, and must leave
+    /// the watchdog as it found it: one that the former daemon armed ends the machine.
     pub fn new(
         config: Config,
         disk: Option<Disk>,
@@ -40,9 +76,13 @@ impl Node {
         boot: BootId,
         run_id: Nonce,
         now: Instant,
-    ) -> Self {
+    ) -> Result<Self, Vec<Orphan>> {
         let empty = Run { schema: SCHEMA, boot, ..Run::default() };
         let mut run = run.filter(|run| run.boot == boot).unwrap_or(empty);
+        let orphans = orphans(&config, &run);
+        if !orphans.is_empty() {
+            return Err(orphans);
+        }
         let kept = core::mem::take(&mut run.keeps_running);
         let mut disk = disk.unwrap_or_default();
         let promised_before = disk.longest_promise.min(config.params.promise(LEASE_MAX));
@@ -55,9 +95,9 @@ impl Node {
         let peers = config.members.without(config.me).iter().map(|peer| {
             let paths = config.paths.get(&peer).copied().unwrap_or(0);
             let watch = PeerWatch::new(paths);
-            (peer, Peer { watch, beat_seq: 0, ever_heard: false, verdict: None })
+            (peer, Peer { watch, beat_seq: 0, ever_heard: false, asked_at: None, verdict: None })
         });
-        Self {
+        Ok(Self {
             peers: peers.collect(),
             boot: if mutant::on(Mutant::M15) { BootId(run_id.0) } else { boot },
             run_id,
@@ -77,8 +117,9 @@ impl Node {
             resetting: false,
             kept,
             promised_before,
+            seen_owed: false,
             config,
-        }
+        })
     }
 
     /// Attempts of different runs must differ: the run's random number gives the upper 44 bits.

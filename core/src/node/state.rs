@@ -45,6 +45,8 @@ pub struct Node {
     pub(super) stepped_at: Instant,
     /// How long a promise of an earlier boot can last.
     pub(super) promised_before: Duration,
+    /// What was seen of the witness's store is newer than what the disk says of it.
+    pub(super) seen_owed: bool,
 }
 
 /// Numbers that are never used twice within a run.
@@ -86,6 +88,8 @@ pub(super) struct Peer {
     /// The number of the newest heartbeat sent.
     pub(super) beat_seq: u64,
     pub(super) ever_heard: bool,
+    /// When it asked for a promise last.
+    pub(super) asked_at: Option<Instant>,
     /// What the witness said of it, when asked.
     pub(super) verdict: Option<WitnessVerdict>,
 }

@@ -60,7 +60,7 @@ fn disk() -> Disk {
 }
 
 fn run() -> Run {
-    let held = RunHeld { epoch: Epoch(9), lease_until: Instant::NEVER, refused: false };
+    let held = RunHeld { epoch: Epoch(9), lease_until: Instant::NEVER, refused: false, driver: None };
     let promise = Promise { volume: VolumeId(2), to: NodeId(2), epoch: Epoch(3), until: Instant::BOOT };
     Run {
         schema: SCHEMA,

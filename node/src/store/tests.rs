@@ -18,7 +18,7 @@ fn open(dir: &Path) -> Result<(NodeStore, super::Found), StoreError> {
 
 fn record(boot: BootId) -> NodeRecord {
     let volume = DiskVolume { max_epoch: Epoch(9), ..DiskVolume::default() };
-    let held = RunHeld { epoch: Epoch(9), lease_until: Instant::NEVER, refused: false };
+    let held = RunHeld { epoch: Epoch(9), lease_until: Instant::NEVER, refused: false, driver: None };
     NodeRecord {
         disk: Some(Disk {
             schema: SCHEMA,

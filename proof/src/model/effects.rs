@@ -12,6 +12,9 @@ use picket_core::time::{Duration, Instant};
 use picket_core::topology::{DeviceVerdict, PowerAction};
 use picket_core::witness;
 
+/// How long after a start that was refused the service manager tries again.
+const STARTS_AGAIN: Duration = Duration::from_millis(12);
+
 /// The ticket of a request to stop.
 pub(super) const STOP: u64 = 7;
 
@@ -211,7 +214,14 @@ impl World {
         host.runs += 1;
         let clock = host.clock(now);
         let disk = Some(host.disk.clone()).filter(|disk| disk.schema != 0);
-        host.daemon = Some(Box::new(Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock)));
+        match Node::new(config, disk, host.run.clone(), host.boot(), run_id, clock) {
+            Ok(node) => host.daemon = Some(Box::new(node)),
+            Err(_) => {
+                // The service manager tries again.
+                host.daemon_at = Some(now + STARTS_AGAIN);
+                return self.tell(|| format!("the daemon of node {id} refuses to start"));
+            }
+        }
         host.tick_at = clock;
         self.tell(|| format!("the daemon of node {id} starts"));
     }

@@ -124,9 +124,9 @@ pub enum Fault {
     Release(NodeId),
     /// An operator takes the node out of the first volume's in-sync set.
     Evict(NodeId),
-    /// An operator gives the node the later timings and restarts its daemon.
+    /// An operator gives the node the later configuration and restarts its daemon.
     Retime(NodeId),
-    /// An operator gives the witness the later timings and restarts it.
+    /// An operator gives the witness the later configuration and restarts it.
     RetimeWitness,
     /// An operator has the first node fence the second.
     FenceByHand(NodeId, NodeId),

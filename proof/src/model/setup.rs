@@ -42,6 +42,8 @@ pub struct Setup {
     pub params: Params,
     /// Those that an operator changes them to, machine by machine.
     pub later: Option<Params>,
+    /// The configuration that an operator changes to, machine by machine, does not have the volume.
+    pub drops: bool,
     /// How long a driver may take for a promotion, and for a demotion.
     pub driver: Duration,
     /// From power-on to a kernel that runs.
@@ -117,6 +119,7 @@ impl Setup {
             devices: Devices::Power,
             params: timings(),
             later: None,
+            drops: false,
             driver: ms(30),
             boot: ms(30),
             agent: ms(8),
@@ -161,6 +164,7 @@ impl Setup {
         let (params, digest) = crate::timed(self.params, self.later, changed);
         let volume = VolumeConfig {
             members: self.members(),
+            driver: 1,
             loss_action: self.loss_action,
             barrier: Barrier::Replication,
             barrier_suffices: false,
@@ -168,13 +172,14 @@ impl Setup {
             promote_timeout: self.driver,
         };
         let others = self.members().without(me);
+        let volumes = self.volume_ids().skip(usize::from(self.drops && changed));
         node::Config {
             me,
             members: self.members(),
             digest,
             params,
             paths: others.iter().map(|peer| (peer, 1)).collect(),
-            volumes: self.volume_ids().map(|id| (id, volume.clone())).collect(),
+            volumes: volumes.map(|id| (id, volume.clone())).collect(),
             fencing: others.iter().filter_map(|peer| Some((peer, self.plan()?))).collect(),
             watchdog: self.self_fence.watchdog_counts,
             pause_visible: self.self_fence.pause_visible,

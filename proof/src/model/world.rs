@@ -53,7 +53,7 @@ pub struct World {
     pub acknowledged: BTreeMap<VolumeId, Vec<u16>>,
     pub(super) next_write: u16,
     fresh: u128,
-    /// Whose configuration has the later timings, also the witness's.
+    /// Whose configuration is the later one, also the witness's.
     pub changed: BTreeSet<NodeId>,
     /// Hosts are served in the other order.
     pub reversed: bool,

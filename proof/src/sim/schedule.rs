@@ -56,6 +56,7 @@ pub fn cluster(rng: &mut Rng, nodes: Option<u8>) -> Setup {
         profile,
         timing: None,
         later: None,
+        drops: false,
         machines,
         volumes,
         paths: u8::try_from(rng.range(1, 2)).unwrap_or(1),

@@ -46,21 +46,24 @@ impl World {
             return;
         }
         match machine.store.disk.open() {
-            Err(why) => return self.cannot_start(node, boot_no, why),
+            Err(why) => return self.cannot_start(node, boot_no, why.text()),
             Ok(true) => self.rules.hit(rules::TORN),
             Ok(false) => {}
         }
         let machine = self.machine_mut(node);
-        machine.runs += 1;
-        let run = machine.runs;
         let local = machine.now(now);
         let (disk, kept) = (machine.store.disk.read().cloned(), machine.store.run.clone());
+        let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
+        let core = match Node::new(config, disk, kept, machine.boot, run_id, local) {
+            Ok(core) => core,
+            Err(orphans) => return self.cannot_start(node, boot_no, &orphans[0].to_string()),
+        };
+        machine.runs += 1;
+        let run = machine.runs;
         let adopts = machine.replicas.values().any(|replica| replica.primary().is_some());
         machine.uncounted |= std::mem::take(&mut machine.left_running);
         let left = machine.uncounted;
-        let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
         machine.takes_up = (keeps && left).then_some(run);
-        let core = Node::new(config, disk, kept, machine.boot, run_id, local);
         machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
         machine.daemon_hindered_at = now;
         if let Some(watchdog) = machine.watchdog.as_mut() {
@@ -81,9 +84,9 @@ impl World {
     }
 
     /// A start writes anew what it found. The service manager tries again.
-    fn cannot_start(&mut self, node: NodeId, boot_no: u32, why: DiskError) {
+    fn cannot_start(&mut self, node: NodeId, boot_no: u32, why: &str) {
         self.rules.hit(rules::NO_START);
-        self.log.line(self.now, node, || format!("daemon cannot start: {}", why.text()));
+        self.log.line(self.now, node, || format!("daemon cannot start: {why}"));
         let after = self.rng.range(100 * MS, 800 * MS);
         self.put(self.now + after, Ev::StartDaemon { node, boot_no });
     }

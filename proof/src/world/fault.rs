@@ -76,9 +76,9 @@ pub enum Fault {
     WitnessReplaced { backup: bool },
     /// The witness's store is copied: what comes back later is of now.
     WitnessBackedUp,
-    /// The node's daemon dies, and comes back at the end with the later timings.
+    /// The node's daemon dies, and comes back at the end with the later configuration.
     Retimed(NodeId),
-    /// The witness dies, and comes back at the end with the later timings.
+    /// The witness dies, and comes back at the end with the later configuration.
     WitnessRetimed,
     /// The same store comes back at the end as it was when the trouble began: nobody was told.
     WitnessRolledBack,

@@ -102,7 +102,7 @@ pub struct World {
     pub healed_after: Option<u64>,
     /// A copy of the witness's record, taken before faults.
     pub backup: Option<Record>,
-    /// Which places have the later timings.
+    /// Which places have the later configuration.
     pub changed: BTreeSet<Place>,
     net: Net,
     streams: Streams,

@@ -18,6 +18,8 @@ pub struct Setup {
     pub timing: Option<Params>,
     /// Those that an operator changes them to, machine by machine.
     pub later: Option<Params>,
+    /// The configuration that an operator changes to, machine by machine, does not have the first volume.
+    pub drops: bool,
     /// The machines, node 1 first.
     pub machines: Vec<MachineSetup>,
     /// The volumes, volume 1 first.
@@ -77,6 +79,7 @@ impl Setup {
             profile: Profile::Fast,
             timing: None,
             later: None,
+            drops: false,
             machines: vec![machine; usize::from(nodes)],
             volumes: vec![volume],
             paths: 2,
@@ -130,7 +133,7 @@ impl Setup {
             digest,
             params,
             paths: others().map(|peer| (peer, self.paths)).collect(),
-            volumes: self.node_volumes(me),
+            volumes: self.node_volumes(me, changed),
             fencing: others().map(|peer| (peer, plan(peer))).collect(),
             watchdog: machine.watchdog && self.params().watchdog.is_some(),
             pause_visible: machine.pause_visible,
@@ -139,12 +142,14 @@ impl Setup {
         }
     }
 
-    fn node_volumes(&self, me: NodeId) -> BTreeMap<VolumeId, node::VolumeConfig> {
+    fn node_volumes(&self, me: NodeId, changed: bool) -> BTreeMap<VolumeId, node::VolumeConfig> {
         self.volumes()
             .filter(|(_, volume)| volume.members.contains(me))
+            .skip(usize::from(self.drops && changed))
             .map(|(id, volume)| {
                 let config = node::VolumeConfig {
                     members: volume.members,
+                    driver: 1,
                     loss_action: volume.loss_action,
                     barrier: Barrier::Replication,
                     barrier_suffices: volume.barrier_suffices,

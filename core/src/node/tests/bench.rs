@@ -16,7 +16,7 @@ pub(super) const A: NodeId = NodeId(1);
 pub(super) const B: NodeId = NodeId(2);
 pub(super) const V: VolumeId = VolumeId(1);
 pub(super) const W: VolumeId = VolumeId(2);
-const BOOT: BootId = BootId(0xA1);
+pub(super) const BOOT: BootId = BootId(0xA1);
 const GENERATION: GenerationId = GenerationId(7);
 
 /// The timings of every bench.
@@ -64,6 +64,7 @@ impl Store<(), NodeRecord> for Stores<'_> {
 pub(super) fn volume_config(loss_action: LossAction) -> VolumeConfig {
     VolumeConfig {
         members: NodeSet::only(A).with(B),
+        driver: 1,
         loss_action,
         barrier: Barrier::Replication,
         barrier_suffices: false,
@@ -108,7 +109,7 @@ impl Bench {
         #[cfg(picket_mutants)]
         crate::mutant::switch_by_environment();
         let now = Instant::BOOT + ms(60_000);
-        let node = Node::new(config, None, None, BOOT, Nonce(0x55), now);
+        let node = Node::new(config, None, None, BOOT, Nonce(0x55), now).expect("nothing is held");
         Self {
             node,
             now,
@@ -125,8 +126,12 @@ impl Bench {
     /// The daemon dies and starts again in the same boot, with what its stores hold.
     pub(super) fn restart_daemon(&mut self) {
         let config = self.node.config().clone();
-        let (disk, run) = (self.disk.clone(), self.run.clone());
-        self.node = Node::new(config, Some(disk), Some(run), BOOT, Nonce(0x66), self.now);
+        self.node = self.restarted(config, BOOT).expect("everything that is held is configured");
+    }
+
+    /// The daemon that starts with this configuration, and what the stores hold.
+    pub(super) fn restarted(&self, config: Config, boot: BootId) -> Result<Node, Vec<Orphan>> {
+        Node::new(config, Some(self.disk.clone()), Some(self.run.clone()), boot, Nonce(0x66), self.now)
     }
 
     pub(super) fn step(&mut self, input: Input) -> Vec<Effect> {

@@ -153,7 +153,7 @@ fn a_promise_lasts_as_long_as_the_asker_takes_it_for() {
 /// When the daemon of the next boot may ask for anything.
 fn quarantine_after_a_boot(bench: &Bench) -> crate::time::Duration {
     let (config, disk) = (bench.node.config().clone(), bench.disk.clone());
-    let node = Node::new(config, Some(disk), None, BootId(0x77), Nonce(0x78), bench.now);
+    let node = Node::new(config, Some(disk), None, BootId(0x77), Nonce(0x78), bench.now).unwrap();
     node.quarantine_until().since(bench.now)
 }
 
@@ -262,4 +262,25 @@ fn a_promotion_that_takes_its_time_lives_on_promises_too() {
     let effects = on_promises(&mut bench, ms(3000));
     assert!(!resets(&effects) && actions(&effects).is_empty(), "{effects:?}");
     assert!(matches!(bench.phase(), Phase::Promoting(_)));
+}
+
+/// No heartbeat of B arrives, but what it asks does.
+#[test]
+fn whoever_asks_for_promises_is_said_to_be_heard() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let told = |bench: &mut Bench, asks: bool| {
+        let mut told = NodeSet::EMPTY;
+        for _ in 0..20 {
+            bench.now = bench.now + ms(100);
+            let effects = if asks { promise(bench, V) } else { bench.step(Input::Tick) };
+            for effect in &effects {
+                if let Effect::Witness(ToWitness { body: Request::Heartbeat(beat), .. }) = effect {
+                    told = beat.hears;
+                }
+            }
+        }
+        told
+    };
+    assert_eq!(told(&mut bench, true), NodeSet::only(B));
+    assert_eq!(told(&mut bench, false), NodeSet::EMPTY, "a while ago is not now");
 }

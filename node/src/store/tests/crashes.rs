@@ -30,7 +30,7 @@ fn disk(epoch: u64) -> Disk {
 }
 
 fn run(boot: BootId, epoch: u64) -> Run {
-    let held = RunHeld { epoch: Epoch(epoch), lease_until: Instant::NEVER, refused: false };
+    let held = RunHeld { epoch: Epoch(epoch), lease_until: Instant::NEVER, refused: false, driver: None };
     Run { schema: SCHEMA, boot, held: [(VolumeId(1), held)].into(), ..Run::default() }
 }
 

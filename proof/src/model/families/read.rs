@@ -16,6 +16,8 @@ pub(super) fn families() -> Vec<Family> {
     let alone = Setup { devices: Devices::None, ..base };
     let patient = Setup { driver: Duration::from_millis(300), ..alone };
     let freeze = Setup { loss_action: LossAction::Freeze, ..patient };
+    let dropped = Setup { drops: true, ..alone };
+    let away = Setup { stopped_for: Duration::from_millis(200), ..alone };
     let unwatched = Setup { params: long_leases(), self_fence: BARE, ..base };
     vec![
         Family::new("alone past its lease, and its daemon dies", base)
@@ -44,5 +46,15 @@ pub(super) fn families() -> Vec<Family> {
             .within(&[Fault::DropBeats(N1, N2, 3)], 0, 28, 2)
             .within(&[Fault::StallShort(N2)], 0, 10, 1)
             .end(End::Standing),
+        Family::new("a daemon that dies when its configuration does not have the volume any more", dropped)
+            .finds(&[90])
+            .then(&[Fault::Retime(N1)])
+            .within(&[Fault::CutWitness(N1), Fault::CutBeats(N1, N2), Fault::RestartDaemon(N1)], 0, 60, 4),
+        // The other node has heard of the maintenance before the store is put back.
+        Family::new("a witness rolled back behind what was left running", away)
+            .finds(&[91])
+            .start(&[Fault::BackUpWitness])
+            .then(&[Fault::LeaveRunning(N1)])
+            .within(&[Fault::RollBackWitness], 24, 60, 2),
     ]
 }

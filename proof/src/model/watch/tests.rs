@@ -23,7 +23,7 @@ fn a_refusal_during_a_promotion_is_of_its_epoch() {
     watch.promoted.insert((V1, Epoch(1)), N1);
     watch.refusals(now, N1, None, &message);
     assert_eq!(watch.refused.get(&(N1, V1)), Some(&(Epoch(1), now)), "no record: the last one that it had");
-    let held = RunHeld { epoch: Epoch(2), lease_until: now, refused: false };
+    let held = RunHeld { epoch: Epoch(2), lease_until: now, refused: false, driver: None };
     let run = Run {
         schema: 1,
         boot: BootId::default(),

@@ -1,10 +1,11 @@
 //! Rules that a second reading of the code found missing.
 
 use super::data::quick;
-use super::{Aim, Besides, Draft, N1, N2, V1, freezing, powered};
+use super::{Aim, Besides, Draft, N1, N2, V1, alone, freezing, powered};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::net::Lane;
+use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
 
 pub(super) const AIMS: &[Aim] = &[
@@ -36,7 +37,48 @@ pub(super) const AIMS: &[Aim] = &[
         cluster: powered,
         make: sleeps,
     },
+    Aim {
+        name: "a daemon that dies when its configuration does not have the volume any more",
+        finds: &[90],
+        seeds: 20,
+        cluster: dropping,
+        make: dropped,
+    },
+    Aim {
+        name: "a witness rolled back behind what was left running",
+        finds: &[91],
+        seeds: 20,
+        cluster: unfenced,
+        make: forgotten,
+    },
 ];
+
+/// Nobody can be fenced.
+fn unfenced() -> Setup {
+    alone(2)
+}
+
+/// The same, and the later configuration does not have the volume.
+fn dropping() -> Setup {
+    Setup { drops: true, ..alone(2) }
+}
+
+/// The service manager starts the daemon again before the watchdog ends the machine.
+fn dropped(draft: &mut Draft<'_>) {
+    let at = draft.ms(100, 1500);
+    let back = at + draft.ms(5, 400);
+    draft.put(at, back, Fault::Retimed(N1));
+}
+
+/// The other node has heard of the maintenance when the witness dies.
+fn forgotten(draft: &mut Draft<'_>) {
+    let at = draft.ms(500, 1500);
+    let dies = at + draft.ms(300, 1500);
+    let back = dies + draft.ms(50, 500);
+    draft.put(at - 200 * MS, at - 200 * MS, Fault::WitnessBackedUp);
+    draft.put(at, back + 15 * SECOND, Fault::KeepRunning { node: N1, seconds: 60 });
+    draft.put(dies, back, Fault::WitnessRolledBack);
+}
 
 /// The witness is away for longer than a lease of the holder's last renewal.
 fn dies_alone(draft: &mut Draft<'_>) {
