@@ -14,7 +14,7 @@ use crate::stay::Stay;
 use crate::store::StoreError;
 use crate::watchdog::Petting;
 use core::time::Duration;
-use picket_core::node::{NodeAnswer, NodeRequest};
+use picket_core::node::{NodeAnswer, NodeRequest, Orphan};
 use picket_host::cert::Identity;
 use picket_host::logging::emit;
 use picket_host::secrets;
@@ -66,6 +66,9 @@ pub enum StartError {
     /// A name in the configuration cannot stand in a certificate.
     #[error(transparent)]
     Name(#[from] picket_host::cert::NotAnIdentity),
+    /// This boot holds what the configuration does not look after.
+    #[error("{}; put it back as it was, and stop the daemon before you change it", told(.0))]
+    Held(Vec<Orphan>),
     /// The lab machine's boot id cannot be read.
     #[error("{}: {why}", path.display())]
     BootId {
@@ -74,6 +77,10 @@ pub enum StartError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+fn told(orphans: &[Orphan]) -> String {
+    orphans.iter().map(Orphan::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn io(what: &'static str) -> impl FnOnce(io::Error) -> StartError {

@@ -87,7 +87,9 @@ fn timings(text: &mut String, params: &Params) -> core::fmt::Result {
     writeln!(text, "start_within {}", ns(start_within))
 }
 
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// FNV-1a with 64 bits.
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     bytes.iter().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))

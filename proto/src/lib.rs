@@ -18,7 +18,7 @@ pub mod relay;
 pub mod v1;
 
 pub use convert::{COUNT_MAX, WireError, from_wire, to_wire};
-pub use digest::{Volume, digest};
+pub use digest::{Volume, digest, fnv1a};
 
 /// The version of the protocol between node and witness and between nodes. Every message states the version that
 /// it is written in; another one is refused.

@@ -48,16 +48,20 @@ impl fmt::Display for Orphan {
     }
 }
 
-/// What is held and would be left to itself. Nobody would stop it at the end of its lease, which others take for a
-/// proof that it is inactive.
-fn orphans(config: &Config, run: &Run) -> Vec<Orphan> {
-    let orphan = |(id, held): (&VolumeId, &RunHeld)| {
-        let configured = config.volumes.get(id);
-        let same = configured.is_some_and(|now| held.driver.is_none_or(|driver| driver == now.driver));
-        let orphan = Orphan { volume: *id, epoch: held.epoch, configured: configured.is_some() };
-        (!same && !mutant::on(Mutant::M90)).then_some(orphan)
-    };
-    run.held.iter().filter_map(orphan).collect()
+impl Orphan {
+    /// What this boot holds by the record, and would be left to itself: nobody would stop it at the end of its lease,
+    /// which others take for a proof that it is inactive.
+    #[must_use]
+    pub fn find(config: &Config, run: &Run, boot: BootId) -> Vec<Self> {
+        let orphan = |(id, held): (&VolumeId, &RunHeld)| {
+            let configured = config.volumes.get(id);
+            let same = configured.is_some_and(|now| held.driver.is_none_or(|driver| driver == now.driver));
+            let orphan = Self { volume: *id, epoch: held.epoch, configured: configured.is_some() };
+            (!same && !mutant::on(Mutant::M90)).then_some(orphan)
+        };
+        let held = run.held.iter().filter(|_| run.boot == boot);
+        held.filter_map(orphan).collect()
+    }
 }
 
 impl Node {
@@ -79,7 +83,7 @@ impl Node {
     ) -> Result<Self, Vec<Orphan>> {
         let empty = Run { schema: SCHEMA, boot, ..Run::default() };
         let mut run = run.filter(|run| run.boot == boot).unwrap_or(empty);
-        let orphans = orphans(&config, &run);
+        let orphans = Orphan::find(&config, &run, boot);
         if !orphans.is_empty() {
             return Err(orphans);
         }

@@ -348,6 +348,20 @@ pub enum VolumeDriver {
     PostgreSql(Box<PostgreSql>),
 }
 
+impl VolumeDriver {
+    /// Another number whenever something else is driven; how it is driven may change under a volume that is held.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let what = match self {
+            Self::Ledger { socket } => format!("ledger {}", socket.display()),
+            Self::Command(commands) => format!("command {:?}", commands.status),
+            Self::Drbd(drbd) => format!("drbd {}", drbd.resource),
+            Self::PostgreSql(server) => format!("postgresql {}", server.data_directory.display()),
+        };
+        picket_proto::fnv1a(what.as_bytes())
+    }
+}
+
 /// The programs of the command driver, each with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commands {
@@ -439,6 +453,7 @@ impl Config {
         let volumes = self.own_volumes().map(|(id, volume)| {
             let config = picket_core::node::VolumeConfig {
                 members: volume.members.iter().copied().collect(),
+                driver: volume.driver.fingerprint(),
                 loss_action: volume.loss_action,
                 barrier: volume.barrier,
                 barrier_suffices: volume.barrier_suffices,

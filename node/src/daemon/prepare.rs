@@ -6,6 +6,7 @@ use crate::control;
 use crate::heartbeat::Heartbeats;
 use crate::store::{Found, NodeStore};
 use picket_core::ids::BootId;
+use picket_core::node::Orphan;
 use picket_host::cert::Identity;
 use picket_host::files::RealFiles;
 use picket_host::secrets::read_key;
@@ -50,6 +51,11 @@ pub(super) fn prepare(config: Config) -> Result<Prepared, StartError> {
     let files = Arc::new(RealFiles);
     // First of all: a second daemon must not touch anything.
     let (store, found) = NodeStore::open(files, &config.state_dir, &config.run_dir, boot)?;
+    // Nor may one that would leave to itself what is held: the watchdog stays as it is.
+    let orphans = found.run.as_ref().map(|run| Orphan::find(&config.core(false), run, boot)).unwrap_or_default();
+    if !orphans.is_empty() {
+        return Err(StartError::Held(orphans));
+    }
     let runtimes = Runtimes {
         net: Some(net_runtime().map_err(io("threads"))?),
         rooms: Some(room_runtime().map_err(io("threads"))?),

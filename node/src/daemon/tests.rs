@@ -243,6 +243,36 @@ async fn a_node_alone_comes_up_serves_restarts_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_leaves_nothing_to_itself_that_its_boot_holds() {
+    let site = Site::new().await;
+    let dir = site.lab.dir.path();
+    let last_pet = watchdog(dir);
+    let _ledger = ledger(dir).await;
+    let (daemon, _) = site.start();
+    let epoch = site.phase("HOLDER").await.volumes[0].epoch;
+    let keep = v1::StopRequest { mode: Mode::KeepRunning.into(), length_ms: 60_000 };
+    site.control().await.stop(keep).await.unwrap();
+    daemon.end().await;
+    closed(&last_pet).await;
+
+    let refused = |from: &str, to: &str| {
+        let text = site.text.replace(from, to);
+        let config = Config::parse(&Source::from_text("picketd.toml", text)).unwrap();
+        Daemon::start(config).unwrap_err().to_string()
+    };
+    let gone = refused("id = 1\ndriver", "id = 2\ndriver");
+    let holds = format!("this boot holds volume 1 with epoch {epoch}, and the configuration");
+    assert!(gone.starts_with(&format!("{holds} does not have it; put it back")), "{gone}");
+    let other = refused("ledger.sock\"", "another.sock\"");
+    assert!(other.starts_with(&format!("{holds} drives something else for it; ")), "{other}");
+    assert_eq!(last_pet.borrow().as_str(), "V", "the watchdog is as it was");
+    assert_eq!(role(dir).await, Role::Primary { epoch: Epoch(epoch) });
+
+    let (_daemon, _) = site.start();
+    assert_eq!(site.phase("HOLDER").await.volumes[0].epoch, epoch, "as it was, it is taken up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_volume_that_cannot_be_stopped_resets_the_machine() {
     let site = Site::new().await;
     let dir = site.lab.dir.path();

@@ -76,7 +76,7 @@ pub enum Fault {
     WitnessReplaced { backup: bool },
     /// The witness's store is copied: what comes back later is of now.
     WitnessBackedUp,
-    /// The node's daemon dies, and comes back at the end with the later configuration.
+    /// The node's daemon dies, and comes back at the end with the later configuration; the second time with the former.
     Retimed(NodeId),
     /// The witness dies, and comes back at the end with the later configuration.
     WitnessRetimed,
@@ -146,7 +146,9 @@ impl World {
             Fault::Pause(node) => self.set_paused(node, true),
             Fault::DaemonKill(node) => self.hold_daemon(node),
             Fault::Retimed(node) => {
-                self.changed.insert(node.0);
+                if !self.changed.insert(node.0) {
+                    self.changed.remove(&node.0);
+                }
                 self.hold_daemon(node);
             }
             Fault::DiesBetween(node) => self.machine_mut(node).store.dies_between = true,

@@ -63,11 +63,13 @@ fn dropping() -> Setup {
     Setup { drops: true, ..alone(2) }
 }
 
-/// The service manager starts the daemon again before the watchdog ends the machine.
+/// The service manager starts the daemon again before the watchdog ends the machine; much later the mistake is mended.
 fn dropped(draft: &mut Draft<'_>) {
     let at = draft.ms(100, 1500);
     let back = at + draft.ms(5, 400);
+    let mended = at + draft.ms(12_000, 20_000);
     draft.put(at, back, Fault::Retimed(N1));
+    draft.put(mended, mended + 200 * MS, Fault::Retimed(N1));
 }
 
 /// The other node has heard of the maintenance when the witness dies.
