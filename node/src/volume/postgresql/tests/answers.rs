@@ -1,5 +1,6 @@
-//! What is made of what a server says: what is not understood is an error, and nothing else.
+//! What is made of what a server and the kernel say: what is not understood is an error, and nothing else.
 
+use super::super::processes::Stat;
 use super::super::sql::connect;
 use super::super::timeline::{Place, former, of_segment, reached, written};
 use crate::config::{PostgreSql, Rejoin};
@@ -36,6 +37,31 @@ fn a_history_that_is_not_understood_is_an_error_and_not_none() {
     for broken in ["1\t0/5", "1\t0/5\tx\n2\t0", "one\t0/5\tx\n"] {
         assert!(former(3, Some(broken)).unwrap_err().contains("timeline 3 is not understood"), "{broken}");
     }
+}
+
+#[test]
+fn a_process_is_as_its_whole_line_says() {
+    let stat = |state, parent| Some(Stat { state, parent });
+    assert_eq!(Stat::parse(42, b"42 (postgres) S 7 42 42 0\n"), stat(b'S', 7));
+    assert_eq!(Stat::parse(42, b"42 (a) Z 1\n(\xff) T 7 42\n"), stat(b'T', 7), "the name may hold anything");
+    for broken in [
+        "",
+        "42 (postgres)",
+        "42 (postgres) T",
+        "42 (postgres) T 7",
+        "42 (postgres) T 71 4",
+        "42 (postgres) T +7 42\n",
+        "42 (postgres) TT 7 42\n",
+        "42 (postgres) 5 7 42\n",
+        "42 (postgres)  T 7 42\n",
+        "43 (postgres) T 7 42\n",
+    ] {
+        assert_eq!(Stat::parse(42, broken.as_bytes()), None, "{broken}");
+    }
+    let own = i32::try_from(std::process::id()).unwrap();
+    let line = std::fs::read("/proc/self/stat").unwrap();
+    let parent = i32::try_from(std::os::unix::process::parent_id()).unwrap();
+    assert_eq!(Stat::parse(own, &line).map(|stat| stat.parent), Some(parent));
 }
 
 fn conf(dir: &Path) -> PostgreSql {
