@@ -209,10 +209,8 @@ fn xen_seeds() -> Vec<Vec<u8>> {
 fn xen_check(input: &[u8]) -> Result<Answer, Broken> {
     let text = String::from_utf8_lossy(input);
     let (list, config) = text.split_once('\u{0}').unwrap_or((&text, ""));
-    if config_name(config).as_deref() == Some(DOMAIN) {
-        let named = config.lines().any(|line| line.trim().starts_with("name") && line.contains(DOMAIN));
-        must!(named, "{DOMAIN} was read from {config:?}");
-    }
+    let name = config_name(config);
+    must!(name.as_deref() == named(config), "{name:?} was read from {config:?}");
     let domains = match Domains::parse(list) {
         Ok(domains) => domains,
         Err(error) => {
@@ -240,12 +238,28 @@ fn xen_check(input: &[u8]) -> Result<Answer, Broken> {
     let again: String = rows.iter().map(|row| format!("{}\n", row.join(" "))).collect();
     let again = Domains::parse(&format!("{HEADER}{again}"));
     must!(again.is_ok_and(|again| again.presence(DOMAIN) == presence), "written again it is another list");
-    Ok(Answer::new(format!("{presence:?}, named by its file {}", config_name(config).is_some())))
+    Ok(Answer::new(format!("{presence:?}, named by its file {}", name.is_some())))
 }
 
-/// The rows of a list that was taken: each has all its columns, and the Dom0 itself is there.
+/// The name in quotes of the last line that gives one: what xl takes.
+fn named(config: &str) -> Option<&str> {
+    config.lines().rev().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|letter| "\"'".contains(*letter))?;
+        (key.trim() == "name")
+            .then(|| value.split(quote).nth(1))?
+            .filter(|_| value.matches(quote).count() > 1)
+    })
+}
+
+/// The rows of a list that was taken: its first line is the header, each other has all its columns as xl writes them, and
+/// the Dom0 itself is there. A list without its header may lack more than that.
 fn rows(list: &str) -> Result<Vec<[&str; 6]>, Broken> {
     must!(list.ends_with('\n'), "a list that was cut short was taken: {list:?}");
+    let header: Vec<&str> = HEADER.lines().take(1).flat_map(str::split_whitespace).collect();
+    let first: Vec<&str> = list.lines().take(1).flat_map(str::split_whitespace).collect();
+    must!(first == header, "taken for a header: {first:?}");
     let rows: Vec<[&str; 6]> = list.lines().skip(1).map(row).collect::<Result<_, _>>()?;
     must!(rows.iter().any(|row| row[0] == DOM0_NAME && row[1] == "0"), "no Dom0 in {list:?}");
     for row in &rows {
@@ -253,6 +267,8 @@ fn rows(list: &str) -> Result<Vec<[&str; 6]>, Broken> {
             [row[1], row[2], row[3]].iter().all(|column| column.bytes().all(|b| b.is_ascii_digit()));
         let time = row[5].bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         must!(numbers && time, "taken as numbers: {row:?}");
+        let fits = row[4].chars().zip("rbpscd".chars()).all(|(is, letter)| is == '-' || is == letter);
+        must!(fits && row[4].len() == 6, "taken as a state: {row:?}");
     }
     Ok(rows)
 }

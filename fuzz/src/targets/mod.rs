@@ -19,6 +19,7 @@ pub mod meatware;
 pub mod node_store;
 pub mod postgresql;
 pub mod power;
+pub mod processes;
 #[path = "../../../proto/src/convert/tests/samples.rs"]
 mod samples;
 pub mod script;
@@ -45,6 +46,7 @@ pub const ALL: &[Target] = &[
     drbd_words::DUMP,
     drbd_handler::TARGET,
     postgresql::TARGET,
+    processes::TARGET,
     ended::TARGET,
     ended::METADATA,
     meatware::TARGET,

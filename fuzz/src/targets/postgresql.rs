@@ -1,4 +1,5 @@
-//! What PostgreSQL answers where its text is read: a holder's account of itself, histories, the barrier.
+//! What PostgreSQL answers where its text is read: a holder's account of itself, histories, the barrier, the places in
+//! its rows.
 
 use crate::must;
 use crate::target::{Answer, Broken, Target};
@@ -9,7 +10,8 @@ use picket_node::volume::postgresql::names::{NOBODY, Names};
 use picket_node::volume::postgresql::timeline::{self, Place};
 use std::collections::BTreeMap;
 
-/// The target. An input is one byte for what it is (a holder's answer, a history, a barrier), then the text.
+/// The target. An input is one byte for what it is (a holder's answer, a history, a barrier, the places in a
+/// row), then the text.
 pub const TARGET: Target = Target {
     name: "postgresql",
     about: "PostgreSQL's answers: half of one is none, a place only as it stands, a barrier only if it is ours",
@@ -60,6 +62,9 @@ fn seeds() -> Vec<Vec<u8>> {
         format!("\u{2}{}", next.text(&names)),
         format!("\u{2}{}", Names::BLOCKED.text(&names)),
         "\u{2}".to_owned(),
+        "\u{3}000000030000000100000002|1/5000000".to_owned(),
+        "\u{3}|0/3000148".to_owned(),
+        "\u{3}|".to_owned(),
     ];
     texts.into_iter().map(String::into_bytes).collect()
 }
@@ -71,10 +76,11 @@ fn members() -> BTreeMap<NodeId, String> {
 fn check(input: &[u8]) -> Result<Answer, Broken> {
     let Some((kind, rest)) = input.split_first() else { return Ok(Answer::new("empty")) };
     let text = String::from_utf8_lossy(rest);
-    match kind % 3 {
+    match kind % 4 {
         0 => source(&text),
         1 => history(&text),
-        _ => barrier(&text),
+        2 => barrier(&text),
+        _ => row(&text),
     }
 }
 
@@ -190,4 +196,26 @@ fn barrier(text: &str) -> Result<Answer, Broken> {
     must!(count == expected.to_string(), "{count} are waited for, not {expected}");
     must!(!read.blocked || quoted.last() == Some(&NOBODY), "it is blocked by nobody");
     Ok(Answer::new(format!("{} required, blocked {}", !required.is_empty(), read.blocked)))
+}
+
+/// The places of a row stand in it, and what is not understood is an error, never a replica or the beginning of a log.
+fn row(text: &str) -> Result<Answer, Broken> {
+    let (segment, end) = text.split_once('|').unwrap_or((text, ""));
+    let [segment, end] = [segment, end].map(|column| (!column.is_empty()).then_some(column));
+    let (timeline, lsn) = match timeline::written(segment, end) {
+        Ok(read) => read,
+        Err(error) => {
+            must!(!error.contains(char::is_control), "an error that drives a terminal: {error:?}");
+            return Ok(Answer::new(error));
+        }
+    };
+    must!(timeline.is_some() == segment.is_some(), "{segment:?} was read as {timeline:?}");
+    let stands = |timeline: u32| {
+        let digits = segment.and_then(|segment| segment.get(..8)).unwrap_or_default();
+        digits.eq_ignore_ascii_case(&format!("{timeline:08X}"))
+    };
+    must!(timeline.is_none_or(stands), "{timeline:?} was read from {segment:?}");
+    must!(end.map_or(lsn == 0, |end| is_lsn(end, lsn)), "{lsn:X} was read from {end:?}");
+    must!(timeline::reached(end) == Ok(lsn), "{end:?} is another place for a replica");
+    Ok(Answer::new(format!("writes {}, has a log {}", timeline.is_some(), end.is_some())))
 }

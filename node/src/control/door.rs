@@ -15,6 +15,9 @@ use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
+#[cfg(test)]
+mod tests;
+
 /// The bound socket.
 #[derive(Debug)]
 pub struct Listening {
@@ -100,8 +103,15 @@ fn let_in(request: Request<()>, group: Option<u32>) -> Result<Request<()>, Statu
 fn has_group(pid: Option<i32>, group: u32) -> bool {
     let Some(pid) = pid else { return false };
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
-    groups.is_some_and(|groups| groups.split_whitespace().any(|id| id.parse() == Ok(group)))
+    is_in_group(&status, group)
+}
+
+/// Whether `/proc/<pid>/status` has the group in its line of further ones. A line without its end may name another group.
+#[must_use]
+pub fn is_in_group(status: &str, group: u32) -> bool {
+    let mut lines = status.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    let groups = lines.find_map(|line| line.strip_prefix("Groups:"));
+    groups.is_some_and(|groups| groups.split_whitespace().any(|id| id == group.to_string()))
 }
 
 /// Who asks, for the record.

@@ -30,7 +30,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::{Request, Status};
 
-mod door;
+pub mod door;
 mod explain;
 mod resources;
 mod service;

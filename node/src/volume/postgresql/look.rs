@@ -70,9 +70,7 @@ async fn ask(server: &Arc<Server>, eyes: Result<Session, String>) -> Result<(Box
     let read = move || Ok((this.directory.history(newest), this.directory.is_original()));
     let (text, original) = blocking("read the history", read).await?;
     (view.newest, view.original) = (newest, original);
-    let read = |text: String| timeline::history(&text);
-    let unread = || format!("the history of timeline {newest} is not understood");
-    view.history = text.map_or_else(|| Some(Vec::new()), read).ok_or_else(unread)?;
+    view.history = timeline::former(newest, text.as_deref())?;
     Ok((Box::new(view), eyes))
 }
 

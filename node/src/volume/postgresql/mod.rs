@@ -48,7 +48,7 @@ pub mod follow;
 mod look;
 pub mod names;
 mod orders;
-mod processes;
+pub mod processes;
 mod report;
 pub mod server;
 mod sql;

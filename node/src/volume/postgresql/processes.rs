@@ -15,6 +15,7 @@ use core::time::Duration;
 use picket_core::time::Instant;
 use picket_host::clock::pause;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::io;
@@ -22,6 +23,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::timeline::decimal;
 use crate::time::now;
 
 /// How long to wait between two looks at processes that are stopping: the kernel tells nobody of that.
@@ -84,7 +86,7 @@ impl Finder {
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if works_here(pid, here, data.uid())? {
-                all.extend(read(pid));
+                all.extend(read(pid)?);
             }
         }
         Ok(Processes { all })
@@ -172,7 +174,7 @@ fn ended(handle: &OwnedFd, left: Duration) -> io::Result<bool> {
     let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
     match poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout)) {
         Ok(0) => Ok(false),
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(true),
+        Ok(_) | Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
@@ -200,12 +202,43 @@ fn works_here(pid: i32, here: (u64, u64), owner: u32) -> io::Result<bool> {
     Ok(name.strip_suffix(" (deleted)").unwrap_or(&name) == "postgres")
 }
 
-fn read(pid: i32) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut words = rest.split_whitespace();
-    let state = words.next()?;
-    let parent = words.next()?.parse().ok()?;
+/// One of the server's processes; none: it has ended. One that is not understood must not be overlooked.
+fn read(pid: i32) -> io::Result<Option<Process>> {
+    let line = match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(line) => line,
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let unread = || io::Error::other(format!("the kernel's line about process {pid} is not understood"));
+    let Stat { state, parent } = Stat::parse(pid, &line).ok_or_else(unread)?;
     // A zombie holds nothing and answers nobody.
-    (!matches!(state, "Z" | "X")).then_some(Process { pid, parent, stopped: matches!(state, "T" | "t") })
+    let lives = !matches!(state, b'Z' | b'X');
+    Ok(lives.then_some(Process { pid, parent, stopped: matches!(state, b'T' | b't') }))
+}
+
+/// What the kernel says about one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The letter of its state.
+    pub state: u8,
+    /// Its parent's number; 0: none that can be seen from here.
+    pub parent: i32,
+}
+
+impl Stat {
+    /// Reads `/proc/<pid>/stat`, a line: `pid (name) state ppid …`. The name may hold anything, also `)` and an end of
+    /// the line. Half a line is none: the parent's number may be cut off.
+    #[must_use]
+    pub fn parse(pid: i32, line: &[u8]) -> Option<Self> {
+        let name_ends = line.iter().rposition(|byte| *byte == b')')?;
+        let (front, rest) = line.split_at(name_ends);
+        let is_own = front.starts_with(format!("{pid} (").as_bytes());
+        let fields = core::str::from_utf8(rest).ok()?.strip_prefix(") ")?.strip_suffix('\n')?;
+        let mut fields = fields.split(' ');
+        let &[state] = fields.next()?.as_bytes() else { return None };
+        let parent = decimal(fields.next()?)?.try_into().ok()?;
+        (is_own && state.is_ascii_alphabetic()).then_some(Self { state, parent })
+    }
 }

@@ -172,15 +172,16 @@ fn view(row: &Row) -> Result<View, String> {
     let recovery: i32 = get(row, "recovery_timeline")?;
     let segment: Option<String> = get(row, "segment")?;
     let end: Option<String> = get(row, "lsn")?;
+    let (timeline, lsn) = timeline::written(segment.as_deref(), end.as_deref())?;
     Ok(View {
         recovery: get(row, "recovery")?,
         system: system.cast_unsigned(),
         control_timeline: checkpoint.max(recovery).cast_unsigned(),
-        timeline: understood(segment.as_deref(), timeline::of_segment)?,
+        timeline,
         original: false,
         newest: 0,
         history: Vec::new(),
-        lsn: understood(end.as_deref(), timeline::lsn)?.unwrap_or_default(),
+        lsn,
         names: get(row, "names")?,
         config: get(row, "config")?,
         weak: weak(row).map_err(|error| told(&error))?,
@@ -225,19 +226,13 @@ fn receiver(row: &Row) -> Result<Option<Receiver>, String> {
     let status: Option<String> = get(row, "status")?;
     let (timeline, flushed): (Option<i32>, Option<String>) =
         (get(row, "received_tli")?, get(row, "flushed")?);
-    let flushed = understood(flushed.as_deref(), timeline::lsn)?.unwrap_or_default();
+    let flushed = timeline::reached(flushed.as_deref())?;
     Ok(timeline.map(|timeline| Receiver {
         pid: row.try_get("pid").unwrap_or_default(),
         streams: status.as_deref() == Some("streaming"),
         timeline: timeline.cast_unsigned(),
         flushed,
     }))
-}
-
-/// What is said, if anything is. What is not understood is nothing that could be believed, and no place at the beginning.
-fn understood<T>(said: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
-    let unread = |said: &str| format!("the server says what is not understood: {said:?}");
-    said.map(|said| read(said).ok_or_else(|| unread(said))).transpose()
 }
 
 /// An error with its cause, in a line.

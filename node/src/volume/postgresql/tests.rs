@@ -5,6 +5,7 @@ use crate::config::Rejoin;
 use picket_core::ids::{GenerationId, NodeId, NodeSet};
 use std::collections::BTreeMap;
 
+mod answers;
 mod pair;
 mod real;
 mod real_driver;

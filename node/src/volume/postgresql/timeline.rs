@@ -32,6 +32,37 @@ pub fn of_segment(name: &str) -> Option<u32> {
     hex(name.get(..8)?)
 }
 
+/// What a server says that it writes: the timeline of the piece of the log, none of a replica, and the log's end.
+///
+/// # Errors
+/// One of them is not understood.
+pub fn written(segment: Option<&str>, end: Option<&str>) -> Result<(Option<u32>, Lsn), String> {
+    Ok((understood(segment, of_segment)?, reached(end)?))
+}
+
+/// How far a server says that its log reaches: nowhere, if it has none.
+///
+/// # Errors
+/// It is not understood.
+pub fn reached(end: Option<&str>) -> Result<Lsn, String> {
+    Ok(understood(end, lsn)?.unwrap_or_default())
+}
+
+/// What is said, if anything is. What is not understood is nothing that could be believed, and no place at the beginning.
+fn understood<T>(said: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
+    let unread = |said: &str| format!("the server says what is not understood: {said:?}");
+    said.map(|said| read(said).ok_or_else(|| unread(said))).transpose()
+}
+
+/// The former timelines of a server whose newest is this one; no text: it has none, as of the first.
+///
+/// # Errors
+/// The text is no whole history: with none at all its data would descend from nothing.
+pub fn former(newest: u32, text: Option<&str>) -> Result<Vec<Place>, String> {
+    let unread = || format!("the history of timeline {newest} is not understood");
+    text.map_or_else(|| Some(Vec::new()), history).ok_or_else(unread)
+}
+
 /// Reads hexadecimal digits and nothing else, no sign either.
 #[must_use]
 pub fn hex(digits: &str) -> Option<u32> {

@@ -212,6 +212,30 @@ fn a_later_boot_whose_writes_wait_is_in_service() {
     assert_eq!(violated(&world), "later-boot");
 }
 
+/// The store is gone with the permit, which the fencer cannot know. That it promised the target, it knows.
+#[test]
+fn a_promise_is_kept_also_while_a_store_is_replaced() {
+    let mut world = well();
+    let (target, fencer) = (holder(&world), other(holder(&world)));
+    let mut record = record(&world);
+    let its = PermitRecord { lives: Duration::from_secs(60), ..permit(1, fencer, BootId(1)) };
+    put_permit(&mut record, target, its);
+    world.witness.disk.replace(Some(record));
+    world.orphan_permits();
+    let order = order(target);
+    let at_work = AtWork { order: order.id, permit: Some(PermitId(1)), boot: Some(BootId(1)) };
+    world.oracle.agents.insert((target, fencer), at_work);
+    world.check_fence_hits(fencer, target, order);
+    assert_eq!(violated(&world), "nothing", "it promised nothing yet");
+    world.kill_witness("for good");
+    let until = world.now + 6 * SECOND;
+    world.run_until(until);
+    assert!(world.is_orphan(target, fencer, Some(PermitId(1))));
+    assert_eq!(violated(&world), "nothing");
+    world.check_fence_hits(fencer, target, order);
+    assert_eq!(violated(&world), "promise-kept");
+}
+
 fn order(target: NodeId) -> Order {
     Order {
         id: OrderId(1),
