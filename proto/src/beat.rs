@@ -148,28 +148,24 @@ fn parse(mut rest: &[u8]) -> Result<Beat, BeatError> {
     }
     let boot = BootId(u128::from_be_bytes(cut(&mut rest, "boot")?));
     let run = Nonce(u128::from_be_bytes(cut(&mut rest, "run")?));
-    let seq = u64::from_be_bytes(cut(&mut rest, "seq")?);
+    let seq = count(&mut rest, "seq")?;
     let hears = node_set(u32::from_be_bytes(cut(&mut rest, "hears")?))?;
     let echo = match cut(&mut rest, "echo")? {
         [0] => None,
         [1] => {
             let run = Nonce(u128::from_be_bytes(cut(&mut rest, "echo.run")?));
-            Some((run, u64::from_be_bytes(cut(&mut rest, "echo.seq")?)))
+            Some((run, count(&mut rest, "echo.seq")?))
         }
         [_] => return Err(BeatError::Malformed { field: "echo" }),
     };
-    let [count] = cut(&mut rest, "count")?;
-    if usize::from(count) > VOLUMES_MAX {
+    let [held] = cut(&mut rest, "count")?;
+    if usize::from(held) > VOLUMES_MAX {
         return Err(BeatError::Malformed { field: "count" });
     }
-    let mut holds = Vec::with_capacity(count.into());
-    for _ in 0..count {
+    let mut holds = Vec::with_capacity(held.into());
+    for _ in 0..held {
         let volume = VolumeId(u16::from_be_bytes(cut(&mut rest, "holds.volume")?));
-        let epoch = u64::from_be_bytes(cut(&mut rest, "holds.epoch")?);
-        if epoch > COUNT_MAX {
-            return Err(BeatError::Malformed { field: "holds.epoch" });
-        }
-        holds.push((volume, Epoch(epoch)));
+        holds.push((volume, Epoch(count(&mut rest, "holds.epoch")?)));
     }
     if rest.is_empty() {
         Ok(Beat { from, boot, run, seq, echo, hears, holds })
@@ -182,6 +178,12 @@ fn node_set(mask: u32) -> Result<NodeSet, BeatError> {
     let set: NodeSet = (1..=NodeSet::MAX_NODES).filter(|bit| mask & 1 << bit != 0).map(NodeId).collect();
     let back = set.iter().fold(0_u32, |mask, node| mask | 1 << node.0);
     if back == mask { Ok(set) } else { Err(BeatError::Malformed { field: "hears" }) }
+}
+
+/// A number that grows by counting.
+fn count(rest: &mut &[u8], field: &'static str) -> Result<u64, BeatError> {
+    let came = u64::from_be_bytes(cut(rest, field)?);
+    if came <= COUNT_MAX { Ok(came) } else { Err(BeatError::Malformed { field }) }
 }
 
 fn cut<const N: usize>(rest: &mut &[u8], field: &'static str) -> Result<[u8; N], BeatError> {

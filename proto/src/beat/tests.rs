@@ -9,7 +9,7 @@ fn beat(volumes: usize) -> Beat {
         from: NodeId(16),
         boot: BootId(1 << 127),
         run: Nonce(3),
-        seq: u64::MAX,
+        seq: COUNT_MAX,
         echo: Some((Nonce(9), 10)),
         hears: [NodeId(1), NodeId(16)].into_iter().collect(),
         holds: (0..volumes).map(|at| (VolumeId(at as u16), Epoch(at as u64))).collect(),
@@ -98,8 +98,15 @@ fn the_key_is_not_printed() {
 }
 
 #[test]
-fn an_epoch_that_cannot_be_counted_on_from_is_malformed() {
-    let far = Beat { holds: vec![(VolumeId(1), Epoch(COUNT_MAX + 1))], ..beat(0) };
-    let datagram = seal(&key(1), "c1", &far);
-    assert_eq!(open(&key(1), "c1", &datagram), Err(BeatError::Malformed { field: "holds.epoch" }));
+fn numbers_that_cannot_be_counted_on_from_are_malformed() {
+    let far = COUNT_MAX + 1;
+    let malformed = [
+        (Beat { holds: vec![(VolumeId(1), Epoch(far))], ..beat(0) }, "holds.epoch"),
+        (Beat { seq: far, ..beat(0) }, "seq"),
+        (Beat { echo: Some((Nonce(1), far)), ..beat(0) }, "echo.seq"),
+    ];
+    for (beat, field) in malformed {
+        let datagram = seal(&key(1), "c1", &beat);
+        assert_eq!(open(&key(1), "c1", &datagram), Err(BeatError::Malformed { field }));
+    }
 }
