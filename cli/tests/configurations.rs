@@ -56,6 +56,11 @@ async fn a_daemon_that_dies_after_its_volume_was_taken_out_leaves_nothing_active
     cluster.machine(&holder).unwrap().kill(PICKETD).await.unwrap();
     let moved = |view: &View| view.in_service("v1").as_deref() == Some(other);
     cluster.wait_for("the takeover", LIMIT, moved).await.unwrap();
+    assert_eq!(
+        cluster.machine(&holder).unwrap().status().await.unwrap().bites,
+        1,
+        "its watchdog has ended it"
+    );
 
     renumber(&cluster, &holder, "v1", (7, 1));
     cluster.machine(&holder).unwrap().reboot().await.unwrap();
