@@ -204,6 +204,8 @@ impl Node {
         self.link.registered = true;
         self.link.refused = None;
         self.view.recovering = recovering;
+        // Whom it hears comes next: what it heard in a former session, or a former run, says nothing of now.
+        self.view.hears = NodeSet::EMPTY;
         for register in registers {
             self.learn(now, register, out);
         }
