@@ -115,6 +115,7 @@ mutants! {
     M87 = 87, "an adoption does without whoever came after it and went again";
     M88 = 88, "whoever is to be fenced may fence";
     M89 = 89, "a grow whose end is not known is recorded before the replica has followed";
+    M92 = 92, "a grow that was refused taken as ended without a newer version";
 }
 
 #[cfg(not(picket_mutants))]

@@ -246,7 +246,7 @@ impl Node {
 
     /// The witness did not record a change: read everything again, on a new session.
     pub(super) fn not_in_sync(&mut self, now: Instant, id: VolumeId, refusal: &Refusal, out: &mut Out) {
-        let turned_down = self.turn_down(now, id, refusal);
+        let turned_down = self.turn_down(now, id, refusal, out);
         if let Some(volume) = self.volumes.get_mut(&id) {
             volume.updating = None;
             volume.cooldown_until = now + super::volume::COOLDOWN;
@@ -264,11 +264,15 @@ impl Node {
 
     /// A set that the witness refuses has somebody in it whom it does not let in now: says whether it was so. The
     /// grow stays open: a store that was lost since can have recorded it, and others can know of that.
-    fn turn_down(&mut self, now: Instant, id: VolumeId, refusal: &Refusal) -> bool {
-        let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get(&id)) else {
+    fn turn_down(&mut self, now: Instant, id: VolumeId, refusal: &Refusal, out: &mut Out) -> bool {
+        let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get_mut(&id)) else {
             return false;
         };
         let joiners = volume.updating.map(|updating| updating.isr.minus(disk.isr)).unwrap_or_default();
+        if mutant::on(Mutant::M92) && !joiners.is_empty() {
+            disk.intents.clear();
+            out.disk = true;
+        }
         let judged = matches!(refusal, Refusal::NotAnInSyncSet { .. }) && !joiners.is_empty();
         if judged {
             let until = now + self.config.params.suspect_after() * TURNED_DOWN_FOR;
