@@ -117,6 +117,7 @@ mutants! {
     M89 = 89, "a grow whose end is not known is recorded before the replica has followed";
     M90 = 90, "what is held and no longer configured forgotten by the next daemon";
     M91 = 91, "what was seen of the store forgotten with the session";
+    M92 = 92, "a grow that was refused taken as ended without a newer version";
 }
 
 #[cfg(not(picket_mutants))]

@@ -3,6 +3,9 @@
 //! The holder never changes the set by itself: while a required replica is missing its barrier holds writes back,
 //! and they go on only when the witness has recorded the removal. A grow is made durable as an intent before it is
 //! asked for, and from that moment the replica is required.
+//!
+//! A refusal does not end a grow: only a newer version does, which nothing that was asked for before can survive. So a
+//! holder whose peer the witness does not let in has the set recorded anew as it is, and goes on to the next peer.
 
 use super::state::{CommandKind, Node, Out, Phase, Updating, Volume};
 use super::{Barrier, Event, GrowIntent, VolumeAction, VolumeReport};
@@ -15,6 +18,10 @@ use crate::time::Instant;
 /// A node takes so many grows without a known end at most: one for each other member.
 const INTENTS_MAX: usize = NodeSet::MAX_NODES as usize;
 
+/// How long a peer that the witness did not let in is not asked for again, in times of suspicion: a wrong configuration
+/// or a fence takes a person or a boot, and each try writes to three disks.
+const TURNED_DOWN_FOR: u32 = 10;
+
 /// Whether a peer that is required has everything. A promotion requires the peer of a grow whose end is not known also
 /// while that one still lacks what was written without it.
 fn follows(report: &VolumeReport, peer: NodeId) -> bool {
@@ -24,13 +31,32 @@ fn follows(report: &VolumeReport, peer: NodeId) -> bool {
 impl Node {
     pub(super) fn settle_insync(&mut self, now: Instant, id: VolumeId, out: &mut Out) {
         self.settle_barrier(now, id, out);
+        self.settle_turned_down(now, id);
         let Some((register, report)) = self.holds_by_record(now, id) else { return };
         let missing = self.missing(now, id, &register, &report);
-        if !missing.is_empty() {
+        if !missing.is_empty() || self.asks_in_vain(id) {
             self.shrink(now, id, &register, &report, missing, out);
         } else {
             self.grow(now, id, &register, &report, out);
         }
+    }
+
+    /// Who was turned down may be asked for again after a while, and not before the grow that was refused has ended.
+    fn settle_turned_down(&mut self, now: Instant, id: VolumeId) {
+        let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get(&id)) else {
+            return;
+        };
+        volume
+            .turned_down
+            .retain(|peer, until| now < *until || disk.intents.iter().any(|intent| intent.peer == *peer));
+    }
+
+    /// Whether a grow is open whose peer the witness did not let in.
+    fn asks_in_vain(&self, id: VolumeId) -> bool {
+        let (Some(volume), Some(disk)) = (self.volumes.get(&id), self.disk.volumes.get(&id)) else {
+            return false;
+        };
+        disk.intents.iter().any(|intent| volume.turned_down.contains_key(&intent.peer))
     }
 
     /// The register and the report, if the witness has this node as the holder and no change is under way.
@@ -98,6 +124,7 @@ impl Node {
         gone.iter().filter(|peer| !comes(*peer)).collect()
     }
 
+    /// Also without anybody to remove: the new version ends a grow that is open.
     fn shrink(
         &mut self,
         now: Instant,
@@ -139,7 +166,8 @@ impl Node {
             if without_barrier { heard } else { report.complete_peers.intersection(report.connected) };
         let candidates = ready.intersection(config.members).minus(register.isr).without(self.config.me);
         let silent: NodeSet = candidates.iter().filter(|peer| !self.is_heard(now, *peer)).collect();
-        let peer = candidates.minus(silent).minus(self.targets()).iter().next();
+        let turned_down: NodeSet = volume.turned_down.keys().copied().collect();
+        let peer = candidates.minus(silent).minus(turned_down).intersection(self.joinable()).iter().next();
         let Some(peer) = peer else { return };
         self.intend(id, peer, register, out);
         if without_barrier {
@@ -161,9 +189,10 @@ impl Node {
             && self.stop.is_none()
     }
 
-    /// Nodes that somebody has a permit to fence.
-    fn targets(&self) -> NodeSet {
-        self.view.permits.iter().map(|permit| permit.target).collect()
+    /// Whom the witness may let in, by what it told last.
+    fn joinable(&self) -> NodeSet {
+        let targets = self.view.permits.iter().map(|permit| permit.target).collect();
+        self.view.hears.minus(targets).minus(self.view.held_off).minus(self.view.failed)
     }
 
     fn intend(&mut self, id: VolumeId, peer: NodeId, register: &RegisterView, out: &mut Out) {
@@ -215,16 +244,38 @@ impl Node {
 
     /// The witness did not record a change: read everything again, on a new session.
     pub(super) fn not_in_sync(&mut self, now: Instant, id: VolumeId, refusal: &Refusal, out: &mut Out) {
+        let turned_down = self.turn_down(now, id, refusal, out);
         if let Some(volume) = self.volumes.get_mut(&id) {
             volume.updating = None;
             volume.cooldown_until = now + super::volume::COOLDOWN;
-            // After a conflict everything is read anew, and the answer to that is waited for instead.
-            if !matches!(refusal, Refusal::VersionConflict { .. }) && !mutant::on(Mutant::M74) {
+            // After a conflict everything is read anew, and the answer to that is waited for instead. After a grow that
+            // was turned down something else is asked for, once.
+            let waits = !matches!(refusal, Refusal::VersionConflict { .. }) && !turned_down;
+            if waits && !mutant::on(Mutant::M74) {
                 volume.update_after = now + super::volume::COOLDOWN;
             }
         }
         if matches!(refusal, Refusal::VersionConflict { .. }) {
             self.close_witness(out);
         }
+    }
+
+    /// A set that the witness refuses has somebody in it whom it does not let in now: says whether it was so. The
+    /// grow stays open: a store that was lost since can have recorded it, and others can know of that.
+    fn turn_down(&mut self, now: Instant, id: VolumeId, refusal: &Refusal, out: &mut Out) -> bool {
+        let (Some(volume), Some(disk)) = (self.volumes.get_mut(&id), self.disk.volumes.get_mut(&id)) else {
+            return false;
+        };
+        let joiners = volume.updating.map(|updating| updating.isr.minus(disk.isr)).unwrap_or_default();
+        if mutant::on(Mutant::M92) && !joiners.is_empty() {
+            disk.intents.clear();
+            out.disk = true;
+        }
+        let judged = matches!(refusal, Refusal::NotAnInSyncSet { .. }) && !joiners.is_empty();
+        if judged {
+            let until = now + self.config.params.suspect_after() * TURNED_DOWN_FOR;
+            volume.turned_down.extend(joiners.iter().map(|peer| (peer, until)));
+        }
+        judged
     }
 }

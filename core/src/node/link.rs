@@ -11,8 +11,8 @@ use crate::error::Refusal;
 use crate::evidence::SelfFence;
 use crate::ids::{Epoch, NodeSet, Nonce, RequestId, VolumeId};
 use crate::message::{
-    Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request,
-    Seen, Subject, ToWitness, View,
+    Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request, Seen,
+    Subject, ToWitness, View,
 };
 use crate::mutant::{self, Mutant};
 use crate::time::Instant;
@@ -231,6 +231,8 @@ impl Node {
         self.link.registered = true;
         self.link.refused = None;
         self.view.recovering = recovering;
+        // Whom it hears comes next: what it heard in a former session, or a former run, says nothing of now.
+        self.view.hears = NodeSet::EMPTY;
         for register in registers {
             self.learn(now, register, out);
         }

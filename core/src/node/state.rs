@@ -136,6 +136,8 @@ pub(super) struct Volume {
     pub(super) cooldown_until: Instant,
     /// The witness refused a change of the in-sync set: it is not asked again before, unless the register changes.
     pub(super) update_after: Instant,
+    /// Peers that the witness did not let into the in-sync set: not asked for again before.
+    pub(super) turned_down: BTreeMap<NodeId, Instant>,
     pub(super) promoted_at: Instant,
     /// Peers that have had everything at some time since then.
     pub(super) met: NodeSet,
@@ -365,6 +367,7 @@ impl Volume {
             retry_at: Instant::BOOT,
             cooldown_until: Instant::BOOT,
             update_after: Instant::BOOT,
+            turned_down: BTreeMap::new(),
             promoted_at: Instant::BOOT,
             met: NodeSet::EMPTY,
             former_orders_until: Instant::BOOT,
@@ -475,6 +478,7 @@ impl Instants for Volume {
         visit(&mut self.retry_at);
         visit(&mut self.cooldown_until);
         visit(&mut self.update_after);
+        self.turned_down.values_mut().for_each(&mut *visit);
         visit(&mut self.promoted_at);
         visit(&mut self.former_orders_until);
         visit(&mut self.offer_after);

@@ -307,6 +307,7 @@ impl Node {
             volume.command.iter().for_each(|command| consider(command.deadline));
             consider(volume.cooldown_until);
             consider(volume.update_after);
+            volume.turned_down.values().copied().for_each(&mut consider);
             consider(volume.former_orders_until);
             consider(volume.retry_at);
             consider(volume.offer_after);

@@ -52,7 +52,8 @@ pub(super) fn prepare(config: Config) -> Result<Prepared, StartError> {
     // First of all: a second daemon must not touch anything.
     let (store, found) = NodeStore::open(files, &config.state_dir, &config.run_dir, boot)?;
     // Nor may one that would leave to itself what is held: the watchdog stays as it is.
-    let orphans = found.run.as_ref().map(|run| Orphan::find(&config.core(false), run, boot)).unwrap_or_default();
+    let orphans =
+        found.run.as_ref().map(|run| Orphan::find(&config.core(false), run, boot)).unwrap_or_default();
     if !orphans.is_empty() {
         return Err(StartError::Held(orphans));
     }

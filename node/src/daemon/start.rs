@@ -87,7 +87,8 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
         back: into.downgrade(),
     };
     let core = config.core(watched.status.counts);
-    let node = Node::new(core, found.disk, found.run, boot, run_id, desk.started).map_err(StartError::Held)?;
+    let node =
+        Node::new(core, found.disk, found.run, boot, run_id, desk.started).map_err(StartError::Held)?;
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
     let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, standby, above };
     announce(&config, &events);

@@ -25,7 +25,9 @@ fn config(dir: &Path) -> Arc<Config> {
 }
 
 fn status(config: &Config) -> Status {
-    Node::new(config.core(false), None, None, BootId(1), Nonce(1), Instant::BOOT).unwrap().status(Instant::BOOT)
+    Node::new(config.core(false), None, None, BootId(1), Nonce(1), Instant::BOOT)
+        .unwrap()
+        .status(Instant::BOOT)
 }
 
 /// A daemon whose loop knows one thing: whether it is on standby.

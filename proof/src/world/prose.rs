@@ -53,7 +53,9 @@ pub fn of_fault(fault: &Fault) -> String {
         Fault::WitnessKill => "the witness is killed".into(),
         Fault::WitnessStall => "the witness is stopped".into(),
         Fault::WitnessDisk(mode) => format!("the witness's disk {}", disk(*mode)),
-        Fault::Retimed(node) => format!("node {node} gets the other configuration, and its daemon is restarted"),
+        Fault::Retimed(node) => {
+            format!("node {node} gets the other configuration, and its daemon is restarted")
+        }
         Fault::WitnessRetimed => "the witness gets the later configuration and is restarted".into(),
         Fault::WitnessBackedUp => "the witness's store is copied".into(),
         Fault::WitnessReplaced { backup: true } => {

@@ -4,6 +4,7 @@ mod bench;
 mod bounds;
 mod fences;
 mod grants;
+mod joiners;
 mod leases;
 mod links;
 mod moves;

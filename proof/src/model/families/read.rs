@@ -10,6 +10,7 @@ use picket_core::time::Duration;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
+const N3: NodeId = NodeId(3);
 
 pub(super) fn families() -> Vec<Family> {
     let base = Setup::new(2);
@@ -19,6 +20,9 @@ pub(super) fn families() -> Vec<Family> {
     let dropped = Setup { drops: true, ..alone };
     let away = Setup { stopped_for: Duration::from_millis(200), ..alone };
     let unwatched = Setup { params: long_leases(), self_fence: BARE, ..base };
+    let three = Setup::new(3);
+    let three_alone = Setup { devices: Devices::None, ..three };
+    let retimed = Setup { later: Some(long_leases()), ..three };
     vec![
         Family::new("alone past its lease, and its daemon dies", base)
             .finds(&[82])
@@ -56,5 +60,27 @@ pub(super) fn families() -> Vec<Family> {
             .start(&[Fault::BackUpWitness])
             .then(&[Fault::LeaveRunning(N1)])
             .within(&[Fault::RollBackWitness], 24, 60, 2),
+        // The grow is recorded, its peer is told and the holder is not; the store that comes next waits for the third.
+        Family::new("a grow that is recorded and refused by the next store", three_alone)
+            .finds(&[92])
+            .start(&[Fault::Crash(N3), Fault::CutData(N1, N2)])
+            .within(&[Fault::Heal], 0, 4, 8)
+            .within(&[Fault::HoldFromWitness(N1)], 0, 12, 1)
+            .within(&[Fault::ReplaceWitness], 0, 20, 2)
+            .within(&[Fault::CutData(N1, N2)], 40, 100, 4),
+        // Whom the witness does not let in, because it does not hear it or because its timings are others, keeps nobody
+        // else out.
+        Family::new("two come back, one without a witness, and the holder dies", three)
+            .start(&[Fault::Crash(N2), Fault::Crash(N3), Fault::CutWitness(N2)])
+            .within(&[Fault::PowerOn(N2)], 0, 4, 8)
+            .within(&[Fault::PowerOn(N3)], 0, 12, 4)
+            .within(&[Fault::Crash(N1), Fault::Isolate(N1)], 100, 160, 2)
+            .end(End::Survivors),
+        Family::new("two come back, one with other timings, and the holder dies", retimed)
+            .start(&[Fault::CutData(N1, N2), Fault::CutData(N1, N3)])
+            .within(&[Fault::Retime(N2)], 0, 12, 4)
+            .within(&[Fault::Heal], 40, 60, 4)
+            .within(&[Fault::Crash(N1), Fault::Isolate(N1)], 260, 320, 2)
+            .end(End::Survivors),
     ]
 }

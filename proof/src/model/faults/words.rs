@@ -56,7 +56,9 @@ impl fmt::Display for Fault {
             Self::LeaveRunning(n) => {
                 write!(f, "an operator stops the daemon of node {n} and leaves running what it holds")
             }
-            Self::Retime(n) => write!(f, "node {n} gets the later configuration, and its daemon is restarted"),
+            Self::Retime(n) => {
+                write!(f, "node {n} gets the later configuration, and its daemon is restarted")
+            }
             Self::RetimeWitness => f.write_str("the witness gets the later configuration and is restarted"),
             Self::Standby(n) => write!(f, "an operator puts node {n} on standby"),
             Self::Online(n) => write!(f, "an operator puts node {n} online again"),

@@ -1,12 +1,15 @@
 //! Rules that a second reading of the code found missing.
 
 use super::data::quick;
-use super::{Aim, Besides, Draft, N1, N2, V1, alone, freezing, powered};
+use super::{Aim, Besides, Draft, N1, N2, N3, V1, alone, freezing, powered, three};
 use crate::world::clock::{MS, SECOND};
 use crate::world::fault::Fault;
 use crate::world::net::Lane;
 use crate::world::setup::Setup;
 use crate::world::volume::DriverMode;
+
+/// All of them are over by then.
+const END: u64 = 20 * SECOND;
 
 pub(super) const AIMS: &[Aim] = &[
     Aim {
@@ -50,6 +53,13 @@ pub(super) const AIMS: &[Aim] = &[
         seeds: 20,
         cluster: unfenced,
         make: forgotten,
+    },
+    Aim {
+        name: "a grow that is recorded and refused by the next store",
+        finds: &[92],
+        seeds: 120,
+        cluster: three,
+        make: refused_by_the_next,
     },
 ];
 
@@ -124,4 +134,19 @@ fn sleeps(draft: &mut Draft<'_>) {
     draft.cut_witness(at, wakes + 3 * SECOND, N1);
     draft.put(sleeps, wakes, Fault::DaemonStall { node: N2, torn: false });
     draft.besides = Besides::Standing;
+}
+
+/// The holder does not hear that its replica is back in the set; the store that comes next waits for the third node, and
+/// refuses the holder, which then writes on.
+fn refused_by_the_next(draft: &mut Draft<'_>) {
+    let back = draft.ms(3000, 4000);
+    let replaced = back + draft.ms(500, 1400);
+    let serves = replaced + draft.ms(20, 100);
+    let hears = serves + draft.ms(20, 100);
+    let cut = hears + draft.ms(300, 1500);
+    draft.put(0, END / 2, Fault::PowerLoss { node: N3, devices_too: false });
+    draft.cut_data(0, back, N1, N2);
+    draft.cut_from_witness(back, hears, N1);
+    draft.put(replaced, serves, Fault::WitnessReplaced { backup: false });
+    draft.cut_data(cut, END, N1, N2);
 }

@@ -31,11 +31,12 @@ fn a_replica_is_lost_and_comes_back() {
     story.then("a permit against B is out", |bench| {
         let register = bench.register_view(Some(A), 2, NodeSet::only(A), 4);
         let permit = PermitView { permit: PermitId(6), target: B, fencer: A };
-        let view = View { registers: vec![register], permits: vec![permit], ..View::default() };
+        let view =
+            View { registers: vec![register], permits: vec![permit], hears: both(), ..View::default() };
         bench.say(Reply::View(view));
         bench.step(Input::Volume { volume: V, report: back.clone() })
     });
-    story.then("it is over", |bench| bench.say(Reply::View(View::default())));
+    story.then("it is over", |bench| bench.say(Reply::View(View { hears: both(), ..View::default() })));
     story.then("required", Bench::done);
     story.then("a conflict", |bench| {
         let subject = Subject::InSync { volume: V };
