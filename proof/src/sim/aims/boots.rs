@@ -141,7 +141,7 @@ fn over_before(draft: &mut Draft<'_>) {
 
 /// The node that a person said is off comes back, the witness too, and then who was activated is cut off.
 fn after_override(draft: &mut Draft<'_>) {
-    draft.overridden(200, 3_000);
+    draft.overridden(3_000, 9_000);
 }
 
 /// A node's connections to the witness break again and again, and what was on them comes later.
