@@ -231,12 +231,13 @@ fn data() -> Vec<Family> {
             .within(&[Fault::Reboot(N1), Fault::RollBackWitness], 0, 20, 2),
         Family::new("a replaced witness, and a replica about to be required", alone())
             .finds(&[53])
-            .start(&[Fault::CutSwitch(N2)])
-            .within(&[Fault::Heal], 0, 4, 8)
-            .within(&[Fault::SlowDriver(N1)], 0, 12, 1)
-            .within(&[Fault::ReplaceWitness], 0, 8, 2)
-            .within(&[Fault::CutData(N1, N2)], 12, 34, 1)
-            .within(&[Fault::Isolate(N1)], 0, 12, 2),
+            // The witness hears the replica, which is not told that it was removed.
+            .within(&[Fault::HoldFromWitness(N2)], 0, 4, 8)
+            .within(&[Fault::CutData(N1, N2)], 0, 4, 8)
+            .within(&[Fault::SlowDriver(N1)], 0, 16, 2)
+            .within(&[Fault::Heal], 0, 4, 4)
+            .within(&[Fault::ReplaceWitness], 0, 16, 2)
+            .within(&[Fault::Isolate(N1)], 4, 44, 2),
         Family::new("an old answer about the in-sync set", alone())
             .finds(&[14])
             .then(&[Fault::CutData(N1, N2)])

@@ -5,6 +5,7 @@ use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::net::WITNESS;
 use crate::world::setup::Setup;
+use crate::world::volume::DriverMode;
 use picket_core::params::{Params, Watchdog};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(super) const AIMS: &[Aim] = &[
         name: "a witness replaced under a replica about to be required",
         finds: &[53],
         seeds: 200,
-        cluster: powered,
+        cluster: two,
         make: replaced,
     },
     Aim {
@@ -128,15 +129,20 @@ fn rolled_back(draft: &mut Draft<'_>) {
     draft.put(dies, END, Fault::PowerLoss { node: N1, devices_too: false });
 }
 
-/// A person has the standby fence the holder, which gives the volume up before it is off; the new holder still sees its
-/// connection. The store that comes next knows of nothing.
+/// The witness hears the replica, which does not hear that it was removed; the holder's driver does not require it again
+/// before the store that comes next has both reports, and knows of nothing else.
 fn replaced(draft: &mut Draft<'_>) {
-    let at = draft.ms(1000, 4000);
-    let replaced = at + draft.ms(300, 1300);
-    let (serves, dies) = (replaced + draft.ms(20, 100), replaced + draft.ms(200, 900));
-    draft.put(at, at, Fault::FenceByHand { asked: N2, target: N1 });
+    let deaf = draft.ms(1200, 1800);
+    let back = draft.ms(3000, 3500);
+    let replaced = back + draft.ms(300, 900);
+    let serves = replaced + draft.ms(20, 100);
+    let cut = serves + draft.ms(50, 300);
+    let hears = cut + draft.ms(100, 500);
+    draft.cut_data(0, back, N1, N2);
+    draft.cut_from_witness(deaf, hears, N2);
+    draft.driver(back, hears + SECOND, N1, V1, DriverMode::Hangs);
     draft.put(replaced, serves, Fault::WitnessReplaced { backup: false });
-    draft.put(dies, END, Fault::PowerLoss { node: N2, devices_too: false });
+    draft.cut_data(cut, END, N1, N2);
 }
 
 /// A grant waits on its way until its lease has ended and somebody else has the volume.
