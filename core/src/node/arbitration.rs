@@ -328,7 +328,7 @@ impl Node {
             return;
         };
         let Some(disk) = self.disk.volumes.get_mut(&id) else { return };
-        disk.max_epoch = if mutant::on(Mutant::M22) { disk.max_epoch } else { epoch };
+        disk.max_epoch = epoch;
         disk.isr = register.isr;
         disk.isr_version = register.isr_version;
         disk.recorded = register.generation;

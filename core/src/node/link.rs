@@ -166,7 +166,8 @@ impl Node {
         if mutant::on(Mutant::M91) && out.disk && self.link.registered {
             self.disk.seen = self.link.seen;
         }
-        out.disk |= self.seen_owed && out.effects.is_empty();
+        // With M22 nothing of a grant gets to the disk by itself.
+        out.disk |= self.seen_owed && out.effects.is_empty() && !mutant::on(Mutant::M22);
         self.seen_owed &= !out.disk;
     }
 
