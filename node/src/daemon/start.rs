@@ -22,12 +22,14 @@ use crate::resource::room::{ASKS_MAX, Ends, Handle, Room, Said, Trees};
 use crate::resource::tree::View;
 use crate::site::Site;
 use crate::stay::Stay;
+use crate::store::Found;
 use crate::time::now;
 use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
 use crate::watchdog::{Bounds, Petting};
 use crate::witness_client;
-use picket_core::ids::{NodeSet, Nonce, VolumeId};
+use picket_core::ids::{BootId, NodeSet, Nonce, VolumeId};
 use picket_core::node::{Node, Recorded};
+use picket_core::time::Instant;
 use picket_host::tls::Credentials;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,9 +88,7 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
         resetter: resetter(&config, way, &bounds, &watched),
         back: into.downgrade(),
     };
-    let core = config.core(watched.status.counts);
-    let node =
-        Node::new(core, found.disk, found.run, boot, run_id, desk.started).map_err(StartError::Held)?;
+    let node = machine(config.core(watched.status.counts), found, (boot, run_id), desk.started)?;
     let (beats_into, beats) = mpsc::channel(BEATS_MAX);
     let driver = Driver { node, store, rooms: carried, bounds, queue, beats, changed, heard, standby, above };
     announce(&config, &events);
@@ -110,6 +110,16 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let petting = watched.petting;
     let stopping = Stopping { stay: shared.stay, peers: stopping_peers, events };
     Ok(Daemon { config, queue: into, stopping, ended, outcome: None, end_asked, petting, runtimes })
+}
+
+/// The machine of the core, with what the stores hold. What it refuses was seen before the watchdog was opened.
+fn machine(
+    core: picket_core::node::Config,
+    found: Found,
+    (boot, run_id): (BootId, Nonce),
+    now: Instant,
+) -> Result<Node, StartError> {
+    Node::new(core, found.disk, found.run, boot, run_id, now).map_err(StartError::Held)
 }
 
 fn shared(
