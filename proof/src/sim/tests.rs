@@ -223,4 +223,11 @@ fn some_seeds_have_the_shortest_timings() {
     let of =
         |profile| (1..=200).filter(move |seed| Plan::of_seed(*seed, None).setup.profile == profile).count();
     assert!(Profile::ALL.into_iter().all(|profile| of(profile) > 0));
+    let hasty = (1..=200)
+        .map(|seed| Plan::of_seed(seed, None).setup)
+        .filter(|setup| setup.profile == Profile::LanAggressive);
+    assert!(
+        hasty.flat_map(|setup| setup.machines).all(|machine| !machine.watchdog),
+        "it has none that counts"
+    );
 }

@@ -181,6 +181,9 @@ impl World {
                 } else {
                     rules::NOT_KEPT
                 });
+                // That its volumes are left running can be kept although nobody is told any more.
+                let machine = self.machine_mut(node);
+                machine.uncounted |= machine.store.run.as_ref().is_some_and(|run| run.keeps_running);
                 let after = self.rng.range(100 * MS, 800 * MS);
                 return self.kill_daemon(node, Some(after), why.text());
             }

@@ -119,13 +119,15 @@ impl World {
 
     /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
     /// have the volume, by the witness's record or, where an old store was put back, by what the node itself has recorded.
+    /// Without a watchdog a daemon that waits for its disk ends nothing, and the end of its lease proves nothing.
     pub(super) fn check_refused(&mut self) {
         let mut found = None;
         for ((node, volume), (epoch, until)) in &self.oracle.refused {
             let machine = self.machine(*node);
             let open = machine.runs() && machine.is_open(*volume) && self.now > *until;
             let same = machine.replicas.get(volume).and_then(Replica::primary) == Some(*epoch);
-            if open && same && machine.daemon_runs() && !self.is_alone(*node, *volume) {
+            let ends = machine.daemon_runs() && machine.is_guarded(self.now);
+            if open && same && ends && !self.is_alone(*node, *volume) {
                 found = Some((*node, *volume));
             }
         }

@@ -66,7 +66,7 @@ impl World {
 impl Machine {
     /// Whether something ends a service here whose lease is over: a watchdog, or else a daemon that runs and can reset
     /// its machine.
-    fn is_guarded(&self, now: Time) -> bool {
+    pub(super) fn is_guarded(&self, now: Time) -> bool {
         let watched = self.watchdog.as_ref().is_some_and(|watchdog| Watchdog::kills_at(watchdog).is_some());
         let runs = self.daemon_runs() && now.since(self.daemon_hindered_at) >= CATCHES_UP;
         watched || runs && self.resets_hang == 0

@@ -21,7 +21,8 @@ pub(super) struct Pace {
 }
 
 impl World {
-    /// A node asks the witness. Heartbeats come by the clock, and what a person asks through a node as fast as he types.
+    /// A node asks the witness. Heartbeats come by the clock, releases are relayed by the clock of whoever gave up the
+    /// volume, and what a person asks through a node comes as fast as he types.
     pub(in super::super) fn check_pace(&mut self, node: NodeId, request: &Request) {
         let now = self.now;
         let pace = self.oracle.paces.entry(node).or_default();
@@ -29,7 +30,7 @@ impl World {
             *pace = Pace { since: now, ..Pace::default() };
         }
         match request {
-            Request::Heartbeat(_) | Request::Operator { .. } => return,
+            Request::Heartbeat(_) | Request::RelayRelease { .. } | Request::Operator { .. } => return,
             Request::UpdateInSync(_) => pace.changes += 1,
             _ => pace.requests += 1,
         }

@@ -266,6 +266,12 @@ fn a_refusal_that_is_heard_during_a_promotion_is_remembered() {
     assert_eq!(world.oracle.refused.get(&(node, V1)).map(|refused| refused.0), epoch);
     world.machine_mut(node).replicas.get_mut(&V1).unwrap().primary = epoch;
     world.now = world.now + 10 * SECOND;
+    // Without a watchdog nothing ends it while the daemon waits for its disk.
+    let (now, mut waits) = (world.now, world.clone());
+    let machine = waits.machine_mut(node);
+    (machine.watchdog, machine.daemon_hindered_at) = (None, now);
+    waits.check_refused();
+    assert_eq!(violated(&waits), "nothing");
     world.check_refused();
     assert_eq!(violated(&world), "refused-final");
 }
@@ -282,6 +288,15 @@ fn no_request_is_repeated_without_a_rest() {
             },
         );
     }
+    let (boot, signature) = (picket_core::ids::BootId(1), Vec::new());
+    let release = picket_core::message::SignedRelease {
+        volume: V1,
+        epoch: picket_core::ids::Epoch(1),
+        boot,
+        signature,
+    };
+    let relayed = Request::RelayRelease { holder: N1, release };
+    (0..1000).for_each(|_| world.check_pace(N1, &relayed));
     assert_eq!(violated(&world), "nothing");
     for _ in 0..100 {
         world.check_pace(N1, &Request::Withdraw { attempt: AttemptId(1) });
