@@ -88,6 +88,8 @@ async fn a_volume_is_added_while_another_is_in_service() {
     // Its data goes out of service with the old number, and comes back with a new one.
     type_at(&cluster, other, &["stop", "--stay"]).await;
     ended(&cluster, other).await;
+    let alone = |view: &View| view.volume(&holder, "v1").is_some_and(|volume| volume.solo);
+    cluster.wait_for("v1 alone, which needs no lease", LIMIT, alone).await.unwrap();
     type_at(&cluster, &holder, &["stop", "--keep-running", "--for", "10min"]).await;
     ended(&cluster, &holder).await;
     for machine in [&holder, other, WITNESS] {
@@ -95,6 +97,12 @@ async fn a_volume_is_added_while_another_is_in_service() {
     }
     cluster.machine(WITNESS).unwrap().reboot().await.unwrap();
     cluster.machine(&holder).unwrap().start_program(PICKETD).await.unwrap();
+    let waits = |view: &View| {
+        let witness = view.node(&holder).and_then(|status| status.witness.as_ref());
+        witness.is_some_and(|witness| witness.recovering) && view.in_service("v1").as_ref() == Some(&holder)
+    };
+    cluster.wait_for("a recovery, and v1 in service", LIMIT, waits).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await; // longer than any lease
     cluster.machine(other).unwrap().start_program(PICKETD).await.unwrap();
     cluster.wait_healthy(LIMIT).await.unwrap();
     let view = cluster.view().borrow().clone();

@@ -160,8 +160,8 @@ impl Node {
         }
     }
 
-    /// It goes to the disk with whatever else does, and by itself when there is nothing else to do: no grant and no
-    /// fence waits for it.
+    /// It goes to the disk with whatever else does, and by itself in a step that does nothing else: the step that uses
+    /// a grant or a permit does not wait for it.
     pub(super) fn settle_seen(&mut self, out: &mut Out) {
         if mutant::on(Mutant::M91) && out.disk && self.link.registered {
             self.disk.seen = self.link.seen;

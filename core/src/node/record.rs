@@ -24,7 +24,7 @@ pub struct NodeRecord {
 pub struct Disk {
     /// [`SCHEMA`] of the writer.
     pub schema: u16,
-    /// The newest position in a witness's store that this node acted on.
+    /// The newest position in a witness's store that this node was told.
     pub seen: Seen,
     /// By volume.
     pub volumes: BTreeMap<VolumeId, DiskVolume>,

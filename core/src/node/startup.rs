@@ -87,6 +87,10 @@ impl Node {
         if !orphans.is_empty() {
             return Err(orphans);
         }
+        // A record that did not say what was driven says it from now on.
+        for (id, held) in &mut run.held {
+            held.driver = held.driver.or_else(|| config.volumes.get(id).map(|volume| volume.driver));
+        }
         let kept = core::mem::take(&mut run.keeps_running);
         let mut disk = disk.unwrap_or_default();
         let promised_before = disk.longest_promise.min(config.params.promise(LEASE_MAX));

@@ -429,7 +429,10 @@ impl Instants for Node {
         self.run.instants(visit);
         self.link.answered_at.instants(visit);
         self.link.sent.iter_mut().for_each(|(_, at)| visit(at));
-        self.peers.values_mut().for_each(|peer| peer.watch.instants(visit));
+        for peer in self.peers.values_mut() {
+            peer.watch.instants(visit);
+            peer.asked_at.instants(visit);
+        }
         self.volumes.values_mut().for_each(|volume| volume.instants(visit));
         for case in self.fences.values_mut() {
             visit(&mut case.permit_until);

@@ -348,17 +348,18 @@ pub enum VolumeDriver {
     PostgreSql(Box<PostgreSql>),
 }
 
-impl VolumeDriver {
-    /// Another number whenever something else is driven; how it is driven may change under a volume that is held.
+impl Volume {
+    /// Another number whenever something else is driven; how it is driven may change under a volume that is held. The
+    /// name counts, which tells a user's program what it is about.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let what = match self {
-            Self::Ledger { socket } => format!("ledger {}", socket.display()),
-            Self::Command(commands) => format!("command {:?}", commands.status),
-            Self::Drbd(drbd) => format!("drbd {}", drbd.resource),
-            Self::PostgreSql(server) => format!("postgresql {}", server.data_directory.display()),
+        let what = match &self.driver {
+            VolumeDriver::Ledger { socket } => format!("ledger {}", socket.display()),
+            VolumeDriver::Command(commands) => format!("command {:?}", commands.status),
+            VolumeDriver::Drbd(drbd) => format!("drbd {}", drbd.resource),
+            VolumeDriver::PostgreSql(server) => format!("postgresql {}", server.data_directory.display()),
         };
-        picket_proto::fnv1a(what.as_bytes())
+        picket_proto::fnv1a(format!("{} {what}", self.name).as_bytes())
     }
 }
 
@@ -453,7 +454,7 @@ impl Config {
         let volumes = self.own_volumes().map(|(id, volume)| {
             let config = picket_core::node::VolumeConfig {
                 members: volume.members.iter().copied().collect(),
-                driver: volume.driver.fingerprint(),
+                driver: volume.fingerprint(),
                 loss_action: volume.loss_action,
                 barrier: volume.barrier,
                 barrier_suffices: volume.barrier_suffices,

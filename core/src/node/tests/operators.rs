@@ -162,6 +162,14 @@ fn all_instants_of_a_state_are_shown() {
     let mut holder = Bench::holder(LossAction::Osu);
     let (before, held) = (shown(&mut standby.node), shown(&mut holder.node));
     assert!(before > 5 && held > before, "{before} {held}");
+    standby.peer_says(PeerBody::FailsafeLease {
+        request: crate::ids::RequestId(8),
+        volume: V,
+        epoch: crate::ids::Epoch(1),
+        lease: ms(2000),
+    });
+    // What was promised, until when, and when it was asked for.
+    assert_eq!(shown(&mut standby.node), before + 2);
     let mut watch = 0;
     let peer = standby.node.peers.get_mut(&B).expect("a peer");
     crate::time::Instants::instants(&mut peer.watch, &mut |_| watch += 1);

@@ -46,7 +46,8 @@ fn nor_when_something_else_is_driven_for_what_is_held() {
     assert_eq!(found[0].to_string(), text);
     // A record that does not say what was driven is believed.
     bench.run.held.get_mut(&V).unwrap().driver = None;
-    assert!(bench.restarted(config, BOOT).is_ok());
+    let node = bench.restarted(config, BOOT).unwrap();
+    assert_eq!(node.records().1.held[&V].driver, Some(2), "and says it from then on");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every kind of fault that a configuration can have, with what is told of it.
 
 use super::{LAB, changed, parse};
+use crate::testing;
 
 const LEDGER: &str = "driver = \"ledger\"\nledger.socket = \"/lab/n1/ledger.sock\"";
 const COMMAND: &str =
@@ -191,4 +192,26 @@ fn every_kind_of_fault_is_told_with_its_place_and_what_was_expected() {
 #[ignore = "writes the expectation anew; read it before it is committed"]
 fn write_the_expectation() {
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/tests/kinds.txt"), told()).unwrap();
+}
+
+/// What a daemon compares with what the former one had driven.
+#[test]
+fn another_name_or_another_thing_that_is_driven_has_another_fingerprint() {
+    let of = |text: &str| {
+        let config = parse(text).expect(text);
+        config.volumes.values().map(super::super::Volume::fingerprint).next().unwrap()
+    };
+    let good = of(&changed(LEDGER, COMMAND));
+    let same = of(&changed(LEDGER, &COMMAND.replace("/p", "/another-way-to-promote")));
+    assert_eq!(good, same, "how it is driven may change");
+    for other in [
+        changed(LEDGER, &COMMAND.replace("/s", "/about-something-else")),
+        changed(LEDGER, COMMAND).replace("name = \"data\"", "name = \"more\""),
+        changed("/ledger.sock", "/another.sock"),
+        testing::text("n1"),
+    ] {
+        assert_ne!(good, of(&other), "{other}");
+    }
+    let ledger = of(&testing::text("n1"));
+    assert_ne!(ledger, of(&changed("/ledger.sock", "/another.sock")));
 }
