@@ -28,6 +28,14 @@ pub struct Daemon {
     busy_until: Option<Time>,
 }
 
+impl Daemon {
+    /// It takes nothing in until a record is durable.
+    #[must_use]
+    pub(super) fn waits_for_its_disk(&self) -> bool {
+        self.busy_until.is_some()
+    }
+}
+
 /// Heartbeats that a socket keeps for a process that does not read them.
 const SOCKET_BEATS_MAX: usize = 512;
 

@@ -1,14 +1,14 @@
 //! Who serves a volume, and who may.
 
 use super::super::World;
-use super::super::clock::nanos;
+use super::super::daemon::Daemon;
 use super::super::machine::{Machine, Power};
 use super::super::replica::Replica;
 use super::ByHand;
+use super::leases::ENDS_WITHIN;
 use picket_core::ids::{Epoch, NodeId, NodeSet, VolumeId};
 use picket_core::message::{FromWitness, Reply};
 use picket_core::node::{Phase, Promise};
-use picket_core::params::with_drift;
 
 impl World {
     /// Whether a node could acknowledge a write to the volume now.
@@ -100,7 +100,12 @@ impl World {
         for (volume, _) in volumes {
             self.oracle.refused.remove(&(node, *volume));
         }
-        let until = self.now + nanos(with_drift(with_drift(self.setup.params().lease)));
+        // What a daemon has not read when it ends was not told; it is told again with the next renewal.
+        let machine = self.machine(node);
+        if !machine.daemon_runs() || machine.daemon.as_ref().is_none_or(Daemon::waits_for_its_disk) {
+            return;
+        }
+        let until = machine.now(self.now) + self.setup.params().lease + ENDS_WITHIN;
         for (volume, _) in refused {
             let Some(epoch) = self.held_epoch(node, *volume) else { continue };
             let known = self.oracle.refused.entry((node, *volume)).or_insert((epoch, until));
@@ -119,12 +124,12 @@ impl World {
 
     /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
     /// have the volume, by the witness's record or, where an old store was put back, by what the node itself has recorded.
-    /// Without a watchdog a daemon that waits for its disk ends nothing, and the end of its lease proves nothing.
+    /// A lease is counted by the node's own clock. Without a watchdog a daemon that waits for its disk ends nothing, and the end of its lease proves nothing.
     pub(super) fn check_refused(&mut self) {
         let mut found = None;
         for ((node, volume), (epoch, until)) in &self.oracle.refused {
             let machine = self.machine(*node);
-            let open = machine.runs() && machine.is_open(*volume) && self.now > *until;
+            let open = machine.runs() && machine.is_open(*volume) && machine.now(self.now) > *until;
             let same = machine.replicas.get(volume).and_then(Replica::primary) == Some(*epoch);
             let ends = machine.daemon_runs() && machine.is_guarded(self.now);
             if open && same && ends && !self.is_alone(*node, *volume) {

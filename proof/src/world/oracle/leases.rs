@@ -9,7 +9,7 @@ use picket_core::message::{PeerBody, Reply};
 use picket_core::time::Duration;
 
 /// At the end of a lease a machine may be in a sync, and its reset takes a moment.
-const ENDS_WITHIN: Duration = Duration::from_millis(10);
+pub(super) const ENDS_WITHIN: Duration = Duration::from_millis(10);
 
 /// A daemon that has just started, or that did not run, is as late as it was away.
 const CATCHES_UP: u64 = SECOND;

@@ -18,6 +18,7 @@ use super::World;
 use super::clock::{SECOND, Time};
 use picket_core::ids::{BootId, Epoch, NodeId, PermitId, VolumeId};
 use picket_core::node;
+use picket_core::time::Instant;
 use picket_core::topology::OrderId;
 use picket_core::witness::{self, Record};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +75,7 @@ pub struct Oracle {
     /// Volumes that a disk was ever swapped under.
     disks_lost: BTreeSet<VolumeId>,
     /// Grants whose renewal was refused, as the node was told, and until when they may be in service.
-    refused: BTreeMap<(NodeId, VolumeId), (Epoch, Time)>,
+    refused: BTreeMap<(NodeId, VolumeId), (Epoch, Instant)>,
     /// The witness's record after its newest step.
     record: Option<Record>,
     /// The store was replaced or rolled back, and does not know it yet.
