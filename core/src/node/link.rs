@@ -11,7 +11,7 @@ use crate::error::Refusal;
 use crate::evidence::SelfFence;
 use crate::ids::{Epoch, NodeSet, Nonce, RequestId, VolumeId};
 use crate::message::{
-    Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request, Seen,
+    Check, CheckAnswer, FromWitness, Heartbeat, Register, RegisterView, ReplicaReport, Reply, Request,
     Subject, ToWitness, View,
 };
 use crate::mutant::{self, Mutant};
@@ -111,14 +111,12 @@ impl Node {
         while self.link.sent.front().is_some_and(|(request, _)| *request < message.processed) {
             self.link.sent.pop_front();
         }
-        let seen = message.seen;
-        let registered = self.link.registered;
-        self.link.seen = seen;
+        self.link.seen = message.seen;
         self.link.processed = message.processed;
         self.link.withdrawn = self.link.withdrawn.filter(|withdrawn| *withdrawn > message.processed);
         let sent_at = self.sent_at(message.processed);
-        if registered {
-            self.note_seen(seen);
+        if self.link.registered {
+            self.note_seen();
         }
         match message.body {
             Reply::Challenge { .. } => {}
@@ -146,16 +144,13 @@ impl Node {
             }
             Reply::Operator { ticket, answer } => self.witness_answered(ticket, answer, out),
         }
-        if self.link.registered {
-            self.note_seen(seen);
-        }
     }
 
     /// What was seen of the store is told to whatever witness comes next: one that is behind it was put back. Only one
     /// that has registered this node has been told what was seen before.
-    fn note_seen(&mut self, seen: Seen) {
-        if self.disk.seen != seen && !mutant::on(Mutant::M40) && !mutant::on(Mutant::M91) {
-            self.disk.seen = seen;
+    fn note_seen(&mut self) {
+        if self.disk.seen != self.link.seen && !mutant::on(Mutant::M40) && !mutant::on(Mutant::M91) {
+            self.disk.seen = self.link.seen;
             self.seen_owed = true;
         }
     }
@@ -230,6 +225,7 @@ impl Node {
         out: &mut Out,
     ) {
         self.link.registered = true;
+        self.note_seen();
         self.link.refused = None;
         self.view.recovering = recovering;
         // Whom it hears comes next: what it heard in a former session, or a former run, says nothing of now.

@@ -124,7 +124,8 @@ impl World {
 
     /// A refused renewal is final: a lease later the grant is not in service any more, unless nobody else could
     /// have the volume, by the witness's record or, where an old store was put back, by what the node itself has recorded.
-    /// A lease is counted by the node's own clock. Without a watchdog a daemon that waits for its disk ends nothing, and the end of its lease proves nothing.
+    /// A lease is counted by the node's own clock. Without a watchdog a daemon that waits for its disk ends nothing, and
+    /// the end of its lease proves nothing.
     pub(super) fn check_refused(&mut self) {
         let mut found = None;
         for ((node, volume), (epoch, until)) in &self.oracle.refused {
