@@ -193,6 +193,13 @@ impl Params {
         effective + torn + pet
     }
 
+    /// How much of a lease must be left when its grant is used: time for the driver, and for the machine to end in it. A
+    /// look at the clock just before the grant may have allowed a pet that is not through yet, as if there were no lease.
+    #[must_use]
+    pub fn granted_margin(&self) -> Duration {
+        (self.freeze_before + self.heartbeat).max(self.petting_margin())
+    }
+
     /// How long a promise lasts to whoever takes its lease for `lease`: the longer of both leases, and a guard that covers
     /// the drift of both clocks over it.
     #[must_use]

@@ -65,6 +65,15 @@ fn a_pet_torn_from_its_look_at_the_clock_ends_with_the_lease() {
     }
 }
 
+#[test]
+fn a_grant_leaves_time_for_the_driver_and_for_the_end_of_the_machine() {
+    for params in Profile::ALL.map(Profile::params) {
+        assert!(params.granted_margin() >= params.freeze_before + params.heartbeat, "{params:?}");
+        assert!(params.granted_margin() >= params.petting_margin(), "{params:?}");
+        assert!(params.granted_margin() + params.heartbeat < params.lease, "a grant can be used: {params:?}");
+    }
+}
+
 /// What is refused by one millisecond, and what just holds: (inequality, timings that break it, timings at its limit).
 #[test]
 fn each_inequality_holds_up_to_its_limit_and_not_beyond() {

@@ -363,7 +363,7 @@ impl Node {
         let newest = self.disk.volumes.get(&id)?.max_epoch;
         let base = if mutant::on(Mutant::M1) || alone { Some(now) } else { sent_at };
         let lease_until = base? + self.config.params.lease;
-        let enough = now + self.config.params.freeze_before + self.config.params.heartbeat < lease_until;
+        let enough = now + self.config.params.granted_margin() < lease_until;
         let free = self.promise_about(now, id).is_none() || mutant::on(Mutant::M7);
         let may = self.is_able(now, volume).is_ok() && free;
         let new = answers && epoch > newest || alone;

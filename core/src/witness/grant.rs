@@ -216,7 +216,13 @@ fn give(witness: &mut Witness, turn: &mut Turn, node: NodeId, acquire: &Acquire,
         register.attempt = Some(acquire.attempt);
         register.proof = Some(proof);
         register.successor = None;
-        if isr != before {
+        // Whose data is the only one in the set is recorded as it is now: what was recorded once is forgotten by a replica
+        // that has begun many generations since. Others of a set may not have come as far.
+        let alone = isr == NodeSet::only(node) && register.generation != acquire.generation.current;
+        if alone {
+            register.generation = acquire.generation.current;
+        }
+        if isr != before || alone {
             register.set_isr(isr);
         }
         let epoch = register.epoch;

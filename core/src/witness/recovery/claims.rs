@@ -66,7 +66,8 @@ pub(super) fn resolve(
     })
 }
 
-/// The first set of a volume: every replica that has everything, if all of those have the same data.
+/// The first set of a volume: every replica that has everything, if all of those have the same data. A member that has
+/// not reported may know of an older one, which this one is to be beyond.
 fn first(members: NodeSet, reports: &Reports, source: Option<NodeId>) -> Result<Register, NodeSet> {
     let complete = || reports.iter().filter(|(_, (_, report))| report.complete);
     let mut generations: BTreeSet<_> = complete().map(|(_, (_, report))| report.generation.current).collect();
@@ -79,7 +80,10 @@ fn first(members: NodeSet, reports: &Reports, source: Option<NodeId>) -> Result<
         Some(_) | None => return Err(members),
     };
     let isr = complete().filter(|(_, (_, r))| r.generation.current == generation).map(|(n, _)| *n).collect();
-    Ok(Register { isr, isr_version: IsrVersion(1), generation, ..Register::default() })
+    let silent = members.iter().any(|member| !reports.contains_key(&member));
+    let jump = if silent { EPOCH_JUMP } else { 0 };
+    let (floor, isr_version) = (Epoch(jump), IsrVersion(1 + jump));
+    Ok(Register { isr, isr_version, floor, generation, ..Register::default() })
 }
 
 fn is_blank(report: &ReplicaReport) -> bool {

@@ -1,12 +1,14 @@
 //! An operator ends a recovery: the waiting for members that do not report, or claims that contradict each other.
 
-use super::bench::{A, B, Bench, C, U, V, ms, params, set};
+use super::bench::{A, B, Bench, C, DATA, U, V, ms, params, set};
 use super::recovery::knows;
 use crate::error::Refusal;
 use crate::evidence::Generation;
-use crate::ids::{ConfigDigest, Epoch, GenerationId, NodeId, NodeSet, VolumeId};
+use crate::ids::{ConfigDigest, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, VolumeId};
 use crate::message::{OperatorAnswer, OperatorRequest, ReplicaReport, Request};
+use crate::params::EPOCH_JUMP;
 use crate::witness::{Event, Input};
+use alloc::vec;
 
 fn replica(bench: &mut Bench, node: NodeId, volume: VolumeId) -> &mut ReplicaReport {
     bench.nodes.get_mut(&node).unwrap().replicas.get_mut(&volume).unwrap()
@@ -204,4 +206,42 @@ fn an_adoption_waits_for_what_a_witness_that_slept_twice_has_not_read() {
     bench.now = bench.now + ms(340);
     bench.step(Input::Tick);
     assert!(bench.witness.recovering().is_some(), "B's heartbeat was not read yet");
+}
+
+/// B never learnt of a register, and A, which knows one, is off when a person adopts.
+#[test]
+fn a_first_set_without_a_member_is_beyond_all_that_the_member_can_know() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    let a = replica(&mut bench, A, V);
+    (a.max_epoch, a.isr_version, a.isr, a.recorded) =
+        (Epoch(7), IsrVersion(500), set(&[A]), GenerationId(77));
+    a.generation = Generation { current: GenerationId(77), history: vec![DATA] };
+    bench.register(B);
+    bench.operator(OperatorRequest::Adopt { source: None });
+    bench.pass(bench.config.attestation_wait() * 2, &[B]);
+    bench.acquire(B, V, 1);
+    let granted = bench.granted(B).expect("granted").register;
+    assert!(granted.epoch > Epoch(EPOCH_JUMP) && granted.isr_version > IsrVersion(EPOCH_JUMP), "{granted:?}");
+    // A is back, the store is lost once more, and both report: what B was granted counts.
+    let b = replica(&mut bench, B, V);
+    (b.held, b.max_epoch) = (Some(granted.epoch), granted.epoch);
+    (b.isr, b.isr_version, b.recorded) = (granted.isr, granted.isr_version, granted.generation);
+    b.generation = Generation { current: GenerationId(88), history: vec![DATA] };
+    let nodes = bench.nodes.clone();
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    bench.nodes = nodes;
+    bench.register(A);
+    bench.register(B);
+    assert_eq!(bench.witness.recovering(), None);
+    assert_eq!((bench.holder(V), bench.isr(V)), (Some(B), set(&[B])));
+}
+
+#[test]
+fn a_first_set_of_all_members_begins_at_the_beginning() {
+    let mut bench = Bench::empty(&[A, B], &[V]);
+    bench.register(A);
+    bench.register(B);
+    assert_eq!(bench.witness.record().volumes[&V].isr_version, IsrVersion(1));
+    bench.acquire(A, V, 1);
+    assert_eq!(bench.granted(A).expect("granted").register.epoch, Epoch(1));
 }

@@ -37,6 +37,51 @@ fn only_the_recorded_data_in_full_and_in_sync_is_granted() {
     assert!(bench.granted(B).is_some());
 }
 
+/// What the data are after one more promotion, as PostgreSQL's timelines: the history is as long as it can be.
+fn promoted(before: &Generation, round: u128) -> Generation {
+    let former = core::iter::once(before.current).chain(before.history.iter().copied());
+    let history = former.take(Generation::HISTORY_MAX).collect();
+    Generation { current: GenerationId(1000 + round), history }
+}
+
+#[test]
+fn who_is_alone_in_the_set_is_granted_however_often_it_began_a_generation() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.update(A, V, &[A]);
+    let mut generation = Generation::first(DATA);
+    for round in 0..2 * Generation::HISTORY_MAX as u64 {
+        bench.release(A, V, None);
+        bench.reboot(A);
+        let version = bench.witness.record().volumes[&V].isr_version;
+        let asked = crate::message::Acquire { generation: generation.clone(), ..wish(V, round) };
+        bench.say(A, Request::Acquire(asked));
+        let granted = bench.granted(A).unwrap_or_else(|| panic!("{round}: {:?}", bench.told(A))).register;
+        assert_eq!((granted.generation, granted.isr), (generation.current, set(&[A])));
+        assert_eq!(
+            granted.isr_version > version,
+            round > 0,
+            "what is recorded anew has a version of its own"
+        );
+        generation = promoted(&generation, u128::from(round));
+    }
+    // An older copy of its data is refused as before.
+    bench.release(A, V, None);
+    bench.acquire(A, V, 1000);
+    assert_eq!(bench.refused(A), "DATA_MISMATCH");
+}
+
+#[test]
+fn while_others_are_in_the_set_a_grant_records_no_generation_that_they_may_not_have() {
+    let mut bench = Bench::held(&[A, B], &[V]);
+    bench.release(A, V, None);
+    let generation = promoted(&Generation::first(DATA), 0);
+    bench.say(A, Request::Acquire(crate::message::Acquire { generation, ..wish(V, 2) }));
+    assert_eq!(bench.granted(A).unwrap().register.generation, DATA);
+    bench.release(A, V, None);
+    bench.acquire(B, V, 3);
+    assert!(bench.granted(B).is_some());
+}
+
 #[test]
 fn a_volume_that_is_held_waits_for_the_end_of_the_lease_and_is_granted_at_that_instant() {
     let mut bench = Bench::held(&[A, B], &[V]);
