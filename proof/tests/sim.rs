@@ -28,19 +28,33 @@ fn an_aim_or_a_scenario_that_there_is_not_is_an_error() {
 }
 
 #[test]
-fn a_word_or_a_number_that_there_is_not_is_an_error() {
-    assert!(refused(&["no-such-command"]).starts_with("sim [--seeds N]"));
-    assert!(refused(&["--no-such-flag"]).starts_with("sim [--seeds N]"));
-    assert_eq!(refused(&["replay", "one"]), "one is no seed\n");
-    assert_eq!(refused(&["--seeds", "many"]), "--seeds needs a number, not many\n");
-    assert_eq!(refused(&["replay", "1", "--aim"]), "--aim needs a value\n");
-    assert_eq!(refused(&["mutants", "--mutant", "first"]), "first is the number of no mutant\n");
+fn words_and_numbers_that_are_not_understood_are_errors_that_name_them() {
+    for (words, named) in [
+        (&["no-such-command"][..], "no-such-command"),
+        (&["--no-such-flag"], "--no-such-flag"),
+        (&["replay", "one"], "one"),
+        (&["--seeds", "many"], "many"),
+        (&["--nodes", "300"], "300"),
+        (&["--nodes", "1"], "2..=7"),
+        (&["--threads", "0"], "0"),
+        (&["replay", "1", "--aim"], "--aim"),
+        (&["mutants", "--mutant", "first"], "the number of no known-wrong rule"),
+    ] {
+        let said = refused(words);
+        assert!(said.contains(named), "{words:?}: {said}");
+    }
 }
 
 #[test]
 fn a_known_wrong_rule_that_there_is_not_is_an_error() {
-    for words in [&["--mutant", "0"][..], &["replay", "1", "--mutant", "0"], &["aims", "--mutant", "0"]] {
+    for words in [
+        &["--mutant", "0"][..],
+        &["--deep", "--mutant", "0"],
+        &["replay", "1", "--mutant", "0"],
+        &["aims", "--mutant", "0"],
+        &["mutants", "--mutant", "200"],
+    ] {
         let said = refused(words);
-        assert!(said.contains("no mutant"), "{words:?}: {said}");
+        assert!(said.contains("known-wrong rule"), "{words:?}: {said}");
     }
 }

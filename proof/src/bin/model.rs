@@ -1,15 +1,12 @@
-//! `model`: the model checker's command.
-//!
-//! `model [--states N] [--threads N] [--family TEXT]` explores the families; `model mutants [--only N] [--trace]` shows that each
-//! known-wrong rule is found (in a build with `--cfg picket_mutants`). `model --deep [--minutes M] [--state FILE]` goes on
-//! where the last deep run ended. `model tell --family TEXT --at MS:FAULT,MS:FAULT`
-//! tells one run: the faults by their places in the family's stages, at milliseconds after the start; with the wrong
-//! rule `--only N`, in the same build.
+//! `model`: the model checker's command. Explores the families, goes on with a deep run, shows that each known-wrong rule
+//! is found, and tells single runs.
 
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand};
 use picket_proof::model::families::Family;
 use picket_proof::model::{deep, explore, families};
 use picket_proof::sim::deep::{build, cpu_ms};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,40 +15,106 @@ use std::time::{Duration, Instant};
 const TOLD_LINES: usize = 60;
 
 /// More threads than families are of no use.
-const THREADS_MAX: usize = 64;
+const THREADS_MAX: u64 = 64;
+
+/// Explores what whole clusters do under chosen faults, with the code that the daemons run.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true)]
+struct Arguments {
+    #[command(flatten)]
+    search: Search,
+    /// The families with larger bounds, from where the last run ended.
+    #[arg(long)]
+    deep: bool,
+    /// How long a deep run goes on.
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// What deep runs came to.
+    #[arg(long, default_value = "tests/out/model-deep.state")]
+    state: PathBuf,
+    /// Families at the same time.
+    #[arg(long, default_value = "1", value_parser = RangedU64ValueParser::<usize>::new().range(1..=THREADS_MAX))]
+    threads: usize,
+    #[command(subcommand)]
+    job: Option<Job>,
+}
+
+#[derive(Debug, Args)]
+struct Search {
+    /// A family is cut off after so many states.
+    #[arg(long, default_value_t = 100_000_000)]
+    states: u64,
+    /// Only families whose names hold this.
+    #[arg(long, default_value = "")]
+    family: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Each known-wrong rule is found, in a build that has them.
+    Mutants {
+        #[command(flatten)]
+        search: Search,
+        /// This one alone, by its number.
+        #[arg(long)]
+        only: Option<u8>,
+        /// Tells each run in full.
+        #[arg(long)]
+        trace: bool,
+    },
+    /// Tells one run of the first family whose name holds a text.
+    Tell {
+        #[arg(long)]
+        family: String,
+        /// MS:FAULT,…: when each stage's fault comes, and which of the stage's it is, from 0.
+        #[arg(long, default_value = "")]
+        at: String,
+        /// With this known-wrong rule, in a build that has them.
+        #[arg(long)]
+        only: Option<u8>,
+    },
+}
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let value = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
-    let bound = value("--states").and_then(|text| text.parse().ok()).unwrap_or(100_000_000);
-    let only = value("--family").cloned().unwrap_or_default();
-    if words.first().is_some_and(|word| word == "mutants") {
-        let trace = words.iter().any(|word| word == "--trace");
-        return mutants(bound, value("--only").and_then(|text| text.parse().ok()), &only, trace);
-    }
-    if words.first().is_some_and(|word| word == "tell") {
-        #[cfg(picket_mutants)]
-        if let Some(mutant) = value("--only").and_then(|text| text.parse::<u8>().ok()) {
-            use picket_core::mutant::{Mutant, switch};
-            Mutant::ALL.iter().filter(|it| it.number() == mutant).for_each(|it| switch(&[*it]));
+    let Arguments { search, deep, minutes, state, threads, job } = Arguments::parse();
+    match job {
+        Some(Job::Mutants { search, only, trace }) => mutants(search.states, only, &search.family, trace),
+        Some(Job::Tell { family, at, only }) => match only.map_or(Ok(()), switch_on) {
+            Ok(()) => tell(&family, &at),
+            Err(text) => refuse(&text),
+        },
+        None if deep => {
+            let length = Duration::from_secs(minutes.saturating_mul(60));
+            go_deep(length, threads, &search.family, &state)
         }
-        return tell(&only, value("--at").map_or("", String::as_str));
+        None => explore(search.states, threads, &search.family),
     }
-    let threads = value("--threads").and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, THREADS_MAX);
-    if words.iter().any(|word| word == "--deep") {
-        let minutes = value("--minutes").and_then(|text| text.parse().ok()).unwrap_or(30);
-        let path = value("--state").map_or("tests/out/model-deep.state", String::as_str);
-        return go_deep(Duration::from_secs(60 * minutes), threads, &only, Path::new(path));
-    }
-    explore(bound, threads, &only)
+}
+
+fn refuse(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(2)
+}
+
+/// Puts a known-wrong rule into the protocol, in a build that has them.
+#[cfg(picket_mutants)]
+fn switch_on(number: u8) -> Result<(), String> {
+    use picket_core::mutant::{Mutant, switch};
+    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
+    switch(&[*found.ok_or_else(|| format!("there is no known-wrong rule M{number}"))?]);
+    Ok(())
+}
+
+#[cfg(not(picket_mutants))]
+fn switch_on(_number: u8) -> Result<(), String> {
+    Err("this build holds no known-wrong rules: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
 }
 
 /// Those of the families whose names hold this text. None at all is a mistake, not a search that found nothing.
 fn named(mut families: Vec<Family>, text: &str) -> Result<Vec<Family>, ExitCode> {
     families.retain(|family| family.name.contains(text));
     if families.is_empty() {
-        eprintln!("no family is called so: {text}");
-        return Err(ExitCode::from(2));
+        return Err(refuse(&format!("no family is called so: {text}")));
     }
     Ok(families)
 }
@@ -79,10 +142,7 @@ fn go_deep(length: Duration, threads: usize, only: &str, path: &Path) -> ExitCod
     });
     let (before, state) = match done {
         Ok(done) => done,
-        Err(error) => {
-            eprintln!("{}: {error}", path.display());
-            return ExitCode::from(2);
-        }
+        Err(error) => return refuse(&format!("{}: {error}", path.display())),
     };
     let known = families.iter().map(|family| (family, state.families.get(&family.name)));
     for (family, progress) in known {
@@ -115,8 +175,7 @@ fn go_deep(length: Duration, threads: usize, only: &str, path: &Path) -> ExitCod
 fn tell(family: &str, at: &str) -> ExitCode {
     let all = families::standard().into_iter().chain(families::deep());
     let Some(family) = all.into_iter().find(|it| it.name.contains(family)) else {
-        eprintln!("no family is called so: {family}");
-        return ExitCode::FAILURE;
+        return refuse(&format!("no family is called so: {family}"));
     };
     let mut faults = Vec::new();
     for (item, stage) in at.split(',').filter(|item| !item.is_empty()).zip(&family.stages) {
@@ -124,8 +183,9 @@ fn tell(family: &str, at: &str) -> ExitCode {
             .split_once(':')
             .and_then(|(ms, place)| Some((ms.parse().ok()?, place.parse::<usize>().ok()?)));
         let Some((ms, Some(fault))) = parts.map(|(ms, place)| (ms, stage.faults.get(place))) else {
-            eprintln!("{item}: expected milliseconds, a colon and the place of a fault in its stage, from 0");
-            return ExitCode::FAILURE;
+            return refuse(&format!(
+                "{item}: expected milliseconds, a colon and the place of a fault in its stage, from 0"
+            ));
         };
         faults.push((std::time::Duration::from_millis(ms), *fault));
     }
@@ -207,6 +267,10 @@ fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode 
         Ok(families) => families,
         Err(code) => return code,
     };
+    if let Err(text) = only.map_or(Ok(()), switch_on) {
+        return refuse(&text);
+    }
+    switch(&[]);
     let (mut caught, mut all) = (0, 0);
     for mutant in Mutant::ALL.iter().filter(|mutant| only.is_none_or(|number| number == mutant.number())) {
         all += 1;
@@ -240,6 +304,5 @@ fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode 
 
 #[cfg(not(picket_mutants))]
 fn mutants(_bound: u64, _only: Option<u8>, _family: &str, _trace: bool) -> ExitCode {
-    println!("this build holds no mutants: build with RUSTFLAGS=\"--cfg picket_mutants\"");
-    ExitCode::FAILURE
+    refuse(&switch_on(0).err().unwrap_or_default())
 }

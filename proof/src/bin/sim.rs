@@ -1,5 +1,7 @@
 //! `sim`: many seeds, one seed step by step, the known-wrong rules, the scenarios, and runs that add up.
 
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand};
 use picket_proof::sim::coverage::Coverage;
 use picket_proof::sim::deep::{self, State};
 use picket_proof::sim::many::{self, Found};
@@ -11,81 +13,126 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "sim [--seeds N] [--start S] [--nodes n] [--threads T]
-sim --deep [--minutes M] [--state FILE]   seeds that add up over runs
-sim replay SEED [--mutant M | --aim NAME] [--verbose] [--whole]
-sim aims [WORD]                           every seed of the aims whose names hold the word
-sim mutants [--mutant M]                  each known-wrong rule is found, in a build that has them
-sim scenarios [WORD…]";
-
 /// After so many seeds violations are told, and a deep run writes its state: some seconds of work.
 const CHUNK: u64 = 200;
 
 /// So many failures of a run are made small: each costs as much as some hundred seeds.
 const SHRUNK_MAX: usize = 3;
 
-struct Options {
-    seeds: u64,
-    start: u64,
-    threads: u64,
-    nodes: Option<u8>,
-    mutant: Option<u8>,
-    minutes: u64,
-    deep: bool,
-    verbose: bool,
-    whole: bool,
-    aim: Option<String>,
-    state: PathBuf,
-    words: Vec<String>,
+/// Clusters are simulated with so many nodes.
+const NODES: std::ops::RangeInclusive<i64> = 2..=7;
+
+/// More threads than this are of no use to anybody.
+const THREADS_MAX: u64 = 1024;
+
+/// Simulates whole clusters under random faults, with the code that the daemons run.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true)]
+struct Arguments {
+    #[command(flatten)]
+    seeds: Seeds,
+    #[command(subcommand)]
+    job: Option<Job>,
 }
 
-fn options() -> Result<Options, String> {
-    let threads =
-        std::thread::available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1));
-    let mut options = Options {
-        seeds: 200,
-        start: 1,
-        threads,
-        nodes: None,
-        mutant: None,
-        minutes: 10,
-        deep: false,
-        verbose: false,
-        whole: false,
-        aim: None,
-        state: PathBuf::from("tests/out/sim-deep.state"),
-        words: Vec::new(),
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let name = argument.clone();
-        let mut text = || arguments.next().ok_or(format!("{name} needs a value"));
-        let number =
-            |text: String| text.parse::<u64>().map_err(|_| format!("{name} needs a number, not {text}"));
-        match argument.as_str() {
-            "--seeds" => options.seeds = number(text()?)?,
-            "--start" => options.start = number(text()?)?,
-            "--threads" => options.threads = number(text()?)?,
-            "--minutes" => options.minutes = number(text()?)?,
-            "--nodes" => options.nodes = u8::try_from(number(text()?)?).ok(),
-            "--mutant" => options.mutant = Some(mutant_number(&text()?)?),
-            "--aim" => options.aim = Some(text()?),
-            "--state" => options.state = PathBuf::from(text()?),
-            "--deep" => options.deep = true,
-            "--verbose" => options.verbose = true,
-            "--whole" => options.whole = true,
-            _ => options.words.push(argument),
-        }
+#[derive(Debug, Args)]
+struct Seeds {
+    /// So many seeds.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    start: u64,
+    /// With a known-wrong rule, in a build that has them: its number, as 12 or M12.
+    #[arg(long, value_parser = mutant_number)]
+    mutant: Option<u8>,
+    /// Seeds that add up over runs, from where the last one ended, for so long or until the goal.
+    #[arg(long)]
+    deep: bool,
+    /// How long a deep run goes on.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// What deep runs came to.
+    #[arg(long, default_value = "tests/out/sim-deep.state")]
+    state: PathBuf,
+    #[command(flatten)]
+    clusters: Clusters,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+#[derive(Debug, Args)]
+struct Clusters {
+    /// All clusters have so many nodes; none: as the seed has it.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(NODES))]
+    nodes: Option<u8>,
+}
+
+#[derive(Debug, Args)]
+struct Threads {
+    /// Seeds at the same time; none: as many as there are processors.
+    #[arg(long, value_parser = RangedU64ValueParser::<u64>::new().range(1..=THREADS_MAX))]
+    threads: Option<u64>,
+}
+
+impl Threads {
+    fn count(&self) -> u64 {
+        let there_are = || std::thread::available_parallelism().ok()?.get().try_into().ok();
+        self.threads.or_else(there_are).unwrap_or(1)
     }
-    Ok(options)
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// One seed, step by step, made small if it fails.
+    #[command(alias = "shrink")]
+    Replay(Replay),
+    /// Every seed of the aims whose names hold one of the words; none: of all.
+    Aims {
+        words: Vec<String>,
+        /// With a known-wrong rule, in a build that has them.
+        #[arg(long, value_parser = mutant_number)]
+        mutant: Option<u8>,
+        #[command(flatten)]
+        threads: Threads,
+    },
+    /// Each known-wrong rule is found, in a build that has them.
+    Mutants {
+        /// This one alone.
+        #[arg(long, value_parser = mutant_number)]
+        mutant: Option<u8>,
+        #[command(flatten)]
+        threads: Threads,
+    },
+    /// The scenarios whose names hold one of the words; none: all.
+    Scenarios { words: Vec<String> },
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    seed: u64,
+    /// With a known-wrong rule, in a build that has them: its first aim, unless one is named.
+    #[arg(long, value_parser = mutant_number)]
+    mutant: Option<u8>,
+    /// As a seed of the aim whose name holds this.
+    #[arg(long)]
+    aim: Option<String>,
+    /// Every message and every effect.
+    #[arg(long)]
+    verbose: bool,
+    /// All faults of a seed that fails, not only those that it needs.
+    #[arg(long)]
+    whole: bool,
+    #[command(flatten)]
+    clusters: Clusters,
 }
 
 fn mutant_number(text: &str) -> Result<u8, String> {
-    text.trim_start_matches(['M', 'm']).parse().map_err(|_| format!("{text} is the number of no mutant"))
+    text.trim_start_matches(['M', 'm']).parse().map_err(|_| "the number of no known-wrong rule".to_owned())
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
+    match run(&Arguments::parse()) {
         Ok(code) => code,
         Err(text) => {
             eprintln!("{text}");
@@ -94,25 +141,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<ExitCode, String> {
-    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        [] if options.deep => deep(options),
-        [] => {
-            options.mutant.map_or(Ok(()), switch_on)?;
-            Ok(random(options))
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    let seeds = &arguments.seeds;
+    match &arguments.job {
+        None => {
+            seeds.mutant.map_or(Ok(()), switch_on)?;
+            if seeds.deep { deep(seeds) } else { Ok(random(seeds)) }
         }
-        ["scenarios", names @ ..] => scenarios(names),
-        ["replay" | "shrink", seed] => {
-            let seed = seed.parse().map_err(|_| format!("{seed} is no seed"))?;
-            replay(options, seed)
+        Some(Job::Scenarios { words }) => scenarios(words),
+        Some(Job::Replay(of)) => replay(of),
+        Some(Job::Aims { words, mutant, threads }) => {
+            mutant.map_or(Ok(()), switch_on)?;
+            all_aims(words, threads.count())
         }
-        ["aims", names @ ..] => {
-            options.mutant.map_or(Ok(()), switch_on)?;
-            all_aims(names, options.threads)
-        }
-        ["mutants"] => all_mutants(options),
-        _ => Err(USAGE.into()),
+        Some(Job::Mutants { mutant, threads }) => all_mutants(*mutant, threads.count()),
     }
 }
 
@@ -121,17 +163,17 @@ fn run(options: &Options) -> Result<ExitCode, String> {
 fn switch_on(number: u8) -> Result<(), String> {
     use picket_core::mutant::{Mutant, switch};
     let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
-    switch(&[*found.ok_or_else(|| format!("there is no mutant {number}"))?]);
+    switch(&[*found.ok_or_else(|| format!("there is no known-wrong rule M{number}"))?]);
     Ok(())
 }
 
 #[cfg(not(picket_mutants))]
 fn switch_on(_number: u8) -> Result<(), String> {
-    Err("this build holds no mutants: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
+    Err("this build holds no known-wrong rules: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
 }
 
 /// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
-fn scenarios(words: &[&str]) -> Result<ExitCode, String> {
+fn scenarios(words: &[String]) -> Result<ExitCode, String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let unread = |path: &std::path::Path, error: std::io::Error| format!("{}: {error}", path.display());
     let entries = std::fs::read_dir(&folder).map_err(|error| unread(&folder, error))?;
@@ -169,9 +211,9 @@ fn ways(runs: u64) -> String {
 
 /// What the words name, everything if there are none. A word that names nothing is an error: who mistypes one must not
 /// take it that what he meant has passed.
-fn named<T>(words: &[&str], all: impl Iterator<Item = (String, T)>) -> Result<Vec<(String, T)>, String> {
+fn named<T>(words: &[String], all: impl Iterator<Item = (String, T)>) -> Result<Vec<(String, T)>, String> {
     let all: Vec<_> = all.collect();
-    let names = |word: &&&str| all.iter().any(|(name, _)| name.contains(**word));
+    let names = |word: &&String| all.iter().any(|(name, _)| name.contains(*word));
     if let Some(word) = words.iter().find(|word| !names(word)) {
         return Err(format!("nothing has a name that holds \"{word}\""));
     }
@@ -179,7 +221,7 @@ fn named<T>(words: &[&str], all: impl Iterator<Item = (String, T)>) -> Result<Ve
     Ok(all.into_iter().filter(|(name, _)| wanted(name)).collect())
 }
 
-fn named_aims(words: &[&str]) -> Result<Vec<aims::Aim>, String> {
+fn named_aims(words: &[String]) -> Result<Vec<aims::Aim>, String> {
     let found = named(words, aims::all().into_iter().map(|aim| (aim.name.to_owned(), aim)))?;
     Ok(found.into_iter().map(|(_, aim)| aim).collect())
 }
@@ -201,12 +243,12 @@ fn tell_violations(found: &Found) {
     }
 }
 
-fn random(options: &Options) -> ExitCode {
-    let end = options.start + options.seeds;
+fn random(options: &Seeds) -> ExitCode {
+    let (end, nodes) = (options.start.saturating_add(options.seeds), options.clusters.nodes);
     let mut found = Found::default();
     for from in (options.start..end).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
-        let seeds = from..(from + CHUNK).min(end);
-        let part = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
+        let seeds = from..from.saturating_add(CHUNK).min(end);
+        let part = many::run(seeds, options.threads.count(), false, |seed| Plan::of_seed(seed, nodes));
         tell_violations(&part);
         found.coverage.merge(&part.coverage);
         found.violations.extend(part.violations);
@@ -214,23 +256,23 @@ fn random(options: &Options) -> ExitCode {
     print!("{}", found.coverage);
     let speed = deep::hours_per_core_hour(found.coverage.hours(), deep::cpu_ms());
     println!("{speed:.0} cluster-hours per core-hour");
-    tell_small(&found, options.nodes);
+    tell_small(&found, nodes);
     println!("{} seeds failed", found.violations.len());
     ExitCode::from(u8::from(!found.violations.is_empty()))
 }
 
 /// Goes on where the last deep run ended, for a while or until the goal.
-fn deep(options: &Options) -> Result<ExitCode, String> {
+fn deep(options: &Seeds) -> Result<ExitCode, String> {
     let path = &options.state;
     let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut state = State::read(path, deep::build()).map_err(wrong)?;
-    let length = Duration::from_secs(options.minutes * 60);
+    let length = Duration::from_secs(options.minutes.saturating_mul(60));
     #[allow(clippy::disallowed_methods)] // how long it may take: nothing that is simulated depends on it
     let from = Instant::now();
-    let mut cpu = deep::cpu_ms();
+    let (mut cpu, threads) = (deep::cpu_ms(), options.threads.count());
     while from.elapsed() < length && state.of_build < deep::GOAL {
         let seeds = state.next..state.next + CHUNK;
-        let found = many::run(seeds, options.threads, false, |seed| Plan::of_seed(seed, options.nodes));
+        let found = many::run(seeds, threads, false, |seed| Plan::of_seed(seed, options.clusters.nodes));
         tell_violations(&found);
         let now = deep::cpu_ms();
         state.add(CHUNK, &found, now - cpu);
@@ -255,7 +297,7 @@ fn deep(options: &Options) -> Result<ExitCode, String> {
 }
 
 /// Every seed of some aims.
-fn all_aims(words: &[&str], threads: u64) -> Result<ExitCode, String> {
+fn all_aims(words: &[String], threads: u64) -> Result<ExitCode, String> {
     let mut failed = 0u64;
     let mut met = Coverage::default();
     for aim in named_aims(words)? {
@@ -275,16 +317,17 @@ fn all_aims(words: &[&str], threads: u64) -> Result<ExitCode, String> {
 }
 
 /// One seed, step by step; if it fails, the smallest failure that was found in it.
-fn replay(options: &Options, seed: u64) -> Result<ExitCode, String> {
+fn replay(options: &Replay) -> Result<ExitCode, String> {
     let mut aim = match &options.aim {
-        Some(name) => named_aims(&[name])?.into_iter().next(),
+        Some(name) => named_aims(std::slice::from_ref(name))?.into_iter().next(),
         None => None,
     };
     if let Some(number) = options.mutant {
         switch_on(number)?;
         aim = aim.or_else(|| mutants::aims_for(number).into_iter().next());
     }
-    let plan = aim.map_or_else(|| Plan::of_seed(seed, options.nodes), |aim| Plan::of_aim(&aim, seed));
+    let (seed, nodes) = (options.seed, options.clusters.nodes);
+    let plan = aim.map_or_else(|| Plan::of_seed(seed, nodes), |aim| Plan::of_aim(&aim, seed));
     let fails = plan.run(false, false).violation.is_some();
     let shown = if fails && !options.whole { shrink(&plan) } else { plan.clone() };
     println!("{:#?}", shown.setup);
@@ -306,14 +349,15 @@ fn replay(options: &Options, seed: u64) -> Result<ExitCode, String> {
 
 /// Shows that the protocol passes every aim, and that each known-wrong rule is found in one.
 #[cfg(picket_mutants)]
-fn all_mutants(options: &Options) -> Result<ExitCode, String> {
+fn all_mutants(only: Option<u8>, threads: u64) -> Result<ExitCode, String> {
     use picket_core::mutant::{Mutant, switch};
-    let only = options.mutant;
+    only.map_or(Ok(()), switch_on)?;
+    switch(&[]);
     let mut failed = 0;
     let mut seeds = 0;
     for aim in aims::all().iter().filter(|aim| only.is_none_or(|number| aim.finds.contains(&number))) {
         seeds += aim.seeds;
-        if let Some((seed, violation)) = mutants::first_violation(aim, options.threads) {
+        if let Some((seed, violation)) = mutants::first_violation(aim, threads) {
             failed += 1;
             println!(
                 "WITHOUT A MUTANT \"{}\" fails, seed {seed}: {} {}",
@@ -332,7 +376,7 @@ fn all_mutants(options: &Options) -> Result<ExitCode, String> {
             switch(&[*mutant]);
             passes
         };
-        let Some(found) = mutants::find(mutant.number(), options.threads, &passes) else {
+        let Some(found) = mutants::find(mutant.number(), threads, &passes) else {
             println!("M{} {}: NOT CAUGHT", mutant.number(), mutant.text());
             continue;
         };
@@ -353,7 +397,7 @@ fn all_mutants(options: &Options) -> Result<ExitCode, String> {
 }
 
 #[cfg(not(picket_mutants))]
-fn all_mutants(_options: &Options) -> Result<ExitCode, String> {
+fn all_mutants(_only: Option<u8>, _threads: u64) -> Result<ExitCode, String> {
     switch_on(0).map(|()| ExitCode::SUCCESS)
 }
 
@@ -364,11 +408,12 @@ mod tests {
     #[test]
     fn a_word_that_names_nothing_is_an_error() {
         let all = || ["one", "two"].into_iter().map(|name| (name.to_owned(), ()));
-        let names = |words: &[&str]| named(words, all()).map(|found| found.len());
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |them: &[&str]| named(&words(them), all()).map(|found| found.len());
         assert_eq!(names(&[]), Ok(2));
         assert_eq!(names(&["ne"]), Ok(1));
         assert!(names(&["one", "three"]).unwrap_err().contains("three"));
-        assert!(named_aims(&["no such aim"]).is_err());
-        assert!(scenarios(&["no such scenario"]).is_err());
+        assert!(named_aims(&words(&["no such aim"])).is_err());
+        assert!(scenarios(&words(&["no such scenario"])).is_err());
     }
 }
