@@ -9,7 +9,8 @@
 //! - it returns soon after `deadline` (a boot-time instant) at the latest, within [`KILL_WAIT_MAX`];
 //! - at the deadline everything below the program is killed (`SIGKILL`), and the outcome says
 //!   whether all of it was *seen* to end. A timeout says nothing about what the program achieved;
-//! - dropping the future, or the death of our own process, kills everything too;
+//! - dropping the future, or the death of our own process, kills everything too, a little later: who begins the
+//!   opposite waits for the end ([`Remains`]);
 //! - output is read to its end and kept up to a cap; a full pipe never blocks the program, and a
 //!   pipe that stays open never blocks us;
 //! - the environment holds only what was given.
@@ -19,12 +20,12 @@
 //! (systemd, cron, a container engine) is not its descendant.
 
 use crate::clock::{Alarm, boottime};
-use crate::sys::supervisor::{KIND_GONE, KIND_MAIN, MESSAGE_BYTES, supervise};
+use crate::sys::supervisor::supervise;
 use crate::sys::watch;
 use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::SendFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
@@ -33,16 +34,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use zeroize::Zeroizing;
 
+mod control;
 mod pipes;
+mod remains;
 #[cfg(test)]
 mod tests;
 
 pub use crate::sys::supervisor::Leftovers;
+use control::{Control, Message, control_socket, receive};
 pub use pipes::Captured;
 use pipes::{Capture, Feed};
+pub use remains::{Changes, Remains};
 
 /// Where programs of the system find other programs: the daemon's own environment is not passed on to them.
 pub const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -63,6 +67,7 @@ pub struct Program {
     stdin: Zeroizing<Vec<u8>>,
     output_cap_bytes: usize,
     leftovers: Leftovers,
+    remains: Option<Remains>,
 }
 
 impl Program {
@@ -75,6 +80,7 @@ impl Program {
             stdin: Zeroizing::new(Vec::new()),
             output_cap_bytes: OUTPUT_CAP_BYTES,
             leftovers: Leftovers::Kill,
+            remains: None,
         }
     }
 
@@ -117,6 +123,13 @@ impl Program {
     #[must_use]
     pub const fn leftovers(mut self, leftovers: Leftovers) -> Self {
         self.leftovers = leftovers;
+        self
+    }
+
+    /// Where the end of a run that is given up is followed: one that is dropped, or has not ended with its deadline.
+    #[must_use]
+    pub fn remains(mut self, remains: &Remains) -> Self {
+        self.remains = Some(remains.clone());
         self
     }
 }
@@ -247,7 +260,7 @@ struct Ending {
 
 /// A started program: our ends of its pipes and of its supervisor's socket.
 struct Running {
-    control: AsyncFd<OwnedFd>,
+    control: Control,
     alarm: Alarm,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
@@ -269,6 +282,7 @@ impl Running {
         let (mut command, pipes) = prepare(program).map_err(|error| not_started("no pipes", error))?;
         supervise(&mut command, theirs.as_fd(), program.leftovers);
         // The start waits for exec, which can hang on a dead file system: not on a runtime thread.
+        let mut control = Control::new(control, program.remains.clone(), program.leftovers);
         let starting = tokio::task::spawn_blocking(move || {
             let spawned = tokio::process::Command::from(command).spawn();
             drop(theirs);
@@ -283,7 +297,10 @@ impl Running {
                 descendants: Descendants::MayRemain,
             }),
         };
-        let supervisor = spawned.map_err(|error| not_started("cannot be executed", error))?;
+        let supervisor = spawned.map_err(|error| {
+            control.ended();
+            not_started("cannot be executed", error)
+        })?;
         let [stdin, stdout, stderr] = pipes.map(Some);
         Ok(Self { control, alarm, stdin, stdout, stderr, _supervisor: supervisor })
     }
@@ -300,7 +317,7 @@ impl Running {
         err.open(self.stderr.take());
         let ending = {
             let talk = async { tokio::join!(input.all(), out.read_on(), err.read_on()) };
-            let end = watch_until_end(&self.control, &mut self.alarm, given_up, program.leftovers);
+            let end = watch_until_end(&mut self.control, &mut self.alarm, given_up, program.leftovers);
             tokio::select! {
                 biased;
                 ending = end => ending,
@@ -315,7 +332,7 @@ impl Running {
 
 /// Follows the supervisor's messages to the end, and orders the kill at the deadline or when it is given up.
 async fn watch_until_end(
-    control: &AsyncFd<OwnedFd>,
+    control: &mut Control,
     alarm: &mut Alarm,
     mut given_up: Pin<&mut impl Future<Output = ()>>,
     leftovers: Leftovers,
@@ -333,7 +350,8 @@ async fn watch_until_end(
             Some(Message::Main(status)) => {
                 if outcome.is_none() {
                     outcome = Some(outcome_of(status));
-                    if leftovers == Leftovers::Leave {
+                    if leftovers == Leftovers::Leave && status == 0 {
+                        control.ended();
                         return ending(outcome, Descendants::LeftAlone);
                     }
                     let _ = alarm.set(boottime() + KILL_WAIT_MAX);
@@ -343,9 +361,13 @@ async fn watch_until_end(
                 if let Some(Outcome::TimedOut { all_gone }) = &mut outcome {
                     *all_gone = true;
                 }
+                control.ended();
                 return ending(outcome, Descendants::Gone);
             }
-            Some(Message::Closed) => return ending(outcome, Descendants::MayRemain),
+            Some(Message::Closed) => {
+                control.lost();
+                return ending(outcome, Descendants::MayRemain);
+            }
             None if outcome.is_some() => return ending(outcome, Descendants::MayRemain),
             None => {
                 outcome = Some(Outcome::TimedOut { all_gone: false });
@@ -369,43 +391,6 @@ fn outcome_of(status: i32) -> Outcome {
         (None, Some(signal)) => Outcome::Signaled { signal },
         (None, None) => Outcome::Lost { reason: format!("unknown wait status: {status}") },
     }
-}
-
-enum Message {
-    Main(i32),
-    Gone,
-    Closed,
-}
-
-async fn receive(control: &AsyncFd<OwnedFd>) -> Message {
-    loop {
-        let Ok(mut ready) = control.readable().await else { return Message::Closed };
-        let mut bytes = [0_u8; MESSAGE_BYTES];
-        let read = ready.try_io(|socket| {
-            let (_, length) = rustix::net::recv(socket.get_ref(), &mut bytes, RecvFlags::DONTWAIT)?;
-            Ok(length)
-        });
-        match read {
-            Ok(Ok(MESSAGE_BYTES)) => {
-                let [a, b, c, d, e, f, g, h] = bytes;
-                match u32::from_ne_bytes([a, b, c, d]) {
-                    KIND_MAIN => return Message::Main(i32::from_ne_bytes([e, f, g, h])),
-                    KIND_GONE => return Message::Gone,
-                    _ => return Message::Closed,
-                }
-            }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(_) => return Message::Closed,
-            Err(_would_block) => {}
-        }
-    }
-}
-
-fn control_socket() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    rustix::io::ioctl_fionbio(&ours, true)?;
-    Ok((ours, theirs))
 }
 
 /// The command with its pipes; ours are standard input, output, error, in this order.

@@ -1,4 +1,4 @@
-use super::{Captured, Descendants, Finished, Leftovers, Outcome, Program, run};
+use super::{Captured, Descendants, Finished, KILL_WAIT_MAX, Leftovers, Outcome, Program, Remains, run};
 use crate::clock::{boottime, pause};
 use core::time::Duration;
 use std::fs;
@@ -174,6 +174,97 @@ async fn leftovers_die_when_the_program_itself_timed_out() {
     let finished = run_for(shell(&script).leftovers(Leftovers::Leave), SOON).await;
     assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: true }, "{finished:?}");
     assert!(pids(&list, 1).iter().all(|pid| !is_there(pid)));
+}
+
+#[tokio::test]
+async fn leftovers_die_when_the_program_itself_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let script = format!(
+        "(setsid sh -c 'echo $$ >{0}; exec sleep 100' & ); until [ -s {0} ]; do :; done; exit 1",
+        list.display()
+    );
+    let finished = run_for(shell(&script).leftovers(Leftovers::Leave), FAR).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 1 });
+    assert_eq!(finished.descendants, Descendants::Gone);
+    assert!(pids(&list, 1).iter().all(|pid| !is_there(pid)));
+}
+
+/// A program that stops its supervisor: it is killed when that goes on, as one that sleeps in the kernel would be.
+fn not_killed_at_once(list: &Path) -> Program {
+    shell(&format!("kill -STOP $PPID; echo $PPID >{0}; echo $$ >>{0}; sleep 100", list.display()))
+}
+
+fn signal(pid: &str, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+async fn lines(file: &Path, expected: usize) -> Vec<String> {
+    while !fs::read_to_string(file).is_ok_and(|text| text.lines().count() == expected) {
+        tokio::task::yield_now().await;
+    }
+    pids(file, expected)
+}
+
+#[tokio::test]
+async fn what_a_dropped_program_leaves_is_followed_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let remains = Remains::default();
+    let task = tokio::spawn(run_for(not_killed_at_once(&list).remains(&remains), FAR));
+    let pids = lines(&list, 2).await;
+    assert!(!remains.any(), "nobody has given it up");
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(remains.any());
+    assert!(!remains.gone_within(SOON).await);
+    assert!(is_there(&pids[1]));
+    signal(&pids[0], rustix::process::Signal::CONT);
+    assert!(remains.gone_within(FAR).await);
+    assert!(!remains.any() && !is_there(&pids[1]));
+}
+
+#[tokio::test]
+async fn what_a_deadline_leaves_is_followed_to_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let remains = Remains::default();
+    let finished = run_for(not_killed_at_once(&list).remains(&remains), SOON).await;
+    assert_eq!(finished.outcome, Outcome::TimedOut { all_gone: false });
+    assert!(finished.took >= KILL_WAIT_MAX);
+    assert!(remains.any());
+    let pids = pids(&list, 2);
+    signal(&pids[0], rustix::process::Signal::CONT);
+    assert!(remains.gone_within(FAR).await);
+    assert!(!is_there(&pids[1]));
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_saw_is_said_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("pids");
+    let remains = Remains::default();
+    let task = tokio::spawn(run_for(not_killed_at_once(&list).remains(&remains), FAR));
+    let pids = lines(&list, 2).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    signal(&pids[0], rustix::process::Signal::KILL);
+    assert!(!remains.gone_within(FAR).await);
+    assert!(remains.gone_within(FAR).await && !remains.any());
+}
+
+#[tokio::test]
+async fn a_program_that_ends_by_itself_leaves_nothing_to_be_followed() {
+    let remains = Remains::default();
+    for script in ["exit 0", "exit 1", "kill -9 $$"] {
+        for leftovers in [Leftovers::Kill, Leftovers::Leave] {
+            run_for(shell(script).leftovers(leftovers).remains(&remains), FAR).await;
+            assert!(!remains.any(), "{script}, {leftovers:?}");
+        }
+    }
+    run_for(Program::new("/nonexistent/agent").remains(&remains), FAR).await;
+    assert!(!remains.any());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 //! Contract, over a socket of sequenced packets: the supervisor sends [`KIND_MAIN`] with the wait
 //! status when the program itself ended, and [`KIND_GONE`] when no descendant is left. It starts
 //! killing when it reads anything, when the socket closes (the daemon died, or lost interest), and
-//! at the program's end unless leftovers may stay. The limits: a process in uninterruptible sleep
+//! at the program's end unless it exited with 0 and leftovers may stay. The limits: a process in uninterruptible sleep
 //! or one of another user (set-uid, while we are not root) cannot be killed, so `GONE` does not
 //! come; work handed to another service (systemd, cron, a container engine) is not a descendant.
 //!
@@ -41,7 +41,7 @@ const LAST_STANDARD_SIGNAL: c_int = 31;
 pub enum Leftovers {
     /// They are killed. For agents and commands.
     Kill,
-    /// They stay. For programs whose purpose is to start something that stays.
+    /// They stay if it exits with 0. For programs whose purpose is to start something that stays.
     Leave,
 }
 
@@ -108,7 +108,7 @@ fn supervise_until_gone(control: RawFd, program: pid_t, leftovers: Leftovers, al
                 program_lives = false;
                 send(control, KIND_MAIN, status);
                 match leftovers {
-                    Leftovers::Leave if !killing => leave(),
+                    Leftovers::Leave if !killing && status == 0 => leave(),
                     Leftovers::Leave | Leftovers::Kill => killing = true,
                 }
                 continue;

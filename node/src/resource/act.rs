@@ -7,7 +7,7 @@ use super::tree::{Outcome, Verb};
 use crate::config::{Resource, ResourceKind};
 use core::time::Duration;
 use picket_host::clock::boottime;
-use picket_host::process::Program;
+use picket_host::process::{KILL_WAIT_MAX, Program, Remains};
 
 pub mod command;
 mod program;
@@ -29,18 +29,45 @@ pub struct Place {
     pub members: Vec<String>,
 }
 
-/// Runs an action to its end. `given_up`: it is to end at once, and has failed then.
+/// What is said of a resource of which an action is still there that should have ended.
+const STILL_THERE: &str = "an action that was given up has not been seen to end";
+
+/// Runs an action to its end. `given_up`: it is to end at once, and has failed then. What is still there of it or of one
+/// before it stands in `remains`: while there is any, nothing says that the resource does not run.
 pub async fn act(
     resource: Resource,
     place: Place,
     verb: Verb,
     timeout: Duration,
     given_up: impl Future<Output = ()>,
+    remains: Remains,
+) -> Outcome {
+    let alone = match verb {
+        Verb::Stop => remains.gone_within(KILL_WAIT_MAX).await,
+        Verb::Monitor | Verb::Start => !remains.any(),
+    };
+    let outcome = carry_out(resource, place, verb, timeout, given_up, &remains).await;
+    match (verb, &outcome) {
+        _ if alone && !remains.any() => outcome,
+        (Verb::Monitor, Outcome::NotRunning) => Outcome::Unknown(STILL_THERE.to_owned()),
+        (Verb::Stop, Outcome::Done | Outcome::NotRunning) => Outcome::Failed(STILL_THERE.to_owned()),
+        _ => outcome,
+    }
+}
+
+async fn carry_out(
+    resource: Resource,
+    place: Place,
+    verb: Verb,
+    timeout: Duration,
+    given_up: impl Future<Output = ()>,
+    remains: &Remains,
 ) -> Outcome {
     let deadline = boottime() + timeout;
     let tag = resource.rules.tag.clone();
     let program = |path: &str, verb: &str| -> Program {
         Program::new(path)
+            .remains(remains)
             .env("PATH", picket_host::process::SYSTEM_PATH)
             .env("PICKET_ACTION", verb)
             .env("PICKET_RESOURCE", &tag)

@@ -21,6 +21,7 @@ use picket_core::ids::VolumeId;
 use picket_core::node::{CommandId, CommandOutcome, Input, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
 use picket_host::clock::Alarm;
+use picket_host::process::Remains;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -182,6 +183,8 @@ pub struct Room {
     ends: Ends,
     acting: Acting,
     cancels: BTreeMap<ActionId, oneshot::Sender<()>>,
+    /// Of each resource, what is still there of actions that were given up.
+    remains: BTreeMap<usize, Remains>,
     moves: Moves,
     /// Those that are told by somebody when they change, and who listens to that.
     stirs: mpsc::Receiver<usize>,
@@ -222,6 +225,7 @@ impl Room {
             ends,
             acting: FuturesUnordered::new(),
             cancels: BTreeMap::new(),
+            remains: BTreeMap::new(),
             moves: FuturesUnordered::new(),
             stirs: mpsc::channel(1).1,
             watchers: JoinSet::new(),
@@ -377,6 +381,7 @@ impl Room {
                 let Some(resource) = self.resources.get(place).cloned() else { return };
                 let (cancel, cancelled) = oneshot::channel();
                 self.cancels.insert(action, cancel);
+                let remains = self.remains.entry(place).or_default().clone();
                 let place = self.place.clone();
                 self.acting.push(Box::pin(async move {
                     let given_up = async move {
@@ -385,7 +390,7 @@ impl Room {
                             core::future::pending::<()>().await;
                         }
                     };
-                    (action, act(resource, place, verb, timeout, given_up).await)
+                    (action, act(resource, place, verb, timeout, given_up, remains).await)
                 }));
             }
             Effect::Cancel(action) => {

@@ -32,7 +32,7 @@ use picket_core::ids::GenerationId;
 use picket_core::ids::{NodeId, NodeSet};
 use picket_core::node::{CommandId, CommandOutcome, Role, VolumeAction, VolumeReport};
 use picket_core::time::Instant;
-use picket_host::process::{Finished, Outcome, Program, SYSTEM_PATH, run};
+use picket_host::process::{Finished, Leftovers, Outcome, Program, Remains, SYSTEM_PATH, run};
 use tokio::sync::mpsc;
 
 mod parse;
@@ -44,6 +44,12 @@ const CONSTANT: GenerationId = GenerationId(1);
 
 /// The longest that a program runs beyond what the core waits for it; a demote has its own deadline.
 const PROMOTE_MAX: Duration = Duration::from_secs(3600);
+
+/// Asks for the state; changes nothing.
+const STATUS: &str = "status";
+
+/// Why nothing that is seen of the volume counts.
+const STILL_THERE: &str = "a program that was given up has not been seen to end";
 
 /// Drives a volume by programs.
 #[derive(Debug)]
@@ -63,9 +69,9 @@ impl Command {
 impl VolumeDriver for Command {
     fn live(self: Box<Self>, orders: mpsc::Receiver<Order>, teller: Teller) -> Life {
         Box::pin(async move {
-            let driver =
-                Driver { commands: self.commands, about: self.about, last: None, required: NodeSet::EMPTY };
-            driver.drive(orders, teller).await;
+            let Self { commands, about } = *self;
+            let (last, required, remains) = (None, NodeSet::EMPTY, Remains::default());
+            Driver { commands, about, last, required, remains }.drive(orders, teller).await;
         })
     }
 }
@@ -106,11 +112,14 @@ struct Driver {
     last: Option<VolumeReport>,
     /// Without a barrier nobody sees what is required but this driver.
     required: NodeSet,
+    /// Programs that were given up. What one of them still does undoes the opposite.
+    remains: Remains,
 }
 
 impl Driver {
     async fn drive(mut self, mut orders: mpsc::Receiver<Order>, teller: Teller) {
         let mut working = FuturesUnordered::new();
+        let mut ends = self.remains.changes();
         let mut heard = self.about.heard.clone();
         let mut monitor = tokio::time::interval(self.commands.monitor_interval);
         monitor.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -119,18 +128,20 @@ impl Driver {
         let mut looking = None;
         loop {
             if looking.is_none() && core::mem::take(&mut look_again) {
-                looking = Some(Box::pin(look(self.status_program(), self.commands.timeout)));
+                looking = Some(Box::pin(self.look()));
             }
             tokio::select! {
                 order = orders.recv() => {
                     let Some(order) = order else { return };
                     match self.job(order) {
-                        // A promote that is overtaken by its opposite must not go on beside it: dropping it kills it.
+                        // A promote that is overtaken by its opposite must not go on beside it: dropping it kills it,
+                        // and the opposite waits for its end.
                         Ok(job) => {
                             if matches!(job.verb, "demote" | "freeze") {
                                 working = FuturesUnordered::new();
+                                (looking, look_again) = (None, true);
                             }
-                            working.push(work(job, self.status_program(), self.commands.timeout));
+                            working.push(work(job, self.remains.clone(), self.look()));
                         }
                         Err((command, outcome)) => teller.done(command, outcome).await,
                     }
@@ -145,6 +156,7 @@ impl Driver {
                     self.tell(seen, &teller).await;
                 },
                 _ = monitor.tick() => look_again = true,
+                () = ends.next() => look_again = true,
                 changed = heard.changed() => match changed {
                     Ok(()) => look_again = !self.about.has_barrier || look_again,
                     Err(_) => return,
@@ -232,8 +244,9 @@ impl Driver {
         VolumeReport { role: Role::Unknown, frozen: false, ..base }
     }
 
-    fn status_program(&self) -> Option<Program> {
-        self.program(&self.commands.status, "status")
+    fn look(&self) -> impl Future<Output = Result<Finished, String>> + Send + use<> {
+        let program = self.program(&self.commands.status, STATUS);
+        look(program, self.commands.timeout, self.remains.clone())
     }
 
     fn program(&self, argv: &[String], verb: &str) -> Option<Program> {
@@ -249,8 +262,8 @@ impl Driver {
             .env("PICKET_NODE", name)
             .env("PICKET_MEMBERS", self.about.names_of(self.about.members))
             // A promote may start what stands above the volume; that must outlive its program.
-            .leftovers(picket_host::process::Leftovers::Leave);
-        Some(program)
+            .leftovers(Leftovers::Leave);
+        Some(if verb == STATUS { program } else { program.remains(&self.remains) })
     }
 
     fn job(&self, order: Order) -> Result<Job, (CommandId, CommandOutcome)> {
@@ -258,6 +271,10 @@ impl Driver {
         let failed = |text: String| Err((command, CommandOutcome::Failed(text)));
         let job = |verb, program, deadline, then| Ok(Job { command, verb, program, deadline, then });
         let short = now() + self.commands.timeout;
+        let opens = matches!(action, VolumeAction::Promote(_) | VolumeAction::Thaw { .. });
+        if opens && self.remains.any() {
+            return failed(STILL_THERE.to_owned());
+        }
         match action {
             VolumeAction::Promote(promotion) => match promotion.redeem(now()) {
                 Ok((_, epoch, required)) => {
@@ -310,9 +327,12 @@ impl Driver {
     }
 }
 
-async fn look(program: Option<Program>, timeout: Duration) -> Result<Finished, String> {
+/// What is seen counts only if nothing that was given up could change it meanwhile.
+async fn look(program: Option<Program>, timeout: Duration, remains: Remains) -> Result<Finished, String> {
     let program = program.ok_or("status: no program")?;
-    Ok(run(program, (now() + timeout).elapsed()).await)
+    let before = remains.any();
+    let finished = run(program, (now() + timeout).elapsed()).await;
+    if before || remains.any() { Err(STILL_THERE.to_owned()) } else { Ok(finished) }
 }
 
 /// How an order's program ended, and what the state is after it.
@@ -324,13 +344,16 @@ struct Worked {
     seen: Result<Finished, String>,
 }
 
-async fn work(job: Job, status: Option<Program>, status_timeout: Duration) -> Worked {
+async fn work(job: Job, remains: Remains, look: impl Future<Output = Result<Finished, String>>) -> Worked {
     let Job { command, verb, program, deadline, then } = job;
+    // Beside what is stuck the order is tried too, while there is time, and what comes of that is unknown.
+    let alone = remains.gone_within(deadline.since(now()) / 2).await;
     let outcome = match program {
         Some(program) => outcome(verb, &run(program, deadline.elapsed()).await),
         None => CommandOutcome::Done,
     };
-    Worked { command, verb, outcome, then, seen: look(status, status_timeout).await }
+    let outcome = if alone { outcome } else { CommandOutcome::Unknown(format!("{verb}: {STILL_THERE}")) };
+    Worked { command, verb, outcome, then, seen: look.await }
 }
 
 /// What it means for the order that its program ended so.

@@ -6,6 +6,7 @@ use super::{Place, act};
 use crate::config::{Resource, ResourceKind, Service};
 use core::time::Duration;
 use picket_host::clock::boottime;
+use picket_host::process::Remains;
 use std::path::Path;
 
 /// Long enough that only a bug reaches it.
@@ -29,7 +30,7 @@ pub(in super::super) fn place() -> Place {
 }
 
 async fn run(script: &str, verb: Verb, timeout: Duration) -> Outcome {
-    act(command(script), place(), verb, timeout, core::future::pending()).await
+    act(command(script), place(), verb, timeout, core::future::pending(), Remains::default()).await
 }
 
 fn text(outcome: Outcome) -> String {
@@ -54,7 +55,7 @@ async fn a_program_that_is_missing_says_which() {
     let mut resource = command("");
     let ResourceKind::Command(service) = &mut resource.kind else { panic!("a command") };
     service.start = vec!["/nonexistent/start".to_owned()];
-    let outcome = act(resource, place(), Verb::Start, FAR, core::future::pending()).await;
+    let outcome = act(resource, place(), Verb::Start, FAR, core::future::pending(), Remains::default()).await;
     let Outcome::Unfit(text) = outcome else { panic!("{outcome:?}") };
     assert!(text.contains("/nonexistent/start"), "{text}");
 }
@@ -113,7 +114,27 @@ async fn what_a_start_leaves_behind_stays_and_what_a_look_leaves_behind_does_not
 async fn one_that_is_given_up_ends_at_once_and_whole() {
     let began = boottime();
     let given_up = tokio::time::sleep(SOON);
-    let outcome = act(command("sleep 60"), place(), Verb::Start, FAR, given_up).await;
+    let outcome = act(command("sleep 60"), place(), Verb::Start, FAR, given_up, Remains::default()).await;
     assert!(text(outcome).starts_with("start timed out; all of it was killed"));
     assert!(boottime() - began < FAR);
+}
+
+#[tokio::test]
+async fn a_stop_counts_for_nothing_while_a_start_that_was_given_up_is_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("supervisor");
+    // Its supervisor is stopped, so that it is killed late, as one that sleeps in the kernel.
+    let start = format!("kill -STOP $PPID; echo $PPID > {}; sleep 1000", file.display());
+    let remains = Remains::default();
+    let run = async |script: &str, verb, timeout| {
+        act(command(script), place(), verb, timeout, core::future::pending(), remains.clone()).await
+    };
+    assert!(text(run(&start, Verb::Start, SOON).await).contains("some of it is still there"));
+    assert!(text(run("exit 0", Verb::Stop, FAR).await).contains("given up"));
+    assert!(matches!(run("exit 3", Verb::Monitor, FAR).await, Outcome::Unknown(_)));
+    let supervisor = std::fs::read_to_string(&file).unwrap();
+    let supervisor = rustix::process::Pid::from_raw(supervisor.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
+    assert_eq!(run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
 }

@@ -6,7 +6,7 @@ use super::Agent;
 use super::metadata::Metadata;
 use crate::config::{Resource, ResourceKind};
 use core::time::Duration;
-use picket_host::process::{Captured, Descendants, Finished, Outcome as Ended};
+use picket_host::process::{Captured, Descendants, Finished, Outcome as Ended, Remains};
 use picket_host::secrets::{read_secret, write_new_secret};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -83,7 +83,7 @@ fn resource(agent: Agent) -> Resource {
 }
 
 async fn run(agent: Agent, verb: Verb) -> Outcome {
-    act(resource(agent), place(), verb, FAR, core::future::pending()).await
+    act(resource(agent), place(), verb, FAR, core::future::pending(), Remains::default()).await
 }
 
 fn word(outcome: &Outcome) -> &'static str {

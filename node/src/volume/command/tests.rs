@@ -202,6 +202,60 @@ async fn a_freeze_does_not_stand_behind_another_program_and_ends_it() {
     crate::testing::until("the end of the program", async || (!process.exists()).then_some(())).await;
 }
 
+/// A thaw that stops its supervisor, so that it is killed late, as one that sleeps in the kernel; `then` is what it does
+/// when it was given up.
+fn late_thaw(dir: &std::path::Path, then: &str) -> Vec<String> {
+    let body =
+        format!("kill -STOP $PPID; echo $PPID > supervisor; until [ -e up ]; do sleep 0.01; done\n{then}");
+    script(dir, "late", &body)
+}
+
+/// A volume whose thaw is under way when a newer order comes. Returns when that has had time to be done.
+async fn overtaken(then: &str, newer: VolumeAction) -> Volume {
+    let mut volume = volume(false, |dir, commands| {
+        fs::write(dir.join("role"), "primary").unwrap();
+        fs::write(dir.join("frozen"), "").unwrap();
+        commands.thaw = Some(late_thaw(dir, then));
+    });
+    assert!(volume.report().await.frozen);
+    volume.order(1, VolumeAction::Thaw { valid_until: Instant::NEVER }).await;
+    let supervisor = volume.dir.path().join("supervisor");
+    let written = || fs::read_to_string(&supervisor).is_ok_and(|text| text.ends_with('\n'));
+    crate::testing::until("the thaw", async || written().then_some(())).await;
+    volume.order(2, newer).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fs::write(volume.dir.path().join("up"), "").unwrap();
+    volume
+}
+
+#[tokio::test]
+async fn a_freeze_comes_after_the_end_of_the_thaw_that_it_overtakes() {
+    let then = "rm frozen; touch thawed; kill -CONT $PPID; sleep 1000";
+    let mut volume = overtaken(then, VolumeAction::Freeze).await;
+    let (outcome, report) = volume.done().await;
+    assert_eq!((outcome, report.unwrap().frozen), (CommandOutcome::Done, true));
+    assert!(volume.dir.path().join("thawed").exists(), "it froze beside the thaw");
+    assert!(volume.dir.path().join("frozen").exists());
+}
+
+#[tokio::test]
+async fn while_what_was_given_up_is_still_there_nothing_says_that_the_volume_is_secondary() {
+    let soon = VolumeAction::Demote { deadline: now() + Duration::from_secs(2) };
+    let mut volume = overtaken("sleep 1000", soon).await;
+    let (outcome, report) = volume.done().await;
+    assert!(matches!(&outcome, CommandOutcome::Unknown(text) if text.contains("given up")), "{outcome:?}");
+    assert_eq!(report.unwrap().role, Role::Unknown);
+    let written = |name| fs::read_to_string(volume.dir.path().join(name)).unwrap().trim().to_owned();
+    assert_eq!(written("role"), "secondary", "it was tried all the same");
+    // Nothing is opened beside it either.
+    let supervisor = rustix::process::Pid::from_raw(written("supervisor").parse().unwrap()).unwrap();
+    volume.order(3, VolumeAction::Thaw { valid_until: Instant::NEVER }).await;
+    assert!(matches!(volume.done().await.0, CommandOutcome::Failed(_)));
+    // What is seen counts again as soon as it has ended.
+    rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
+    while volume.report().await.role != Role::Secondary {}
+}
+
 #[tokio::test]
 async fn a_status_that_is_not_understood_is_unknown_and_never_secondary() {
     for body in [

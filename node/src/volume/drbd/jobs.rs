@@ -106,18 +106,21 @@ async fn cut(tool: &Tool, deadline: Instant) -> Result<String, CommandOutcome> {
     disconnect(tool, deadline).await
 }
 
-/// Demotes; where that overtakes a promotion, what is left of it in the kernel may refuse for a while.
+/// Demotes; where that overtakes a promotion, what is left of it in the kernel may refuse for a while. Done beside a
+/// program that was given up and is still there, it is done again.
 pub(super) fn demote(tool: Tool, command: CommandId, deadline: Instant, overtakes: bool) -> Job {
     Box::pin(async move {
         // Ends at the deadline, or with an answer that will not change.
         let ran = loop {
+            let alone = tool.alone(deadline).await;
             let ran = tool.adm(&["secondary"], deadline).await;
             let passes = match &ran {
+                Ok(_) => !alone,
                 Err(CommandOutcome::Failed(text)) => overtakes || text.contains("held open"),
-                Ok(_) | Err(_) => false,
+                Err(_) => false,
             };
             if !passes || now() + DEMOTE_RETRY >= deadline {
-                break ran;
+                break if alone { ran } else { ran.and_then(|_| Err(not_alone())) };
             }
             tokio::time::sleep(DEMOTE_RETRY).await;
         };
@@ -125,9 +128,15 @@ pub(super) fn demote(tool: Tool, command: CommandId, deadline: Instant, overtake
     })
 }
 
+fn not_alone() -> CommandOutcome {
+    CommandOutcome::Unknown("a program of DRBD that was given up has not been seen to end".to_owned())
+}
+
+/// Freezes. What a program that was given up still does is seen, as any change.
 pub(super) fn freeze(tool: Tool, command: CommandId, by_cut: bool) -> Job {
     Box::pin(async move {
         let deadline = now() + SHORT;
+        tool.alone(deadline).await;
         let ran = if by_cut { cut(&tool, deadline).await } else { tool.adm(&["suspend-io"], deadline).await };
         Ran { command, goal: Goal::Suspended, deadline, ran }
     })

@@ -6,7 +6,7 @@ use crate::volume::one_line;
 use core::time::Duration;
 use picket_core::node::CommandOutcome;
 use picket_core::time::Instant;
-use picket_host::process::{Finished, Leftovers, Outcome, Program, SYSTEM_PATH, run};
+use picket_host::process::{Finished, KILL_WAIT_MAX, Leftovers, Outcome, Program, Remains, SYSTEM_PATH, run};
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
@@ -23,22 +23,35 @@ const START_MAX: Duration = Duration::from_secs(120);
 pub(super) struct Tool {
     config: DrbdConfig,
     starting: Arc<Mutex<()>>,
+    /// Programs that were given up.
+    remains: Remains,
 }
 
 impl Tool {
     pub(super) fn new(config: DrbdConfig) -> Self {
-        Self { config, starting: Arc::default() }
+        Self { config, starting: Arc::default(), remains: Remains::default() }
     }
 
     /// `drbdadm VERB… RESOURCE`, until the deadline.
     pub(super) async fn adm(&self, words: &[&str], deadline: Instant) -> Result<String, CommandOutcome> {
-        let program = Program::new(&self.config.drbdadm)
+        let program = self.program(words).remains(&self.remains);
+        answer(words, &run(program, deadline.elapsed()).await)
+    }
+
+    fn program(&self, words: &[&str]) -> Program {
+        Program::new(&self.config.drbdadm)
             .args(words.iter().copied())
             .arg(&self.config.resource)
             .env("PATH", SYSTEM_PATH)
             .env("LC_ALL", "C")
-            .leftovers(Leftovers::Kill);
-        answer(words, &run(program, deadline.elapsed()).await)
+            .leftovers(Leftovers::Kill)
+    }
+
+    /// Waits for the end of programs that were given up: what one of them still does comes after its opposite. But not
+    /// for ever, and not beyond the deadline. True: all were seen to end.
+    pub(super) async fn alone(&self, deadline: Instant) -> bool {
+        let within = deadline.since(now()).min(KILL_WAIT_MAX);
+        self.remains.gone_within(within).await
     }
 
     /// `drbdadm VERB RESOURCE` for what starts threads in the kernel (`up`, `adjust`, `connect`): one at a time, each to
@@ -111,7 +124,8 @@ impl Tool {
 
     /// A short question.
     pub(super) async fn ask(&self, words: &[&str]) -> Result<String, CommandOutcome> {
-        self.adm(words, now() + QUESTION_MAX).await
+        let deadline = now() + QUESTION_MAX;
+        answer(words, &run(self.program(words), deadline.elapsed()).await)
     }
 
     /// The program that tells of every change, of all resources: about one that is not there yet it would only fail.

@@ -55,6 +55,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+mod turns;
 mod upkeep;
 mod watches;
 

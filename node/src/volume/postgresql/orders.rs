@@ -16,6 +16,9 @@ use tokio::time::{sleep, timeout};
 /// How long a freeze, thaw or change of the barrier may take; the core waits for five seconds.
 const SHORT: Duration = Duration::from_millis(4500);
 
+/// Why a freeze or a thaw did nothing.
+const OVERTAKEN: &str = "a newer order came";
+
 /// The longest promotion. The core gives up by its own time, and freezes or stops what may still be promoted.
 const PROMOTE_MAX: Duration = Duration::from_secs(3600);
 
@@ -45,25 +48,30 @@ pub(super) async fn carry_out(server: Arc<Server>, action: VolumeAction) -> Comm
 }
 
 async fn freeze(server: &Arc<Server>) -> CommandOutcome {
-    let (this, deadline) = (server.clone(), now() + SHORT);
-    match blocking("freeze the server", move || this.processes.freeze(deadline)).await {
+    let (this, deadline, turn) = (server.clone(), now() + SHORT, server.turns.begin());
+    let frozen = blocking("freeze the server", move || {
+        this.turns.work(turn, || this.processes.freeze(deadline)).transpose()
+    });
+    match frozen.await {
         // One that does not run acknowledges nothing either.
-        Ok(_) => CommandOutcome::Done,
+        Ok(Some(_)) => CommandOutcome::Done,
+        Ok(None) => CommandOutcome::Unknown(OVERTAKEN.to_owned()),
         Err(error) => CommandOutcome::Unknown(error),
     }
 }
 
 async fn thaw(server: &Arc<Server>, valid_until: Instant) -> CommandOutcome {
-    let this = server.clone();
+    let (this, turn) = (server.clone(), server.turns.begin());
     let thawed = blocking("thaw the server", move || {
-        if now() >= valid_until {
-            return Ok(false);
-        }
-        this.processes.thaw().map(|()| true)
+        let thaw = || (now() < valid_until).then(|| this.processes.thaw()).transpose();
+        this.turns.work(turn, thaw).transpose()
     });
     match thawed.await {
-        Ok(true) => CommandOutcome::Done,
-        Ok(false) => CommandOutcome::Failed(format!("the thaw was valid until {valid_until:?}, it is later")),
+        Ok(Some(Some(()))) => CommandOutcome::Done,
+        Ok(Some(None)) => {
+            CommandOutcome::Failed(format!("the thaw was valid until {valid_until:?}, it is later"))
+        }
+        Ok(None) => CommandOutcome::Failed(OVERTAKEN.to_owned()),
         Err(error) => CommandOutcome::Unknown(error),
     }
 }

@@ -4,6 +4,7 @@ use super::files::{Directory, program, remove_if_there};
 use super::names::Names;
 use super::processes::{Finder, Process, Processes};
 use super::sql::{self, Session};
+use super::turns::Turns;
 use crate::config::PostgreSql;
 use crate::time::now;
 use crate::volume::one_line;
@@ -45,6 +46,7 @@ pub(super) struct Server {
     pub(super) names: BTreeMap<NodeId, String>,
     pub(super) me: NodeId,
     pub(super) barrier: Mutex<Barrier>,
+    pub(super) turns: Turns,
     written: Mutex<Written>,
 }
 
@@ -61,7 +63,8 @@ impl Server {
         let directory = Directory { data: conf.data_directory.clone() };
         let processes = Finder::new(&conf.data_directory);
         let written = Mutex::new(Written { names: Names::BLOCKED, source: None });
-        Self { conf, directory, processes, names, me, barrier: Mutex::default(), written }
+        let (barrier, turns) = (Mutex::default(), Turns::default());
+        Self { conf, directory, processes, names, me, barrier, turns, written }
     }
 
     pub(super) fn barrier<T>(&self, change: impl FnOnce(&mut Barrier) -> T) -> T {

@@ -100,3 +100,47 @@ async fn starts_come_one_after_the_other_and_not_for_nobody() {
     assert!(matches!(late.await.unwrap(), Err(CommandOutcome::Failed(_))), "its time is over");
     assert_eq!(asked(), "up\nend\n");
 }
+
+/// A promote that is killed late, as one that sleeps in the kernel: it stops its supervisor, and lets it go on when it was
+/// given up and has promoted.
+const LATE: &str = "case $1 in
+primary) kill -STOP $PPID; echo $PPID >AT/supervisor; until [ -e AT/go ]; do sleep 0.01; done
+  echo primary >>AT/done; kill -CONT $PPID; sleep 1000 ;;
+secondary) echo secondary >>AT/done ;;
+esac
+";
+
+async fn given_up(dir: &tempfile::TempDir, tool: &Tool) {
+    let promote = tokio::spawn({
+        let tool = tool.clone();
+        async move { tool.adm(&["primary"], now() + Duration::from_secs(60)).await }
+    });
+    let supervisor = dir.path().join("supervisor");
+    let written = || fs::read_to_string(&supervisor).is_ok_and(|text| text.ends_with('\n'));
+    until("the promote", async || written().then_some(())).await;
+    promote.abort();
+    assert!(promote.await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demote_comes_after_the_end_of_the_promotion_that_it_overtakes() {
+    let (dir, tool) = tool(LATE);
+    given_up(&dir, &tool).await;
+    let demote = tokio::spawn(demote(tool, CommandId(2), now() + Duration::from_secs(60), true));
+    // It has the time to be done too early.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fs::write(dir.path().join("go"), "").unwrap();
+    assert!(demote.await.unwrap().ran.is_ok());
+    assert_eq!(fs::read_to_string(dir.path().join("done")).unwrap(), "primary\nsecondary\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_promotion_that_does_not_end_no_demote_is_done() {
+    let (dir, tool) = tool(LATE);
+    given_up(&dir, &tool).await;
+    let ran = demote(tool, CommandId(2), now() + Duration::from_secs(3), true).await.ran;
+    assert!(matches!(&ran, Err(CommandOutcome::Unknown(text)) if text.contains("given up")), "{ran:?}");
+    let done = fs::read_to_string(dir.path().join("done")).unwrap();
+    assert!(done.starts_with("secondary\n"), "it was tried all the same");
+    fs::write(dir.path().join("go"), "").unwrap();
+}
