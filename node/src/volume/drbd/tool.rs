@@ -48,9 +48,9 @@ impl Tool {
     }
 
     /// Waits for the end of programs that were given up: what one of them still does comes after its opposite. But not
-    /// for ever, and not beyond the deadline. True: all were seen to end.
+    /// for ever, and not for all of the time that is left. True: all were seen to end.
     pub(super) async fn alone(&self, deadline: Instant) -> bool {
-        let within = deadline.since(now()).min(KILL_WAIT_MAX);
+        let within = (deadline.since(now()) / 2).min(KILL_WAIT_MAX);
         self.remains.gone_within(within).await
     }
 

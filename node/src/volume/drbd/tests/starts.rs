@@ -139,7 +139,7 @@ async fn beside_a_promotion_that_does_not_end_no_demote_is_done() {
     let (dir, tool) = tool(LATE);
     given_up(&dir, &tool).await;
     let ran = demote(tool, CommandId(2), now() + Duration::from_secs(3), true).await.ran;
-    assert!(matches!(&ran, Err(CommandOutcome::Unknown(text)) if text.contains("given up")), "{ran:?}");
+    assert!(matches!(&ran, Err(CommandOutcome::Unknown(_))), "{ran:?}");
     let done = fs::read_to_string(dir.path().join("done")).unwrap();
     assert!(done.starts_with("secondary\n"), "it was tried all the same");
     fs::write(dir.path().join("go"), "").unwrap();
