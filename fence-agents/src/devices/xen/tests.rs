@@ -9,6 +9,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+mod moving;
+
 const HEADER: &str = "Name ID Mem VCPUs State Time(s)\nDomain-0 0 4096 4 r----- 4221.3\n";
 
 /// A Dom0 in a folder: `list` is what `xl list` prints; `on-<command>` is run instead if it is there.
