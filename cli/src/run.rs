@@ -106,12 +106,11 @@ fn ledger(rest: &[OsString]) -> ExitCode {
         Ok(config) => config,
         Err(error) => return failed(&error),
     };
-    if let Err(error) = picket_host::logging::init(
-        &picket_host::logging::Output::Stderr,
-        picket_host::logging::Detail::Normal,
-    ) {
-        return failed(&error);
-    }
+    let log = picket_host::logging::Output::Stderr;
+    let _written = match picket_host::logging::init(&log, picket_host::logging::Detail::Normal) {
+        Ok(written) => written,
+        Err(error) => return failed(&error),
+    };
     let served = runtime().map(|runtime| runtime.block_on(picket_ledger::serve(config)));
     match served {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -2,14 +2,15 @@
 //!
 //! Idea: what an operator has to know is an *event* with a number and a name that never change, so
 //! that alerts, digests and other people's scripts can lean on them; everything else is ordinary
-//! tracing. Contract: one event is one line, written at once, in the form
+//! tracing. Contract: one event is one line, in the form
 //!
 //! ```text
 //! 2026-01-31T12:34:56.789Z NOTIFY [P1203 path-failed] 10.0.0.1 to 10.0.0.2 failed node=n2
 //! ```
 //!
 //! Under the journal the time is left out and the syslog priority stands in front (`<5>`), which
-//! the journal takes away again. Levels: INFO, NOTIFY (information that operators act on), WARN,
+//! the journal takes away again. A thread of its own writes the lines: a log that is stuck (a journal that hangs, a disk that
+//! does not answer) holds up nobody. Lines that find no room are lost, and how many is said. Levels: INFO, NOTIFY (information that operators act on), WARN,
 //! ERROR, CRIT (a person is needed now); below them DEBUG and TRACE of ordinary tracing.
 
 use crate::clock::{rfc3339, wall};
@@ -18,10 +19,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -158,26 +161,37 @@ pub enum Error {
     Twice,
 }
 
+/// Writes what waits to be written when it is dropped, for a second at most. To be kept until the process ends.
+#[must_use]
+#[derive(Debug)]
+pub struct Written {
+    _guard: WorkerGuard,
+}
+
 /// Sets up logging for the whole process, once.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn init(output: &Output, detail: Detail) -> Result<(), Error> {
-    let lines = match output {
+pub fn init(output: &Output, detail: Detail) -> Result<Written, Error> {
+    let (lines, written) = match output {
         Output::Stderr => {
             // systemd sets this when it connects standard error to the journal.
             let form = if std::env::var_os("JOURNAL_STREAM").is_some() { Form::Journal } else { Form::Plain };
-            Lines::new(Box::new(io::stderr()), form, detail)
+            Lines::new(io::stderr(), form, detail)
         }
         Output::File(path) => {
             let opened = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
             let file = opened.map_err(|source| Error::File { path: path.clone(), source })?;
-            Lines::new(Box::new(file), Form::Plain, detail)
+            Lines::new(file, Form::Plain, detail)
         }
     };
     let subscriber = tracing_subscriber::registry().with(lines);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::Twice)
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::Twice)?;
+    Ok(written)
 }
+
+/// Lines that wait to be written: some minutes of a bad time.
+const WAITING_MAX: usize = 8192;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -186,20 +200,49 @@ enum Form {
 }
 
 struct Lines {
-    into: Mutex<Box<dyn Write + Send>>,
+    into: Mutex<NonBlocking>,
+    lost: ErrorCounter,
+    /// How many of the lost lines were told, or need not be.
+    told: AtomicUsize,
     form: Form,
     detail: LevelFilter,
 }
 
 impl Lines {
-    fn new(into: Box<dyn Write + Send>, form: Form, detail: Detail) -> Self {
+    fn new(into: impl Write + Send + 'static, form: Form, detail: Detail) -> (Self, Written) {
         let detail = match detail {
             Detail::Quiet => LevelFilter::WARN,
             Detail::Normal => LevelFilter::INFO,
             Detail::Debug => LevelFilter::DEBUG,
             Detail::Trace => LevelFilter::TRACE,
         };
-        Self { into: Mutex::new(into), form, detail }
+        let room = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_MAX);
+        let (into, guard) = room.thread_name("picket-log").finish(into);
+        let (lost, told) = (into.error_counter(), AtomicUsize::new(0));
+        (Self { into: Mutex::new(into), lost, told, form, detail }, Written { _guard: guard })
+    }
+
+    fn begin(&self, word: &str) -> String {
+        match self.form {
+            Form::Plain => format!("{} {word}", rfc3339(wall())),
+            Form::Journal => format!("<{}>{word}", priority(word)),
+        }
+    }
+
+    /// Hands a line over. What was lost before it is told as soon as there is room again.
+    fn write(&self, line: &str) {
+        let mut into = self.into.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lost, told) = (self.lost.dropped_lines(), self.told.load(Ordering::Relaxed));
+        if lost > told {
+            let count = lost - told;
+            let line = format!("{} {count} lines of this log were lost: it was stuck\n", self.begin("WARN"));
+            let _ = into.write_all(line.as_bytes());
+            // This line is none of those that it tells of, if it is lost itself.
+            let found_room = self.lost.dropped_lines() == lost;
+            self.told.store(if found_room { lost } else { told + 1 }, Ordering::Relaxed);
+        }
+        // A log that cannot be written has nowhere to say so.
+        let _ = into.write_all(line.as_bytes());
     }
 
     /// Whether lines from there are logged. What is not is never put into words, and the libraries' spans are not
@@ -228,10 +271,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut parts);
         let level = *event.metadata().level();
         let word = if parts.word.is_empty() { level.to_string() } else { parts.word };
-        let mut line = match self.form {
-            Form::Plain => format!("{} {word}", rfc3339(wall())),
-            Form::Journal => format!("<{}>{word}", priority(&word)),
-        };
+        let mut line = self.begin(&word);
         if !parts.code.is_empty() {
             let _ = write!(line, " [{}]", parts.code);
         }
@@ -243,9 +283,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             }
         }
         line.push('\n');
-        let mut into = self.into.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written has nowhere to say so.
-        let _ = into.write_all(line.as_bytes()).and_then(|()| into.flush());
+        self.write(&line);
     }
 }
 

@@ -136,7 +136,7 @@ fn watchdog(action: WatchdogAction) -> Result<(), Failure> {
 fn serve(path: &Path) -> Result<(), Failure> {
     forbid_core_dumps()?;
     let config = Config::read(path)?;
-    logging::init(&config.log.output, config.log.detail)?;
+    let _written = logging::init(&config.log.output, config.log.detail)?;
     match lock_memory() {
         Permitted::Yes { what } => tracing::info!("{what}"),
         Permitted::No { reason } => tracing::warn!("{reason}"),

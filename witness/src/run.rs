@@ -91,7 +91,7 @@ fn dump(directory: &Path) -> Result<(), Failure> {
 fn serve(path: &Path) -> Result<(), Failure> {
     forbid_core_dumps()?;
     let (config, credentials) = check(path)?;
-    logging::init(&config.log.output, config.log.detail)?;
+    let _written = logging::init(&config.log.output, config.log.detail)?;
     match lock_memory() {
         Permitted::Yes { what } => tracing::info!("{what}"),
         Permitted::No { reason } => tracing::info!("{reason}"),

@@ -18,8 +18,9 @@ impl Write for Memory {
 
 fn logged(form: Form, detail: Detail, act: impl FnOnce()) -> String {
     let memory = Memory::default();
-    let lines = Lines::new(Box::new(memory.clone()), form, detail);
+    let (lines, written) = Lines::new(memory.clone(), form, detail);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), act);
+    drop(written);
     let bytes = memory.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -91,4 +92,46 @@ fn codes_that_clash_are_found() {
     let expected = "P1203 is both path-failed and other\npath-failed has more than one number\n\
                     \"Odd Name\" is not lower-case words joined by hyphens\n";
     assert_eq!(faults, expected);
+}
+
+/// A log that takes nothing until it is let go on.
+struct Stuck(std::sync::mpsc::Receiver<()>, Memory);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Once the sender is gone it takes everything.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_that_is_stuck_holds_up_nobody_and_says_what_was_lost() {
+    let (goes_on, go_on) = std::sync::mpsc::channel();
+    let memory = Memory::default();
+    let (lines, written) = Lines::new(Stuck(go_on, memory.clone()), Form::Journal, Detail::Normal);
+    let all = 2 * super::WAITING_MAX;
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        for number in 0..all {
+            tracing::info!("line {number}");
+        }
+        drop(goes_on);
+        // The room is emptied by another thread.
+        let first = || memory.0.lock().unwrap().len();
+        while first() < super::WAITING_MAX * "<6>INFO line 0\n".len() {
+            std::thread::yield_now();
+        }
+        tracing::info!("after it");
+    });
+    drop(written);
+    let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+    let lost: usize =
+        text.lines().find(|line| line.contains("lost")).unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let kept = text.lines().filter(|line| line.contains("INFO line")).count();
+    assert_eq!(lost + kept, all);
+    assert!(text.ends_with("<6>INFO after it\n") && text.starts_with("<6>INFO line 0\n"));
 }
