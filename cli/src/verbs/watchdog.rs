@@ -16,8 +16,8 @@ use std::fs;
 use std::path::Path;
 
 /// What sysfs tells of a watchdog device without opening it.
-const ATTRIBUTES: [&str; 7] =
-    ["identity", "state", "timeout", "min_timeout", "max_timeout", "nowayout", "pretimeout"];
+const ATTRIBUTES: [&str; 8] =
+    ["identity", "state", "timeout", "min_timeout", "max_timeout", "options", "nowayout", "pretimeout"];
 
 pub(super) fn run(file: &Path, session: &mut Session) -> Result<Exit, Fault> {
     let source = Source::read(file).map_err(|diagnostics| Fault::File(diagnostics.to_string()))?;
@@ -67,19 +67,23 @@ fn device(path: &Path, wanted: Duration, session: &mut Session) -> Result<Exit, 
     if values.iter().all(|(_, value)| value.is_none()) {
         return Err(Fault::Missing(format!("{}: the kernel tells nothing about {name}", dir.display())));
     }
+    let outlives = measure::outlives_its_daemon(read("options").as_deref(), read("nowayout").as_deref());
+    let exit = if outlives == Some(false) { Exit::Failed } else { Exit::Done };
     if session.json {
         let values: serde_json::Map<_, _> =
             values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let line = json!({
             "schema": SCHEMA, "device": path, "configured_ms": crate::args::to_ms(wanted), "kernel": values,
+            "outlives_its_daemon": outlives,
         });
         writeln!(session.out, "{line}")?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     for (name, value) in &values {
         writeln!(session.out, "{name:<12} {}", value.as_deref().unwrap_or("not told"))?;
     }
     writeln!(session.out, "configured   effective {wanted:?}")?;
+    writeln!(session.out, "{}", after_its_daemon(outlives))?;
     writeln!(
         session.out,
         "The kernel's numbers are what the device was told. How long it takes until this machine is dead is seen only\n\
@@ -88,5 +92,20 @@ by letting it bite, on a machine that holds nothing and whose daemon is stopped:
 and after the boot: picketd watchdog recorded FILE",
         path.display()
     )?;
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// What people are told of a device whose daemon dies.
+const fn after_its_daemon(outlives: Option<bool>) -> &'static str {
+    match outlives {
+        Some(true) => "It stays armed when the daemon dies.",
+        Some(false) => {
+            "It is switched off when the daemon dies: picketd refuses it. Set it to nowayout (its module's parameter\n\
+nowayout=1, or 1 in its file nowayout below /sys/class/watchdog), or take another device."
+        }
+        None => {
+            "Whether it stays armed when the daemon dies, this kernel does not tell; picketd asks its driver at each\n\
+start, and refuses one that does not."
+        }
+    }
 }

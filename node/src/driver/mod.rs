@@ -30,6 +30,8 @@ use crate::store::{NodeStore, StoreError};
 use crate::watchdog::Bounds;
 
 mod rooms;
+#[cfg(test)]
+mod tests;
 
 pub use rooms::Rooms;
 
@@ -243,6 +245,8 @@ impl Driver {
             Ok(released) => released,
             Err(error) => return Some(Ended::Store(error)),
         };
+        // Before a promotion goes out: should the loop stop right after it, the machine has to end in its lease.
+        self.bounds.bring_forward(self.node.pet_until(now()));
         for effect in released.into_iter().flat_map(|((), effects)| effects) {
             let stopped = matches!(&effect, Effect::Answer { ticket, answer: NodeAnswer::Done } if tickets.stops(*ticket));
             news |= self.carry_out(effect, tickets);

@@ -2,13 +2,18 @@
 //!
 //! A device is set in whole seconds and may round them; what it then says is compared with what was asked. It is
 //! armed by being opened, so it is opened only when the daemon is ready to pet it.
+//!
+//! The kernel closes the descriptors of a process that dies. Most drivers run on then and bite, since no magic
+//! character came before the close; others are switched off by any close, unless they are set to `nowayout`. One that
+//! a dead daemon does not leave armed proves nothing about a lease, and is refused.
 #![allow(unsafe_code)] // the watchdog's ioctls have no safe interface
 
 use super::Watchdog;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// `_IOR('W', 0, struct watchdog_info)`.
 const GET_SUPPORT: libc::c_ulong = 0x8028_5700;
@@ -16,6 +21,15 @@ const GET_SUPPORT: libc::c_ulong = 0x8028_5700;
 const SET_TIMEOUT: libc::c_ulong = 0xc004_5706;
 /// `_IOR('W', 7, int)`.
 const GET_TIMEOUT: libc::c_ulong = 0x8004_5707;
+/// `WDIOF_MAGICCLOSE` of the driver's options: a close without the magic character leaves the device running.
+const MAGIC_CLOSE: u32 = 0x0100;
+
+/// `/dev/watchdog`, the other name of the first device. A driver that is not the kernel's first numbered one and
+/// owns this number keeps that one from being there.
+const FIRST_BY_OTHER_NAME: (u32, u32) = (10, 130);
+
+/// Where the kernel tells of its devices.
+const SYS: &str = "/sys";
 
 /// What the driver says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +46,77 @@ impl Identity {
     }
 }
 
+/// Whether a device stays armed when the daemon that pets it dies; none: the kernel does not tell. `options` are the
+/// driver's, `no_way_out` says whether the kernel lets nobody switch it off.
+pub(super) const fn outlives_its_daemon(options: Option<u32>, no_way_out: Option<bool>) -> Option<bool> {
+    match (options, no_way_out) {
+        (_, Some(true)) => Some(true),
+        (Some(options), _) => Some(options & MAGIC_CLOSE != 0),
+        (None, _) => None,
+    }
+}
+
+/// What the kernel's file `nowayout` says; none: something else than yes or no.
+pub(super) fn read_no_way_out(text: &str) -> Option<bool> {
+    match text.trim() {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Where the kernel tells of the device with this number that nobody can switch it off. The file is not there where
+/// the kernel was built without it, and for drivers that do without the kernel's common part.
+pub(super) fn no_way_out_file(sys: &Path, (major, minor): (u32, u32)) -> PathBuf {
+    let device = if (major, minor) == FIRST_BY_OTHER_NAME {
+        "class/watchdog/watchdog0".to_owned()
+    } else {
+        format!("dev/char/{major}:{minor}")
+    };
+    sys.join(device).join("nowayout")
+}
+
 #[repr(C)]
 #[derive(Default)]
 struct Info {
     options: u32,
     firmware: u32,
     identity: [u8; 32],
+}
+
+/// What is known of a device before it is set.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// The driver's name for it.
+    pub(super) name: String,
+    /// The driver's options.
+    pub(super) options: u32,
+    /// Whether the kernel lets nobody switch it off; none: it does not tell.
+    pub(super) no_way_out: Option<bool>,
+}
+
+impl Said {
+    fn new(info: &Info, no_way_out: Option<bool>) -> Self {
+        let end = info.identity.iter().position(|byte| *byte == 0).unwrap_or(info.identity.len());
+        let name = String::from_utf8_lossy(info.identity.get(..end).unwrap_or_default()).into_owned();
+        Self { name, options: info.options, no_way_out }
+    }
+
+    /// Who it is.
+    ///
+    /// # Errors
+    /// The end of its daemon switches it off.
+    pub(super) fn identity(self) -> io::Result<Identity> {
+        if outlives_its_daemon(Some(self.options), self.no_way_out) == Some(true) {
+            return Ok(Identity { name: self.name });
+        }
+        Err(io::Error::other(format!(
+            "{} is switched off when its daemon dies (its driver has no WDIOF_MAGICCLOSE) and would not end this \
+             machine: set it to nowayout (its module's parameter nowayout=1, or 1 in its file nowayout below \
+             /sys/class/watchdog), or take another device",
+            self.name
+        )))
+    }
 }
 
 pub(super) struct Device {
@@ -47,7 +126,8 @@ pub(super) struct Device {
 
 impl Device {
     /// Opens and arms the device with this timeout. One that is unfit is switched off again only if `idle`: what an
-    /// earlier run of the daemon still holds may lean on it.
+    /// earlier run of the daemon still holds may lean on it. One that any close switches off was off already, and
+    /// is off again.
     pub(super) fn open(path: &Path, timeout_s: u32, idle: bool) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = OpenOptions::new().write(true).open(path).map_err(named)?;
@@ -69,8 +149,7 @@ impl Device {
 
     fn set_up(&mut self, path: &Path, timeout_s: u32) -> io::Result<Identity> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut info = Info::default();
-        self.ioctl(GET_SUPPORT, &raw mut info).map_err(named)?;
+        let identity = self.said().and_then(Said::identity).map_err(named)?;
         let mut seconds = libc::c_int::try_from(timeout_s).unwrap_or(libc::c_int::MAX);
         self.ioctl(SET_TIMEOUT, &raw mut seconds).map_err(named)?;
         self.ioctl(GET_TIMEOUT, &raw mut seconds).map_err(named)?;
@@ -80,9 +159,16 @@ impl Device {
                 path.display()
             )));
         }
-        let end = info.identity.iter().position(|byte| *byte == 0).unwrap_or(info.identity.len());
-        let name = String::from_utf8_lossy(info.identity.get(..end).unwrap_or_default()).into_owned();
-        Ok(Identity { name })
+        Ok(identity)
+    }
+
+    fn said(&self) -> io::Result<Said> {
+        let mut info = Info::default();
+        self.ioctl(GET_SUPPORT, &raw mut info)?;
+        let device = self.file.metadata()?.rdev();
+        let number = (rustix::fs::major(device), rustix::fs::minor(device));
+        let told = std::fs::read_to_string(no_way_out_file(Path::new(SYS), number)).ok();
+        Ok(Said::new(&info, told.as_deref().and_then(read_no_way_out)))
     }
 
     pub(super) const fn identity(&self) -> &Identity {

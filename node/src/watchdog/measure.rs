@@ -29,6 +29,16 @@ pub fn lab_effective(socket: &Path, timeout: Duration) -> io::Result<Duration> {
     lab::measure(socket, timeout)
 }
 
+/// Whether a device stays armed when the daemon that pets it dies, by the texts of the files `options` and `nowayout`
+/// that the kernel has for it below `/sys/class/watchdog`. None: they do not say; a daemon that opens the device looks
+/// itself, and refuses one that does not.
+#[must_use]
+pub fn outlives_its_daemon(options: Option<&str>, no_way_out: Option<&str>) -> Option<bool> {
+    let options = options.and_then(|text| text.trim().strip_prefix("0x"));
+    let options = options.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    device::outlives_its_daemon(options, no_way_out.and_then(device::read_no_way_out))
+}
+
 /// Lets the machine die by its watchdog, writing down how long it takes. Returns only if the machine lives on.
 ///
 /// # Errors

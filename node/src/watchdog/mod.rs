@@ -27,6 +27,8 @@ mod petter;
 mod self_reset;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_devices;
 
 pub use device::Identity;
 pub use petter::{Bite, Petting, Tell, Trouble, start};
@@ -126,13 +128,19 @@ impl Bounds {
         self.progress.store(nanos(progress), Ordering::SeqCst);
     }
 
+    /// Brings the end of what the core allows forward; a later one changes nothing. For what an effect needs that is
+    /// about to go out.
+    pub fn bring_forward(&self, lease: Instant) {
+        self.lease.fetch_min(nanos(lease), Ordering::SeqCst);
+    }
+
     /// From now on the watchdog is to bite.
     pub fn reset(&self) {
         self.resetting.store(true, Ordering::SeqCst);
         self.lease.store(0, Ordering::SeqCst);
     }
 
-    fn lease(&self) -> Duration {
+    pub(crate) fn lease(&self) -> Duration {
         Duration::from_nanos(self.lease.load(Ordering::SeqCst))
     }
 

@@ -276,3 +276,17 @@ fn a_measurement_is_what_was_written_before_the_end() {
     std::fs::write(&path, "1").unwrap();
     assert!(super::measure::recorded(&path).is_err());
 }
+
+#[test]
+fn a_bound_that_is_brought_forward_is_never_put_back() {
+    let bounds = Bounds::new();
+    let [early, middle, late] = [1, 2, 3].map(|seconds| Instant::BOOT + Duration::from_secs(seconds));
+    bounds.publish(middle, late);
+    bounds.bring_forward(late);
+    assert_eq!((bounds.lease(), bounds.progress()), (middle.elapsed(), late.elapsed()));
+    bounds.bring_forward(early);
+    assert_eq!((bounds.lease(), bounds.progress()), (early.elapsed(), late.elapsed()));
+    bounds.reset();
+    bounds.bring_forward(middle);
+    assert_eq!(bounds.lease(), Duration::ZERO);
+}
