@@ -9,9 +9,11 @@
 //! ```
 //!
 //! Under the journal the time is left out and the syslog priority stands in front (`<5>`), which
-//! the journal takes away again. A thread of its own writes the lines: a log that is stuck (a journal that hangs, a disk that
-//! does not answer) holds up nobody. Lines that find no room are lost, and how many is said. Levels: INFO, NOTIFY (information that operators act on), WARN,
+//! the journal takes away again. Levels: INFO, NOTIFY (information that operators act on), WARN,
 //! ERROR, CRIT (a person is needed now); below them DEBUG and TRACE of ordinary tracing.
+//!
+//! A thread of its own writes the lines: a log that is stuck (a journal that hangs, a disk that does
+//! not answer) holds up nobody. Lines that find no room are lost, and how many is said.
 
 use crate::clock::{rfc3339, wall};
 use core::fmt::{self, Write as _};
