@@ -1,6 +1,6 @@
 //! The production core under an adversary.
 //!
-//! Nothing here but `picket-core`: a build with the known-wrong rules in it costs seconds. [`world`] is a simulated
+//! The library needs nothing but `picket-core`: a build with the known-wrong rules in it costs seconds. [`world`] is a simulated
 //! world around the production cores; [`sim`] puts random faults into it; [`model`] puts chosen faults at every place
 //! between two steps.
 
@@ -8,6 +8,7 @@ mod grants;
 pub mod model;
 pub mod sim;
 pub mod world;
+pub mod wrong_rules;
 
 use picket_core::ids::ConfigDigest;
 use picket_core::message::Request;

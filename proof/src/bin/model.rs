@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use picket_proof::model::families::Family;
 use picket_proof::model::{deep, explore, families};
 use picket_proof::sim::deep::{build, cpu_ms};
+use picket_proof::wrong_rules;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +57,7 @@ enum Job {
         #[command(flatten)]
         search: Search,
         /// This one alone, by its number.
-        #[arg(long)]
+        #[arg(long, value_parser = wrong_rules::number)]
         only: Option<u8>,
         /// Tells each run in full.
         #[arg(long)]
@@ -70,7 +71,7 @@ enum Job {
         #[arg(long, default_value = "")]
         at: String,
         /// With this known-wrong rule, in a build that has them.
-        #[arg(long)]
+        #[arg(long, value_parser = wrong_rules::number)]
         only: Option<u8>,
     },
 }
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
     let Arguments { search, deep, minutes, state, threads, job } = Arguments::parse();
     match job {
         Some(Job::Mutants { search, only, trace }) => mutants(search.states, only, &search.family, trace),
-        Some(Job::Tell { family, at, only }) => match only.map_or(Ok(()), switch_on) {
+        Some(Job::Tell { family, at, only }) => match only.map_or(Ok(()), wrong_rules::on) {
             Ok(()) => tell(&family, &at),
             Err(text) => refuse(&text),
         },
@@ -94,20 +95,6 @@ fn main() -> ExitCode {
 fn refuse(text: &str) -> ExitCode {
     eprintln!("{text}");
     ExitCode::from(2)
-}
-
-/// Puts a known-wrong rule into the protocol, in a build that has them.
-#[cfg(picket_mutants)]
-fn switch_on(number: u8) -> Result<(), String> {
-    use picket_core::mutant::{Mutant, switch};
-    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
-    switch(&[*found.ok_or_else(|| format!("there is no known-wrong rule M{number}"))?]);
-    Ok(())
-}
-
-#[cfg(not(picket_mutants))]
-fn switch_on(_number: u8) -> Result<(), String> {
-    Err("this build holds no known-wrong rules: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
 }
 
 /// Those of the families whose names hold this text. None at all is a mistake, not a search that found nothing.
@@ -267,7 +254,7 @@ fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode 
         Ok(families) => families,
         Err(code) => return code,
     };
-    if let Err(text) = only.map_or(Ok(()), switch_on) {
+    if let Err(text) = only.map_or(Ok(()), wrong_rules::on) {
         return refuse(&text);
     }
     switch(&[]);
@@ -304,5 +291,5 @@ fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode 
 
 #[cfg(not(picket_mutants))]
 fn mutants(_bound: u64, _only: Option<u8>, _family: &str, _trace: bool) -> ExitCode {
-    refuse(&switch_on(0).err().unwrap_or_default())
+    refuse(&wrong_rules::on(0).err().unwrap_or_default())
 }

@@ -9,6 +9,7 @@ use picket_proof::sim::play::play;
 use picket_proof::sim::run::{Outcome, Plan};
 use picket_proof::sim::shrink::shrink;
 use picket_proof::sim::{aims, mutants};
+use picket_proof::wrong_rules;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ struct Seeds {
     #[arg(long, default_value_t = 1)]
     start: u64,
     /// With a known-wrong rule, in a build that has them: its number, as 12 or M12.
-    #[arg(long, value_parser = mutant_number)]
+    #[arg(long, value_parser = wrong_rules::number)]
     mutant: Option<u8>,
     /// Seeds that add up over runs, from where the last one ended, for so long or until the goal.
     #[arg(long)]
@@ -91,7 +92,7 @@ enum Job {
     Aims {
         words: Vec<String>,
         /// With a known-wrong rule, in a build that has them.
-        #[arg(long, value_parser = mutant_number)]
+        #[arg(long, value_parser = wrong_rules::number)]
         mutant: Option<u8>,
         #[command(flatten)]
         threads: Threads,
@@ -99,7 +100,7 @@ enum Job {
     /// Each known-wrong rule is found, in a build that has them.
     Mutants {
         /// This one alone.
-        #[arg(long, value_parser = mutant_number)]
+        #[arg(long, value_parser = wrong_rules::number)]
         mutant: Option<u8>,
         #[command(flatten)]
         threads: Threads,
@@ -112,7 +113,7 @@ enum Job {
 struct Replay {
     seed: u64,
     /// With a known-wrong rule, in a build that has them: its first aim, unless one is named.
-    #[arg(long, value_parser = mutant_number)]
+    #[arg(long, value_parser = wrong_rules::number)]
     mutant: Option<u8>,
     /// As a seed of the aim whose name holds this.
     #[arg(long)]
@@ -125,10 +126,6 @@ struct Replay {
     whole: bool,
     #[command(flatten)]
     clusters: Clusters,
-}
-
-fn mutant_number(text: &str) -> Result<u8, String> {
-    text.trim_start_matches(['M', 'm']).parse().map_err(|_| "the number of no known-wrong rule".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -145,31 +142,17 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let seeds = &arguments.seeds;
     match &arguments.job {
         None => {
-            seeds.mutant.map_or(Ok(()), switch_on)?;
+            seeds.mutant.map_or(Ok(()), wrong_rules::on)?;
             if seeds.deep { deep(seeds) } else { Ok(random(seeds)) }
         }
         Some(Job::Scenarios { words }) => scenarios(words),
         Some(Job::Replay(of)) => replay(of),
         Some(Job::Aims { words, mutant, threads }) => {
-            mutant.map_or(Ok(()), switch_on)?;
+            mutant.map_or(Ok(()), wrong_rules::on)?;
             all_aims(words, threads.count())
         }
         Some(Job::Mutants { mutant, threads }) => all_mutants(*mutant, threads.count()),
     }
-}
-
-/// Puts a known-wrong rule into the protocol, in a build that has them.
-#[cfg(picket_mutants)]
-fn switch_on(number: u8) -> Result<(), String> {
-    use picket_core::mutant::{Mutant, switch};
-    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
-    switch(&[*found.ok_or_else(|| format!("there is no known-wrong rule M{number}"))?]);
-    Ok(())
-}
-
-#[cfg(not(picket_mutants))]
-fn switch_on(_number: u8) -> Result<(), String> {
-    Err("this build holds no known-wrong rules: build with RUSTFLAGS=\"--cfg picket_mutants\"".into())
 }
 
 /// Plays every scenario, or those whose names hold one of the words; one alone is shown in full when it fails.
@@ -323,7 +306,7 @@ fn replay(options: &Replay) -> Result<ExitCode, String> {
         None => None,
     };
     if let Some(number) = options.mutant {
-        switch_on(number)?;
+        wrong_rules::on(number)?;
         aim = aim.or_else(|| mutants::aims_for(number).into_iter().next());
     }
     let (seed, nodes) = (options.seed, options.clusters.nodes);
@@ -351,7 +334,7 @@ fn replay(options: &Replay) -> Result<ExitCode, String> {
 #[cfg(picket_mutants)]
 fn all_mutants(only: Option<u8>, threads: u64) -> Result<ExitCode, String> {
     use picket_core::mutant::{Mutant, switch};
-    only.map_or(Ok(()), switch_on)?;
+    only.map_or(Ok(()), wrong_rules::on)?;
     switch(&[]);
     let mut failed = 0;
     let mut seeds = 0;
@@ -398,7 +381,7 @@ fn all_mutants(only: Option<u8>, threads: u64) -> Result<ExitCode, String> {
 
 #[cfg(not(picket_mutants))]
 fn all_mutants(_only: Option<u8>, _threads: u64) -> Result<ExitCode, String> {
-    switch_on(0).map(|()| ExitCode::SUCCESS)
+    wrong_rules::on(0).map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
