@@ -86,6 +86,12 @@ impl Generation {
     pub fn descends_from(&self, recorded: GenerationId) -> bool {
         self.current == recorded || self.history.contains(&recorded)
     }
+
+    /// Whether the recorded data is so far back that some more generations have it forgotten.
+    #[must_use]
+    pub fn nearly_forgets(&self, recorded: GenerationId) -> bool {
+        self.history.iter().skip(Self::HISTORY_MAX / 2).any(|former| *former == recorded)
+    }
 }
 
 /// What a node's machine can promise about its own end.

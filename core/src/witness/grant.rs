@@ -216,13 +216,13 @@ fn give(witness: &mut Witness, turn: &mut Turn, node: NodeId, acquire: &Acquire,
         register.attempt = Some(acquire.attempt);
         register.proof = Some(proof);
         register.successor = None;
-        // Whose data is the only one in the set is recorded as it is now: what was recorded once is forgotten by a replica
-        // that has begun many generations since. Others of a set may not have come as far.
-        let alone = isr == NodeSet::only(node) && register.generation != acquire.generation.current;
-        if alone {
+        // Whoever is alone in the set has its data recorded anew before it forgets what was recorded. Others of a set
+        // may not have come as far.
+        let anew = isr == NodeSet::only(node) && acquire.generation.nearly_forgets(register.generation);
+        if anew {
             register.generation = acquire.generation.current;
         }
-        if isr != before || alone {
+        if isr != before || anew {
             register.set_isr(isr);
         }
         let epoch = register.epoch;
