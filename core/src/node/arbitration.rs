@@ -324,7 +324,11 @@ impl Node {
             return;
         }
         let Some(lease_until) = self.usable_until(now, id, granted.attempt, epoch, sent_at) else {
+            let behind = self.knows_a_newer_grant(id, granted.attempt, epoch);
             self.give_back(now, id, epoch, out);
+            if behind {
+                self.close_witness(out);
+            }
             return;
         };
         let Some(disk) = self.disk.volumes.get_mut(&id) else { return };
@@ -345,6 +349,14 @@ impl Node {
     pub(super) fn held_anew(&self, id: VolumeId, epoch: Epoch, lease_until: Instant) -> RunHeld {
         let driver = self.config.volumes.get(&id).map(|config| config.driver);
         RunHeld { epoch, lease_until, refused: false, driver }
+    }
+
+    /// The witness grants what is asked for under an epoch that is no news here: it does not know of an override that this
+    /// node has heard of, and is told with the next registration.
+    fn knows_a_newer_grant(&self, id: VolumeId, attempt: AttemptId, epoch: Epoch) -> bool {
+        let asked = self.volumes.get(&id).and_then(|volume| volume.attempt.as_ref());
+        let newest = self.disk.volumes.get(&id).map(|disk| disk.max_epoch);
+        asked.is_some_and(|open| open.id == attempt) && newest.is_some_and(|newest| epoch <= newest)
     }
 
     /// Until when a lease that comes with the grant lasts; none: the grant is not to be used.

@@ -224,6 +224,17 @@ fn an_epoch_that_an_override_burnt_is_as_far_as_the_jump() {
     assert_eq!(closes(&bench.beat_with_epoch(2 + EPOCH_JUMP)), 0, "it is told once");
 }
 
+/// Whoever overrode had not heard of the newest grant, so that the epoch which it burnt is not as far as the jump.
+#[test]
+fn a_witness_that_grants_what_an_override_has_burnt_is_told_of_it() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    assert_eq!(closes(&bench.beat_with_epoch(EPOCH_JUMP)), 0);
+    let effects = bench.say_free(2);
+    let granted = bench.grant(&effects, 2);
+    assert!(!promotes(&granted));
+    assert_eq!(closes(&granted), 1, "or it would be asked for and given back until the epochs meet");
+}
+
 #[test]
 fn a_message_counts_from_another_member_only() {
     let mut bench = Bench::standby(LossAction::Osu);
