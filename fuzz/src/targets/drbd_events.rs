@@ -70,9 +70,10 @@ const TOLD: [&str; 3] = [
 ];
 
 fn seeds() -> Vec<Vec<u8>> {
-    let more = "exists -\n";
+    let end = "exists -\n";
+    let other_zeros = "exists device name:r0 volume:0 disk:UpToDate\nchange device name:r0 volume:00\n";
     let cut = |text: &str, at: u16| [&at.to_le_bytes()[..], text.as_bytes()].concat();
-    TOLD.into_iter().chain([more]).flat_map(|text| [cut(text, 0), cut(text, 200)]).collect()
+    TOLD.into_iter().chain([end, other_zeros]).flat_map(|text| [cut(text, 0), cut(text, 200)]).collect()
 }
 
 /// What came of a stream.
@@ -189,8 +190,8 @@ struct Said<'t> {
     whole: bool,
     exists: bool,
     role: Option<&'t str>,
-    /// By the volume as it is written.
-    disks: BTreeMap<&'t str, Option<&'t str>>,
+    /// By the number that the volume's digits are: other zeros before them are no other volume.
+    disks: BTreeMap<u32, Option<&'t str>>,
     /// Somewhere a peer's disk has all of its data.
     good_peer: bool,
     /// Somewhere a peer is connected.
@@ -216,6 +217,7 @@ impl<'t> Said<'t> {
             let of = |word: &&'t str| word.strip_prefix(key)?.strip_prefix(':');
             words.iter().rev().find_map(of)
         };
+        let volume = || word("volume").and_then(|digits| digits.parse().ok());
         self.whole |= object == "-";
         if word("name") != Some(RESOURCE) || matches!(verb, "call" | "response") {
             return;
@@ -223,9 +225,9 @@ impl<'t> Said<'t> {
         match (object, verb) {
             ("resource", "destroy") => *self = Self { whole: self.whole, ..Self::default() },
             ("resource", _) => (self.exists, self.role) = (true, word("role").or(self.role)),
-            ("device", "destroy") => self.disks.retain(|volume, _| word("volume") != Some(*volume)),
+            ("device", "destroy") => self.disks.retain(|other, _| volume() != Some(*other)),
             ("device", _) => {
-                if let Some(volume) = word("volume") {
+                if let Some(volume) = volume() {
                     let disk = self.disks.entry(volume).or_default();
                     *disk = word("disk").or(*disk);
                 }
