@@ -2,6 +2,9 @@
 
 use crate::config::Config;
 use core::time::Duration;
+use picket_core::evidence::Generation;
+use picket_core::ids::{GenerationId, NodeSet};
+use picket_core::node::{Role, VolumeReport};
 use picket_host::cert::{Authority, Identity};
 use picket_host::config::Source;
 use picket_host::secrets::create_key;
@@ -132,4 +135,18 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     tokio::time::timeout(Duration::from_secs(60), found)
         .await
         .unwrap_or_else(|_| panic!("{what} did not come"))
+}
+
+/// What a replica in this role says that has everything, and no peers.
+pub(crate) fn complete(role: Role) -> VolumeReport {
+    VolumeReport {
+        role,
+        frozen: false,
+        complete: true,
+        generation: Generation::first(GenerationId(1)),
+        connected: NodeSet::EMPTY,
+        complete_peers: NodeSet::EMPTY,
+        required: NodeSet::EMPTY,
+        lost: NodeSet::EMPTY,
+    }
 }

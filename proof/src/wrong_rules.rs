@@ -1,5 +1,8 @@
 //! The switchboard of the known-wrong rules, for the commands.
 
+#[cfg(picket_mutants)]
+use picket_core::mutant::Mutant;
+
 /// The number of a known-wrong rule, as `12` or `M12`.
 ///
 /// # Errors
@@ -8,15 +11,24 @@ pub fn number(text: &str) -> Result<u8, String> {
     text.trim_start_matches(['M', 'm']).parse().map_err(|_| "the number of no known-wrong rule".to_owned())
 }
 
+/// The one with this number, or all.
+///
+/// # Errors
+/// There is no such rule.
+#[cfg(picket_mutants)]
+pub fn chosen(only: Option<u8>) -> Result<Vec<Mutant>, String> {
+    let Some(number) = only else { return Ok(Mutant::ALL.to_vec()) };
+    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
+    found.map(|mutant| vec![*mutant]).ok_or_else(|| format!("there is no known-wrong rule M{number}"))
+}
+
 /// Puts a known-wrong rule into the protocol, in a build that has them.
 ///
 /// # Errors
 /// There is no such rule.
 #[cfg(picket_mutants)]
 pub fn on(number: u8) -> Result<(), String> {
-    use picket_core::mutant::{Mutant, switch};
-    let found = Mutant::ALL.iter().find(|mutant| mutant.number() == number);
-    switch(&[*found.ok_or_else(|| format!("there is no known-wrong rule M{number}"))?]);
+    picket_core::mutant::switch(&chosen(Some(number))?);
     Ok(())
 }
 

@@ -354,9 +354,14 @@ impl Node {
     /// The witness grants what is asked for under an epoch that is no news here: it does not know of an override that this
     /// node has heard of, and is told with the next registration.
     fn knows_a_newer_grant(&self, id: VolumeId, attempt: AttemptId, epoch: Epoch) -> bool {
-        let asked = self.volumes.get(&id).and_then(|volume| volume.attempt.as_ref());
         let newest = self.disk.volumes.get(&id).map(|disk| disk.max_epoch);
-        asked.is_some_and(|open| open.id == attempt) && newest.is_some_and(|newest| epoch <= newest)
+        self.asks_by(id, attempt) && newest.is_some_and(|newest| epoch <= newest)
+    }
+
+    /// Whether this attempt is the one that is open.
+    fn asks_by(&self, id: VolumeId, attempt: AttemptId) -> bool {
+        let asked = self.volumes.get(&id).and_then(|volume| volume.attempt.as_ref());
+        asked.is_some_and(|open| open.id == attempt)
     }
 
     /// Until when a lease that comes with the grant lasts; none: the grant is not to be used.
@@ -371,7 +376,7 @@ impl Node {
         let volume = self.volumes.get(&id)?;
         // With M22 a grant counts by itself, as if nothing were known of the grants before it.
         let alone = mutant::on(Mutant::M22);
-        let answers = volume.attempt.as_ref().is_some_and(|open| open.id == attempt);
+        let answers = self.asks_by(id, attempt);
         let newest = self.disk.volumes.get(&id)?.max_epoch;
         let base = if mutant::on(Mutant::M1) || alone { Some(now) } else { sent_at };
         let lease_until = base? + self.config.params.lease;

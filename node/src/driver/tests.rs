@@ -20,11 +20,9 @@ use crate::witness_client;
 use core::pin::pin;
 use core::task::Context;
 use core::time::Duration;
-use picket_core::evidence::Generation;
-use picket_core::ids::{BootId, Epoch, GenerationId, IsrVersion, NodeId, NodeSet, Nonce, VolumeId};
+use picket_core::ids::{BootId, Epoch, IsrVersion, NodeId, NodeSet, Nonce, VolumeId};
 use picket_core::node::{
     CommandId, CommandOutcome, Disk, DiskVolume, Input, Node, NodeRequest, Role, SCHEMA, VolumeAction,
-    VolumeReport,
 };
 use picket_core::time::Instant;
 use picket_host::cert::Identity;
@@ -161,16 +159,7 @@ impl Rig {
     }
 
     fn report(&mut self, role: Role) {
-        let report = VolumeReport {
-            role,
-            frozen: false,
-            complete: true,
-            generation: Generation::first(GenerationId(1)),
-            connected: NodeSet::EMPTY,
-            complete_peers: NodeSet::EMPTY,
-            required: NodeSet::EMPTY,
-            lost: NodeSet::EMPTY,
-        };
+        let report = testing::complete(role);
         self.turn(Input::Volume { volume: DATA, report });
     }
 

@@ -248,19 +248,18 @@ fn explore(bound: u64, threads: usize, only: &str) -> ExitCode {
 /// Shows that each known-wrong rule, and it alone, leads to a violation in some family.
 #[cfg(picket_mutants)]
 fn mutants(bound: u64, only: Option<u8>, family: &str, trace: bool) -> ExitCode {
-    use picket_core::mutant::{Mutant, switch};
+    use picket_core::mutant::switch;
     use picket_proof::model::catching::{Catch, catch};
     let families = match named(families::standard(), family) {
         Ok(families) => families,
         Err(code) => return code,
     };
-    if let Err(text) = only.map_or(Ok(()), wrong_rules::on) {
-        return refuse(&text);
-    }
-    switch(&[]);
-    let (mut caught, mut all) = (0, 0);
-    for mutant in Mutant::ALL.iter().filter(|mutant| only.is_none_or(|number| number == mutant.number())) {
-        all += 1;
+    let chosen = match wrong_rules::chosen(only) {
+        Ok(chosen) => chosen,
+        Err(text) => return refuse(&text),
+    };
+    let (mut caught, all) = (0, chosen.len());
+    for mutant in &chosen {
         let homes: Vec<&Family> =
             families.iter().filter(|family| family.finds.contains(&mutant.number())).collect();
         let (number, text) = (mutant.number(), mutant.text());

@@ -333,9 +333,8 @@ fn replay(options: &Replay) -> Result<ExitCode, String> {
 /// Shows that the protocol passes every aim, and that each known-wrong rule is found in one.
 #[cfg(picket_mutants)]
 fn all_mutants(only: Option<u8>, threads: u64) -> Result<ExitCode, String> {
-    use picket_core::mutant::{Mutant, switch};
-    only.map_or(Ok(()), wrong_rules::on)?;
-    switch(&[]);
+    use picket_core::mutant::switch;
+    let chosen = wrong_rules::chosen(only)?;
     let mut failed = 0;
     let mut seeds = 0;
     for aim in aims::all().iter().filter(|aim| only.is_none_or(|number| aim.finds.contains(&number))) {
@@ -349,10 +348,9 @@ fn all_mutants(only: Option<u8>, threads: u64) -> Result<ExitCode, String> {
         }
     }
     println!("without a mutant: {seeds} seeds of the aims, {failed} aims fail");
-    let (mut caught, mut all) = (0, 0);
-    for mutant in Mutant::ALL.iter().filter(|mutant| only.is_none_or(|number| number == mutant.number())) {
+    let (mut caught, all) = (0, chosen.len());
+    for mutant in &chosen {
         switch(&[*mutant]);
-        all += 1;
         let passes = |plan: &Plan| {
             switch(&[]);
             let passes = plan.run(false, false).violation.is_none();

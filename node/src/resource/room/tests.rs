@@ -5,13 +5,12 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::events;
 use crate::resource::tree::{Policy, Request, Standing, State, View};
-use crate::testing::text;
+use crate::testing::{self, text};
 use crate::time::now;
 use crate::volume::{ORDERS_MAX, Order};
 use core::time::Duration;
-use picket_core::evidence::Generation;
-use picket_core::ids::{GenerationId, NodeSet, VolumeId};
-use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeAction, VolumeReport};
+use picket_core::ids::VolumeId;
+use picket_core::node::{CommandId, CommandOutcome, Input, Role, VolumeAction};
 use picket_core::time::Instant;
 use picket_host::config::Source;
 use std::collections::BTreeMap;
@@ -104,16 +103,7 @@ impl Bench {
     }
 
     async fn report(&self, role: Role) {
-        let report = VolumeReport {
-            role,
-            frozen: false,
-            complete: true,
-            generation: Generation::first(GenerationId(1)),
-            connected: NodeSet::EMPTY,
-            complete_peers: NodeSet::EMPTY,
-            required: NodeSet::EMPTY,
-            lost: NodeSet::EMPTY,
-        };
+        let report = testing::complete(role);
         self.says.send(Input::Volume { volume: V, report }.into()).await.unwrap();
     }
 
