@@ -25,7 +25,7 @@ use crate::stay::Stay;
 use crate::store::Found;
 use crate::time::now;
 use crate::volume::{self, About, Gaps, ORDERS_MAX, Order, Teller};
-use crate::watchdog::{Bounds, Petting};
+use crate::watchdog::{self, Bounds, Petting};
 use crate::witness_client;
 use picket_core::ids::{BootId, NodeSet, Nonce, VolumeId};
 use picket_core::node::{Node, Recorded};
@@ -53,8 +53,9 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let (sender, receivers) = heartbeats.split().map_err(io("heartbeats"))?;
     let bounds = Bounds::new();
     let idle = found.run.as_ref().is_none_or(|run| run.held.is_empty());
+    let may_pet = may_pet(&config, &found, (boot, run_id))?;
     // From here on nothing may fail that does not also see to the watchdog, which is armed when it is open.
-    let watched = Watched::open(&config, idle, &bounds, &events)?;
+    let watched = Watched::open(&config, watchdog::Start { idle, may_pet }, &bounds, &events)?;
     let (peers, clients) = Peers::new(&shared);
     let (link, keeper) = witness_client::link(&config, shared.credentials.clone(), into.clone());
     let history = History::open(&config.state_dir);
@@ -120,6 +121,12 @@ fn machine(
     now: Instant,
 ) -> Result<Node, StartError> {
     Node::new(core, found.disk, found.run, boot, run_id, now).map_err(StartError::Held)
+}
+
+/// Whether what is held allows a pet now, which the opening of a device is.
+pub(super) fn may_pet(config: &Config, found: &Found, ids: (BootId, Nonce)) -> Result<bool, StartError> {
+    let now = now();
+    Ok(machine(config.core(false), found.clone(), ids, now)?.pet_until(now) > now)
 }
 
 fn shared(

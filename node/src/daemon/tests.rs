@@ -4,14 +4,19 @@ use super::{Daemon, StartError};
 use crate::config::Config;
 use crate::driver::Ended;
 use crate::reset::Way;
+use crate::store::Found;
 use crate::testing::{Lab, free, until};
+use crate::time::now;
+use core::time::Duration;
 use hyper_util::rt::TokioIo;
+use picket_core::ids::{BootId, Epoch, Nonce, VolumeId};
+use picket_core::node::{Disk, Run, RunHeld, SCHEMA};
 use picket_host::cert::Identity;
 use picket_host::config::Source;
 use picket_host::files::RealFiles;
 use picket_ledger::control::Client;
 use picket_ledger::control::wire::Role;
-use picket_ledger::ids::{Epoch, NodeId as LedgerNode};
+use picket_ledger::ids::{Epoch as LedgerEpoch, NodeId as LedgerNode};
 use picket_ledger::server::{Ports, Server};
 use picket_proto::v1::control_client::ControlClient;
 use picket_proto::v1::{self, stop_request::Mode};
@@ -186,7 +191,7 @@ async fn a_node_alone_comes_up_serves_restarts_and_stops() {
         (status.lab, status.volumes[0].state.as_str(), status.volumes[0].primary.as_str()),
         (true, "ISP", "n1")
     );
-    assert_eq!(role(dir).await, Role::Primary { epoch: Epoch(epoch) });
+    assert_eq!(role(dir).await, Role::Primary { epoch: LedgerEpoch(epoch) });
     assert!(status.volumes[0].solo, "the only member is alone in the in-sync set");
     assert!(status.witness.as_ref().unwrap().registered);
     assert_eq!(status.witness.unwrap().address, site.witness.to_string());
@@ -205,7 +210,7 @@ async fn a_node_alone_comes_up_serves_restarts_and_stops() {
     assert!(matches!(outcome.result, Some(v1::outcome::Result::Done(_))), "{outcome:?}");
     assert!(matches!(daemon.end().await, Some(Ended::Told { idle: false, kept: true })));
     closed(&last_pet).await;
-    assert_eq!(role(dir).await, Role::Primary { epoch: Epoch(epoch) });
+    assert_eq!(role(dir).await, Role::Primary { epoch: LedgerEpoch(epoch) });
 
     let (daemon, _) = site.start();
     let status = site.phase("HOLDER").await;
@@ -266,10 +271,31 @@ async fn a_daemon_leaves_nothing_to_itself_that_its_boot_holds() {
     let other = refused("ledger.sock\"", "another.sock\"");
     assert!(other.starts_with(&format!("{holds} drives something else for it; ")), "{other}");
     assert_eq!(last_pet.borrow().as_str(), "V", "the watchdog is as it was");
-    assert_eq!(role(dir).await, Role::Primary { epoch: Epoch(epoch) });
+    assert_eq!(role(dir).await, Role::Primary { epoch: LedgerEpoch(epoch) });
 
     let (_daemon, _) = site.start();
     assert_eq!(site.phase("HOLDER").await.volumes[0].epoch, epoch, "as it was, it is taken up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_may_pet_as_long_as_what_its_boot_holds_allows_it() {
+    let config = Site::new().await.config();
+    let boot = BootId(7);
+    let may_pet = |run: Option<Run>| {
+        let disk = Disk { schema: SCHEMA, ..Disk::default() };
+        let found = Found { disk: Some(disk), run };
+        super::start::may_pet(&config, &found, (boot, Nonce(1))).unwrap()
+    };
+    let holds = |lease_until, keeps_running| {
+        let held = RunHeld { epoch: Epoch(9), lease_until, refused: false, driver: None };
+        let held = [(VolumeId(1), held)].into();
+        Some(Run { schema: SCHEMA, boot, held, keeps_running, ..Run::default() })
+    };
+    let (long, short) = (now() + Duration::from_secs(3600), now() + Duration::from_secs(1));
+    assert!(may_pet(None), "the first start of a boot");
+    assert!(may_pet(holds(long, false)));
+    assert!(!may_pet(holds(short, false)), "the watchdog could bite after the lease");
+    assert!(may_pet(holds(short, true)), "the maintenance answers for it, and the watchdog is not armed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,14 +17,13 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// `idle`: an earlier run left nothing held, so a watchdog that turns out unfit may be switched off.
     pub(super) fn open(
         config: &Config,
-        idle: bool,
+        start: watchdog::Start,
         bounds: &Arc<Bounds>,
         events: &Events,
     ) -> Result<Self, StartError> {
-        let opened = watchdog::open(&config.watchdog, idle).map_err(io("watchdog"))?;
+        let opened = watchdog::open(&config.watchdog, start).map_err(io("watchdog"))?;
         let Some(opened) = opened else {
             let status = WatchdogStatus { text: "none".to_owned(), ..WatchdogStatus::default() };
             return Ok(Self { petting: None, status });
@@ -39,14 +38,15 @@ impl Watched {
         let petting = watchdog::start(opened.watchdog, timing, bounds.clone(), tell);
         let petting = petting.map_err(io("the petting thread"))?;
         let (title, effective) = (opened.title, config.watchdog.effective);
+        let how = if start.may_pet { "is armed" } else { "is left as it is until it may be petted" };
         let armed = format!(
-            "{title} is armed, effective {effective:?}, {}",
+            "{title} {how}, effective {effective:?}, {}",
             if counts { "counts" } else { "does not count" }
         );
         events.tell(Told::new(event::WATCHDOG_ARMED, armed));
         let petted: Arc<AtomicBool> = petting.petted_flag();
         let text = opened.warning.unwrap_or_default();
-        let status = WatchdogStatus { title, armed: true, counts, effective, petted, text };
+        let status = WatchdogStatus { title, armed: opened.armed, counts, effective, petted, text };
         Ok(Self { petting: Some(petting), status })
     }
 

@@ -67,7 +67,7 @@ pub struct NodeStore {
 }
 
 /// What a start finds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// What survived a crash of the machine; none: this node is new.
     pub disk: Option<Disk>,

@@ -8,8 +8,8 @@
 //! a dead daemon does not leave armed proves nothing about a lease, and is refused.
 #![allow(unsafe_code)] // the watchdog's ioctls have no safe interface
 
-use super::Watchdog;
-use std::fs::{File, OpenOptions};
+use super::{Watchdog, left};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -65,15 +65,27 @@ pub(super) fn read_no_way_out(text: &str) -> Option<bool> {
     }
 }
 
-/// Where the kernel tells of the device with this number that nobody can switch it off. The file is not there where
-/// the kernel was built without it, and for drivers that do without the kernel's common part.
-pub(super) fn no_way_out_file(sys: &Path, (major, minor): (u32, u32)) -> PathBuf {
-    let device = if (major, minor) == FIRST_BY_OTHER_NAME {
+/// The kernel's files of the device with this number. They are not there where the kernel was built without them, and
+/// for drivers that do without the kernel's common part.
+pub(super) fn below_sys(sys: &Path, (major, minor): (u32, u32)) -> PathBuf {
+    sys.join(if (major, minor) == FIRST_BY_OTHER_NAME {
         "class/watchdog/watchdog0".to_owned()
     } else {
         format!("dev/char/{major}:{minor}")
-    };
-    sys.join(device).join("nowayout")
+    })
+}
+
+/// The number of the device that this is, or that this was opened from.
+fn number(metadata: &Metadata) -> (u32, u32) {
+    let device = metadata.rdev();
+    (rustix::fs::major(device), rustix::fs::minor(device))
+}
+
+/// What the kernel's files tell of the device at this path, which is not opened.
+pub(super) fn told(path: &Path) -> io::Result<left::Told> {
+    let metadata = std::fs::metadata(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(left::told(Path::new(SYS), number(&metadata)))
 }
 
 #[repr(C)]
@@ -165,9 +177,8 @@ impl Device {
     fn said(&self) -> io::Result<Said> {
         let mut info = Info::default();
         self.ioctl(GET_SUPPORT, &raw mut info)?;
-        let device = self.file.metadata()?.rdev();
-        let number = (rustix::fs::major(device), rustix::fs::minor(device));
-        let told = std::fs::read_to_string(no_way_out_file(Path::new(SYS), number)).ok();
+        let files = below_sys(Path::new(SYS), number(&self.file.metadata()?));
+        let told = std::fs::read_to_string(files.join("nowayout")).ok();
         Ok(Said::new(&info, told.as_deref().and_then(read_no_way_out)))
     }
 

@@ -18,10 +18,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use picket_core::time::Instant;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 mod device;
 mod lab;
+mod left;
 pub mod measure;
 mod petter;
 mod self_reset;
@@ -62,6 +64,8 @@ pub trait Watchdog: Send {
 pub struct Opened {
     /// The watchdog.
     pub watchdog: Box<dyn Watchdog>,
+    /// Whether it is armed now.
+    pub armed: bool,
     /// Whether it counts for the lease proof.
     pub counts: bool,
     /// For people.
@@ -70,40 +74,83 @@ pub struct Opened {
     pub warning: Option<String>,
 }
 
-/// Opens the configured watchdog; none is configured: nothing. `idle`: nothing is held on this machine, so a device
-/// that turns out to be unfit may be switched off again; otherwise it stays armed, and bites.
+/// What a start finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Nothing is held on this machine: a device that turns out to be unfit may be switched off again. Otherwise it
+    /// stays armed, and bites.
+    pub idle: bool,
+    /// What is held allows a pet now. Otherwise a device stays closed until it does.
+    pub may_pet: bool,
+}
+
+/// Opens the configured watchdog; none is configured: nothing.
 ///
 /// # Errors
 /// It is configured and cannot be used. A daemon that would count on it must not start then.
-pub fn open(config: &WatchdogConfig, idle: bool) -> io::Result<Option<Opened>> {
+pub fn open(config: &WatchdogConfig, start: Start) -> io::Result<Option<Opened>> {
     match &config.kind {
         WatchdogKind::None => Ok(None),
         WatchdogKind::SelfReset => {
             let watchdog = Box::new(self_reset::SelfReset::new(config.effective));
             let warning = "the machine's only watchdog is this daemon itself".to_owned();
             let title = "self-reset".to_owned();
-            Ok(Some(Opened { watchdog, counts: false, title, warning: Some(warning) }))
+            Ok(Some(Opened { watchdog, armed: true, counts: false, title, warning: Some(warning) }))
         }
         WatchdogKind::Lab { socket } => {
             let watchdog = lab::Lab::connect(socket, config.effective, config.pet)?;
             let title = format!("LAB {}", socket.display());
             let counts = config.counts.unwrap_or(true);
-            Ok(Some(Opened { watchdog: Box::new(watchdog), counts, title, warning: None }))
+            Ok(Some(Opened { watchdog: Box::new(watchdog), armed: true, counts, title, warning: None }))
         }
         WatchdogKind::Device { path, timeout_s } => {
             let seconds = timeout_s.unwrap_or(u32::try_from(config.effective.as_secs()).unwrap_or(u32::MAX));
-            let device = device::Device::open(path, seconds, idle)?;
-            let soft = device.identity().is_software();
-            let counts = config.counts.unwrap_or(!soft);
-            let warning = soft.then(|| {
-                let counted =
-                    if counts { "it counts because the configuration says so" } else { "it does not count" };
-                format!("{} is the kernel's own software watchdog; {counted}", path.display())
-            });
-            let title = format!("{} ({})", path.display(), device.identity().name);
-            Ok(Some(Opened { watchdog: Box::new(device), counts, title, warning }))
+            if start.may_pet {
+                open_device(path, seconds, config.counts, start.idle).map(Some)
+            } else {
+                leave_device(path, seconds, config.counts).map(Some)
+            }
         }
     }
+}
+
+fn open_device(path: &Path, seconds: u32, wanted: Option<bool>, idle: bool) -> io::Result<Opened> {
+    let device = device::Device::open(path, seconds, idle)?;
+    let soft = device.identity().is_software();
+    let counts = wanted.unwrap_or(!soft);
+    let title = format!("{} ({})", path.display(), device.identity().name);
+    let warning = soft.then(|| software(path, counts));
+    Ok(Opened { watchdog: Box::new(device), armed: true, counts, title, warning })
+}
+
+/// A device that an earlier run of the daemon left armed. It counts if the kernel says that it is, and then bites as
+/// soon as configured; what nobody has armed would count too early.
+fn leave_device(path: &Path, seconds: u32, wanted: Option<bool>) -> io::Result<Opened> {
+    let told = device::told(path)?;
+    let armed = told.armed_s.is_some_and(|within| within <= seconds);
+    let soft = told.identity.as_ref().is_none_or(device::Identity::is_software);
+    let counts = armed && wanted.unwrap_or(!soft);
+    let name = told.identity.map_or_else(|| "a driver without a name".to_owned(), |identity| identity.name);
+    let warning = match (armed, soft) {
+        (true, true) => Some(software(path, counts)),
+        (true, false) => None,
+        (false, _) => Some(format!(
+            "{}: the kernel does not say that an earlier run has left it armed with at most {seconds} s; it does not \
+             count until the daemon starts with nothing held",
+            path.display()
+        )),
+    };
+    let (title, owned) = (format!("{} ({name})", path.display()), path.to_owned());
+    let open = move || {
+        let device = device::Device::open(&owned, seconds, false)?;
+        Ok(Box::new(device) as Box<dyn Watchdog>)
+    };
+    Ok(Opened { watchdog: Box::new(left::Left::new(Box::new(open))), armed, counts, title, warning })
+}
+
+fn software(path: &Path, counts: bool) -> String {
+    let counted = if counts { "it counts because the configuration says so" } else { "it does not count" };
+    format!("{} is the kernel's own software watchdog; {counted}", path.display())
 }
 
 /// How far petting may go, published by the loop after each step and read by the petting thread.

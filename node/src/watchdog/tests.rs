@@ -16,7 +16,7 @@ const TIMING: Timing = Timing { effective: Duration::from_secs(10), pet: PET };
 
 /// What was done to a watchdog.
 #[derive(Debug, PartialEq, Eq)]
-enum Did {
+pub(super) enum Did {
     Pet,
     Disarm,
     Bite,
@@ -24,7 +24,7 @@ enum Did {
 }
 
 /// A watchdog that tells what is done to it; `during` runs inside each pet.
-struct Told<F> {
+pub(super) struct Told<F> {
     did: Sender<Did>,
     during: F,
 }
@@ -48,7 +48,9 @@ impl<F: FnMut() -> io::Result<()> + Send> Watchdog for Told<F> {
     }
 }
 
-fn told<F: FnMut() -> io::Result<()> + Send + 'static>(during: F) -> (Box<Told<F>>, Receiver<Did>) {
+pub(super) fn told<F: FnMut() -> io::Result<()> + Send + 'static>(
+    during: F,
+) -> (Box<Told<F>>, Receiver<Did>) {
     let (did, seen) = channel();
     (Box::new(Told { did, during }), seen)
 }
