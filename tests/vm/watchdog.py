@@ -187,6 +187,17 @@ class Machine(rig.Guest):
         check(self.boot_id() == boot, f"the machine died: {why}")
 
 
+class Console:
+    """What the machine's kernel prints from now on."""
+
+    def __init__(self):
+        self.file = WHERE / "console"
+        self.start = self.file.stat().st_size
+
+    def said(self):
+        return self.file.read_bytes()[self.start :].decode(errors="replace")
+
+
 def daemon(machine, config, node=1):
     """Starts `picketd`; its number."""
     machine.ask(f"mkdir -p /run/picket/n{node} /var/lib/picket/n{node}; chmod 600 /etc/picket/*.key")
@@ -245,27 +256,68 @@ def ended(machine):
     machine.lives(boot, 3 * TIMEOUT_S, "its daemon was told to end")
 
 
+def cluster(machine, config):
+    """A witness and two nodes, the first of them with this configuration; the number of the active one."""
+    machine.ask("mkdir -p /run/picket /var/lib/picket/witness; chmod 600 /etc/picket/*.key")
+    words = "picket-witness --config /etc/picket/witness.toml"
+    machine.ask(f"setsid {words} >/run/picket/witness.log 2>&1 & echo $! >/run/picket/witness.pid")
+    daemon(machine, config, 1)
+    daemon(machine, "own", 2)
+    return machine.ask("until grep -l primary /run/volume.n*; do sleep 0.5; done", rig.BOOT_S)[-1]
+
+
+# Daemons that are killed as soon as they say what became of the watchdog, so many of them; each is counted on the disk.
+RESTARTS = 200
+RESTARTING = f"""for n in $(seq {RESTARTS}); do
+  kill -KILL $(cat /run/picket/n1.pid)
+  setsid picketd --config /etc/picket/n1.device.toml >/run/picket/n1.log 2>&1 & echo $! >/run/picket/n1.pid
+  until grep -q watchdog-armed /run/picket/n1.log; do sleep 0.05; done
+  echo $n >/var/lib/picket/restarts; sync
+done"""
+
+
+def dies_at_each_start(machine):
+    """A holder cut off whose daemon dies at each start: opening the device must not keep its machine alive."""
+    machine.ask("modprobe i6300esb")
+    if cluster(machine, "device") != "1":
+        machine.ask("picket --socket /run/picket/n2/picketd.sock move data n1")
+    machine.ask("until grep -q primary /run/volume.n1; do sleep 0.5; done", rig.BOOT_S)
+    boot = machine.boot_id()
+    machine.ask("rm -f /var/lib/picket/restarts; kill -STOP $(cat /run/picket/witness.pid) $(cat /run/picket/n2.pid); sleep 2")
+    console = Console()
+    machine.begin(RESTARTING)
+    machine.dies(boot, "its daemons came and went, and none may pet")
+    # A daemon that finds its lease over resets the machine; the watchdog must have been earlier.
+    said = console.said()
+    check("sysrq" not in said.lower(), f"the watchdog did not end the machine before its lease was over:\n{said}")
+    count = int(machine.ask("cat /var/lib/picket/restarts || echo 0"))
+    check(count < RESTARTS, f"the machine lived through all of {count} restarts")
+    print(f"   dead in the restart after {count} of {RESTARTS}", flush=True)
+
+
 def own_hand(machine):
     """A volume that does not stop: the machine resets itself through the kernel."""
     boot = machine.boot_id()
-    machine.ask("mkdir -p /run/picket /var/lib/picket/witness; chmod 600 /etc/picket/*.key")
-    machine.ask("setsid picket-witness --config /etc/picket/witness.toml >/run/picket/witness.log 2>&1 &")
-    for node in (1, 2):
-        daemon(machine, "own", node)
-    machine.ask("until grep -lq primary /run/volume.n*; do sleep 0.5; done", rig.BOOT_S)
-    active = machine.ask("grep -l primary /run/volume.n*")[-1]
+    active = cluster(machine, "own")
     other = "2" if active == "1" else "1"
     machine.ask("touch /run/stuck")
-    console = (WHERE / "console").stat().st_size
+    console = Console()
     machine.begin(f"picket --socket /run/picket/n{active}/picketd.sock move data n{other}")
     machine.dies(boot, "its volume does not stop")
-    said = (WHERE / "console").read_bytes()[console:].decode(errors="replace")
+    said = console.said()
     check("picket" in said, f"the kernel's log names nobody:\n{said}")
     line = next(line for line in said.splitlines() if "picket" in line)
     print(f"   {line.strip()}", flush=True)
 
 
-PARTS = {"i6300esb": i6300esb, "softdog": softdog, "killed": killed, "ended": ended, "own-hand": own_hand}
+PARTS = {
+    "i6300esb": i6300esb,
+    "softdog": softdog,
+    "killed": killed,
+    "ended": ended,
+    "dies-at-each-start": dies_at_each_start,
+    "own-hand": own_hand,
+}
 
 
 def main(words):
