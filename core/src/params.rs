@@ -293,16 +293,19 @@ impl Params {
                 ms(self.freeze_time)
             ),
         );
-        let floor = 2 * with_drift(watchdog.effective) + 2 * watchdog.pet;
+        // Two heartbeats are left beside the end of the machine: a lease counts from a heartbeat, and its grant has to
+        // come before the margin of what is granted begins.
+        let floor = 2 * with_drift(watchdog.effective) + 2 * watchdog.pet + 2 * self.heartbeat;
         need(
             self.lease >= floor,
-            "L ≥ 2W(1+ρ) + 2p",
+            "L ≥ 2W(1+ρ) + 2p + 2h",
             format!(
-                "L = {}, 2W(1+ρ) + 2p = {} with W = {} and p = {}",
+                "L = {}, 2W(1+ρ) + 2p + 2h = {} with W = {}, p = {} and h = {}",
                 ms(self.lease),
                 ms(floor),
                 ms(watchdog.effective),
-                ms(watchdog.pet)
+                ms(watchdog.pet),
+                ms(self.heartbeat)
             ),
         );
         need(

@@ -14,7 +14,8 @@ fn a_lease_too_short_for_the_watchdog_is_refused_with_its_numbers() {
     let broken = params.validate().expect_err("refused");
     assert_eq!(
         broken[0].to_string(),
-        "L ≥ 2W(1+ρ) + 2p does not hold: L = 2000 ms, 2W(1+ρ) + 2p = 2090 ms with W = 1000 ms and p = 40 ms"
+        "L ≥ 2W(1+ρ) + 2p + 2h does not hold: L = 2000 ms, 2W(1+ρ) + 2p + 2h = 2290 ms with W = 1000 ms, p = 40 ms and \
+         h = 100 ms"
     );
     assert_eq!(broken.len(), 1);
 }
@@ -44,7 +45,7 @@ fn all_broken_inequalities_are_told_at_once() {
     let params = Params { lease: Duration::from_millis(500), misses: 1, ..Profile::Fast.params() };
     let told: Vec<_> =
         params.validate().expect_err("refused").into_iter().map(|broken| broken.inequality).collect();
-    assert_eq!(told, ["2 ≤ m ≤ 100", "L ≥ 2W(1+ρ) + 2p", "L − F > (m+1)·h"]);
+    assert_eq!(told, ["2 ≤ m ≤ 100", "L ≥ 2W(1+ρ) + 2p + 2h", "L − F > (m+1)·h"]);
 }
 
 #[test]
@@ -63,6 +64,23 @@ fn a_pet_torn_from_its_look_at_the_clock_ends_with_the_lease() {
         assert!(dead < params.lease, "{params:?}");
         assert!(last_look > watchdog.pet, "it is petted at all: {params:?}");
     }
+}
+
+#[test]
+fn timings_that_leave_a_grant_no_time_to_arrive_are_refused() {
+    let ms = Duration::from_millis;
+    let slow = Params {
+        watchdog: Some(Watchdog { effective: ms(10_000), pet: ms(100) }),
+        lease: ms(20_799),
+        freeze_before: ms(10_500),
+        guard: ms(500),
+        ..Profile::SlowWatchdog.params()
+    };
+    let told = slow.validate().expect_err("200 ms would be left for the way of a grant");
+    assert_eq!(told.iter().map(|one| one.inequality).collect::<Vec<_>>(), ["L ≥ 2W(1+ρ) + 2p + 2h"]);
+    let enough = Params { lease: ms(20_800), ..slow };
+    assert_eq!(enough.validate(), Ok(()));
+    assert!(enough.lease - enough.granted_margin() > 2 * enough.heartbeat);
 }
 
 #[test]

@@ -338,6 +338,8 @@ async fn watch_until_end(
     leftovers: Leftovers,
 ) -> Ending {
     let mut outcome: Option<Outcome> = None;
+    // It ended well at its deadline, when its kill was already ordered: what it started may stay all the same.
+    let mut well = false;
     loop {
         let message = tokio::select! {
             biased;
@@ -348,6 +350,7 @@ async fn watch_until_end(
         };
         match message {
             Some(Message::Main(status)) => {
+                well = status == 0;
                 if outcome.is_none() {
                     outcome = Some(outcome_of(status));
                     if leftovers == Leftovers::Leave && status == 0 {
@@ -363,6 +366,10 @@ async fn watch_until_end(
                 }
                 control.ended();
                 return ending(outcome, Descendants::Gone);
+            }
+            Some(Message::Closed) if well && leftovers == Leftovers::Leave => {
+                control.ended();
+                return ending(outcome, Descendants::LeftAlone);
             }
             Some(Message::Closed) => {
                 control.lost();

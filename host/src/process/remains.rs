@@ -47,6 +47,12 @@ impl Remains {
         seen.there > 0 || seen.lost
     }
 
+    /// Whether something is there whose end is still to be seen.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.borrow().there > 0
+    }
+
     /// Who is to be told when one more was given up, or has ended.
     #[must_use]
     pub fn changes(&self) -> Changes {

@@ -1,6 +1,12 @@
-use super::{Captured, Descendants, Finished, KILL_WAIT_MAX, Leftovers, Outcome, Program, Remains, run};
+use super::control::control_socket;
+use super::{
+    Alarm, Captured, Control, Descendants, Finished, Interest, KILL_WAIT_MAX, Leftovers, Outcome, Program,
+    Remains, SendFlags, run, watch, watch_until_end,
+};
 use crate::clock::{boottime, pause};
+use crate::sys::supervisor::KIND_MAIN;
 use core::time::Duration;
+use rustix::net::RecvFlags;
 use std::fs;
 use std::path::Path;
 
@@ -252,6 +258,31 @@ async fn an_end_that_nobody_saw_is_said_once() {
     signal(&pids[0], rustix::process::Signal::KILL);
     assert!(!remains.gone_within(FAR).await);
     assert!(remains.gone_within(FAR).await && !remains.any());
+}
+
+#[tokio::test]
+async fn one_that_ends_well_at_its_deadline_leaves_nothing_to_be_followed() {
+    let (ours, theirs) = control_socket().unwrap();
+    let remains = Remains::default();
+    let socket = watch(ours, Interest::READABLE).unwrap();
+    let mut control = Control::new(socket, Some(remains.clone()), Leftovers::Leave);
+    let mut alarm = Alarm::new().unwrap();
+    alarm.set(boottime()).unwrap();
+    // A supervisor that has seen the end before it reads the order to kill.
+    let supervisor = std::thread::spawn(move || {
+        let mut order = [0_u8; 16];
+        let (_, length) = rustix::net::recv(&theirs, &mut order, RecvFlags::empty()).unwrap();
+        assert_eq!(&order[..length], b"kill");
+        let ended = [KIND_MAIN.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
+        rustix::net::send(&theirs, &ended, SendFlags::NOSIGNAL).unwrap();
+    });
+    let never = core::pin::pin!(core::future::pending());
+    let ending = watch_until_end(&mut control, &mut alarm, never, Leftovers::Leave).await;
+    supervisor.join().unwrap();
+    assert_eq!(ending.outcome, Outcome::TimedOut { all_gone: false });
+    assert_eq!(ending.descendants, Descendants::LeftAlone);
+    drop(control);
+    assert!(!remains.any());
 }
 
 #[tokio::test]

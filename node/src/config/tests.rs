@@ -109,10 +109,10 @@ fn each_timing_inequality_is_told_at_its_key_with_its_numbers() {
              expected F > W + 2p + freeze time",
         ),
         (
-            "timing.lease = \"2089ms\"",
+            "timing.lease = \"2289ms\"",
             "lease",
-            "L ≥ 2W(1+ρ) + 2p does not hold: L = 2089 ms, 2W(1+ρ) + 2p = 2090 ms with W = 1000 ms and p = 40 ms; \
-             expected L ≥ 2W(1+ρ) + 2p",
+            "L ≥ 2W(1+ρ) + 2p + 2h does not hold: L = 2289 ms, 2W(1+ρ) + 2p + 2h = 2290 ms with W = 1000 ms, \
+             p = 40 ms and h = 100 ms; expected L ≥ 2W(1+ρ) + 2p + 2h",
         ),
         (
             "timing.start_within = \"3s\"",
@@ -120,9 +120,9 @@ fn each_timing_inequality_is_told_at_its_key_with_its_numbers() {
             "0 < start_within ≤ L does not hold: start_within = 3000 ms, L = 2400 ms; expected 0 < start_within ≤ L",
         ),
         (
-            "timing.heartbeat = \"400ms\"",
-            "heartbeat",
-            "L − F > (m+1)·h does not hold: L = 2400 ms, F = 1250 ms, (m+1)·h = 2000 ms; expected L − F > (m+1)·h",
+            "timing.misses = 11",
+            "misses",
+            "L − F > (m+1)·h does not hold: L = 2400 ms, F = 1250 ms, (m+1)·h = 1200 ms; expected L − F > (m+1)·h",
         ),
         (
             "timing.watchdog = \"100ms\"",

@@ -47,7 +47,7 @@ fn key_of(table: &Table<'_, '_>, inequality: &str) -> &'static str {
         "G ≥ 2ρL/(1−ρ) + lateness" => &["guard", "lease", "lateness"],
         "F > W + 2p + freeze time" => &["freeze_before", "freeze_time", "watchdog", "pet"],
         "F > freeze time" => &["freeze_before", "freeze_time"],
-        "L ≥ 2W(1+ρ) + 2p" => &["lease", "watchdog", "pet"],
+        "L ≥ 2W(1+ρ) + 2p + 2h" => &["lease", "watchdog", "pet", "heartbeat"],
         "0 < 4p ≤ W" => &["pet", "watchdog"],
         "L − F > (m+1)·h" => &["lease", "freeze_before", "misses", "heartbeat"],
         "0 < start_within ≤ L" => &["start_within", "lease"],

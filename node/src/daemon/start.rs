@@ -52,10 +52,11 @@ pub(super) fn start(prepared: Prepared, way: Option<Way>) -> Result<Daemon, Star
     let run_id = Nonce(random().map_err(io("randomness"))?);
     let (sender, receivers) = heartbeats.split().map_err(io("heartbeats"))?;
     let bounds = Bounds::new();
-    let idle = found.run.as_ref().is_none_or(|run| run.held.is_empty());
+    // Under what was left running the watchdog had been switched off.
+    let idle = found.run.as_ref().is_none_or(|run| run.held.is_empty() || run.keeps_running);
     let may_pet = may_pet(&config, &found, (boot, run_id))?;
     // From here on nothing may fail that does not also see to the watchdog, which is armed when it is open.
-    let watched = Watched::open(&config, watchdog::Start { idle, may_pet }, &bounds, &events)?;
+    let watched = Watched::open(&config, (watchdog::Start { idle, may_pet }, boot), &bounds, &events)?;
     let (peers, clients) = Peers::new(&shared);
     let (link, keeper) = witness_client::link(&config, shared.credentials.clone(), into.clone());
     let history = History::open(&config.state_dir);

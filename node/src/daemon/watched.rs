@@ -7,6 +7,7 @@ use crate::event::{self, Told};
 use crate::events::Events;
 use crate::watchdog::{self, Bounds, Petting, Trouble};
 use core::sync::atomic::AtomicBool;
+use picket_core::ids::BootId;
 use picket_core::params::Watchdog as Timing;
 use std::sync::Arc;
 
@@ -19,11 +20,12 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn open(
         config: &Config,
-        start: watchdog::Start,
+        (start, boot): (watchdog::Start, BootId),
         bounds: &Arc<Bounds>,
         events: &Events,
     ) -> Result<Self, StartError> {
-        let opened = watchdog::open(&config.watchdog, start).map_err(io("watchdog"))?;
+        let record = watchdog::Record::new(&config.run_dir, boot);
+        let opened = watchdog::open(&config.watchdog, start, record).map_err(io("watchdog"))?;
         let Some(opened) = opened else {
             let status = WatchdogStatus { text: "none".to_owned(), ..WatchdogStatus::default() };
             return Ok(Self { petting: None, status });

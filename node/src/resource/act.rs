@@ -65,11 +65,13 @@ async fn carry_out(
 ) -> Outcome {
     let deadline = boottime() + timeout;
     let tag = resource.rules.tag.clone();
-    let program = |path: &str, verb: &str| -> Program {
-        Program::new(path)
-            .remains(remains)
+    let program = |path: &str, action: &str| -> Program {
+        let program = Program::new(path);
+        // A look that is stuck undoes nothing.
+        let program = if verb == Verb::Monitor { program } else { program.remains(remains) };
+        program
             .env("PATH", picket_host::process::SYSTEM_PATH)
-            .env("PICKET_ACTION", verb)
+            .env("PICKET_ACTION", action)
             .env("PICKET_RESOURCE", &tag)
             .env("PICKET_VOLUME", &place.volume)
             .env("PICKET_NODE", &place.node)

@@ -212,7 +212,15 @@ impl Driver {
         }
     }
 
+    /// While the end of something was not seen, and no order has waited for it, what runs counts, and nothing else: a
+    /// replica that is seen Secondary, or frozen, may not be for long.
     fn understand(&self, finished: &Finished) -> Result<VolumeReport, String> {
+        let report = self.read(finished)?;
+        let rests = report.frozen || report.role == Role::Secondary;
+        if rests && self.remains.any() { Err(STILL_THERE.to_owned()) } else { Ok(report) }
+    }
+
+    fn read(&self, finished: &Finished) -> Result<VolumeReport, String> {
         if finished.outcome != (Outcome::Exited { code: 0 }) {
             return Err(format!("status {}: {}", finished.outcome, one_line(&finished.stderr.text())));
         }
@@ -330,9 +338,9 @@ impl Driver {
 /// What is seen counts only if nothing that was given up could change it meanwhile.
 async fn look(program: Option<Program>, timeout: Duration, remains: Remains) -> Result<Finished, String> {
     let program = program.ok_or("status: no program")?;
-    let before = remains.any();
+    let before = remains.is_there();
     let finished = run(program, (now() + timeout).elapsed()).await;
-    if before || remains.any() { Err(STILL_THERE.to_owned()) } else { Ok(finished) }
+    if before || remains.is_there() { Err(STILL_THERE.to_owned()) } else { Ok(finished) }
 }
 
 /// How an order's program ended, and what the state is after it.

@@ -5,11 +5,12 @@
 //!
 //! The kernel closes the descriptors of a process that dies. Most drivers run on then and bite, since no magic
 //! character came before the close; others are switched off by any close, unless they are set to `nowayout`. One that
-//! a dead daemon does not leave armed proves nothing about a lease, and is refused.
+//! a dead daemon does not leave armed proves nothing about a lease, and is refused. A driver says with
+//! `WDIOF_MAGICCLOSE` that it waits for the character; IPMI's (`ipmi_watchdog`) has no options to say it with, and waits.
 #![allow(unsafe_code)] // the watchdog's ioctls have no safe interface
 
-use super::{Watchdog, left};
-use std::fs::{File, Metadata, OpenOptions};
+use super::Watchdog;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +24,10 @@ const SET_TIMEOUT: libc::c_ulong = 0xc004_5706;
 const GET_TIMEOUT: libc::c_ulong = 0x8004_5707;
 /// `WDIOF_MAGICCLOSE` of the driver's options: a close without the magic character leaves the device running.
 const MAGIC_CLOSE: u32 = 0x0100;
+
+/// What the driver of BMCs' watchdogs calls itself. It has no common part with the others, and keeps running after a close
+/// without the magic character, whatever its options say.
+const IPMI: &str = "IPMI";
 
 /// `/dev/watchdog`, the other name of the first device. A driver that is not the kernel's first numbered one and
 /// owns this number keeps that one from being there.
@@ -65,27 +70,15 @@ pub(super) fn read_no_way_out(text: &str) -> Option<bool> {
     }
 }
 
-/// The kernel's files of the device with this number. They are not there where the kernel was built without them, and
-/// for drivers that do without the kernel's common part.
-pub(super) fn below_sys(sys: &Path, (major, minor): (u32, u32)) -> PathBuf {
-    sys.join(if (major, minor) == FIRST_BY_OTHER_NAME {
+/// Where the kernel tells of the device with this number that nobody can switch it off. The file is not there where
+/// the kernel was built without it, and for drivers that do without the kernel's common part.
+pub(super) fn no_way_out_file(sys: &Path, (major, minor): (u32, u32)) -> PathBuf {
+    let device = if (major, minor) == FIRST_BY_OTHER_NAME {
         "class/watchdog/watchdog0".to_owned()
     } else {
         format!("dev/char/{major}:{minor}")
-    })
-}
-
-/// The number of the device that this is, or that this was opened from.
-fn number(metadata: &Metadata) -> (u32, u32) {
-    let device = metadata.rdev();
-    (rustix::fs::major(device), rustix::fs::minor(device))
-}
-
-/// What the kernel's files tell of the device at this path, which is not opened.
-pub(super) fn told(path: &Path) -> io::Result<left::Told> {
-    let metadata = std::fs::metadata(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    Ok(left::told(Path::new(SYS), number(&metadata)))
+    };
+    sys.join(device).join("nowayout")
 }
 
 #[repr(C)]
@@ -119,13 +112,18 @@ impl Said {
     /// # Errors
     /// The end of its daemon switches it off.
     pub(super) fn identity(self) -> io::Result<Identity> {
-        if outlives_its_daemon(Some(self.options), self.no_way_out) == Some(true) {
+        if self.name == IPMI || outlives_its_daemon(Some(self.options), self.no_way_out) == Some(true) {
             return Ok(Identity { name: self.name });
         }
+        let way_out = if self.no_way_out.is_some() {
+            "set it to nowayout (its module's parameter nowayout=1, or 1 in its file nowayout below \
+             /sys/class/watchdog), or take another device"
+        } else {
+            "take another device (of this one the kernel does not tell whether it is set to nowayout)"
+        };
         Err(io::Error::other(format!(
             "{} is switched off when its daemon dies (its driver has no WDIOF_MAGICCLOSE) and would not end this \
-             machine: set it to nowayout (its module's parameter nowayout=1, or 1 in its file nowayout below \
-             /sys/class/watchdog), or take another device",
+             machine: {way_out}",
             self.name
         )))
     }
@@ -177,8 +175,9 @@ impl Device {
     fn said(&self) -> io::Result<Said> {
         let mut info = Info::default();
         self.ioctl(GET_SUPPORT, &raw mut info)?;
-        let files = below_sys(Path::new(SYS), number(&self.file.metadata()?));
-        let told = std::fs::read_to_string(files.join("nowayout")).ok();
+        let device = self.file.metadata()?.rdev();
+        let number = (rustix::fs::major(device), rustix::fs::minor(device));
+        let told = std::fs::read_to_string(no_way_out_file(Path::new(SYS), number)).ok();
         Ok(Said::new(&info, told.as_deref().and_then(read_no_way_out)))
     }
 

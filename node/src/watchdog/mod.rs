@@ -14,6 +14,7 @@
 //! ends without an orderly close, the watchdog bites.
 
 use crate::config::{WatchdogConfig, WatchdogKind};
+use armed::Kept;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use picket_core::time::Instant;
@@ -21,6 +22,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+mod armed;
 mod device;
 mod lab;
 mod left;
@@ -32,6 +34,7 @@ mod tests;
 #[cfg(test)]
 mod tests_of_devices;
 
+pub use armed::Record;
 pub use device::Identity;
 pub use petter::{Bite, Petting, Tell, Trouble, start};
 pub use self_reset::kernel_reset;
@@ -77,18 +80,18 @@ pub struct Opened {
 /// What a start finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// Nothing is held on this machine: a device that turns out to be unfit may be switched off again. Otherwise it
-    /// stays armed, and bites.
+    /// Nothing on this machine leans on the watchdog: a device that turns out to be unfit may be switched off again.
+    /// Otherwise it stays armed, and bites.
     pub idle: bool,
     /// What is held allows a pet now. Otherwise a device stays closed until it does.
     pub may_pet: bool,
 }
 
-/// Opens the configured watchdog; none is configured: nothing.
+/// Opens the configured watchdog; none is configured: nothing. What becomes of a device is kept in `record`.
 ///
 /// # Errors
 /// It is configured and cannot be used. A daemon that would count on it must not start then.
-pub fn open(config: &WatchdogConfig, start: Start) -> io::Result<Option<Opened>> {
+pub fn open(config: &WatchdogConfig, start: Start, record: Record) -> io::Result<Option<Opened>> {
     match &config.kind {
         WatchdogKind::None => Ok(None),
         WatchdogKind::SelfReset => {
@@ -106,46 +109,57 @@ pub fn open(config: &WatchdogConfig, start: Start) -> io::Result<Option<Opened>>
         WatchdogKind::Device { path, timeout_s } => {
             let seconds = timeout_s.unwrap_or(u32::try_from(config.effective.as_secs()).unwrap_or(u32::MAX));
             if start.may_pet {
-                open_device(path, seconds, config.counts, start.idle).map(Some)
+                open_device(path, seconds, config.counts, start.idle, record).map(Some)
             } else {
-                leave_device(path, seconds, config.counts).map(Some)
+                Ok(Some(leave_device(path, seconds, config.counts, record)))
             }
         }
     }
 }
 
-fn open_device(path: &Path, seconds: u32, wanted: Option<bool>, idle: bool) -> io::Result<Opened> {
+fn open_device(
+    path: &Path,
+    seconds: u32,
+    wanted: Option<bool>,
+    idle: bool,
+    record: Record,
+) -> io::Result<Opened> {
     let device = device::Device::open(path, seconds, idle)?;
+    let name = device.identity().name.clone();
     let soft = device.identity().is_software();
     let counts = wanted.unwrap_or(!soft);
-    let title = format!("{} ({})", path.display(), device.identity().name);
-    let warning = soft.then(|| software(path, counts));
-    Ok(Opened { watchdog: Box::new(device), armed: true, counts, title, warning })
+    let watchdog = Box::new(Kept::new(device, path, seconds, &name, record));
+    let title = format!("{} ({name})", path.display());
+    Ok(Opened { watchdog, armed: true, counts, title, warning: soft.then(|| software(path, counts)) })
 }
 
-/// A device that an earlier run of the daemon left armed. It counts if the kernel says that it is, and then bites as
-/// soon as configured; what nobody has armed would count too early.
-fn leave_device(path: &Path, seconds: u32, wanted: Option<bool>) -> io::Result<Opened> {
-    let told = device::told(path)?;
-    let armed = told.armed_s.is_some_and(|within| within <= seconds);
-    let soft = told.identity.as_ref().is_none_or(device::Identity::is_software);
-    let counts = armed && wanted.unwrap_or(!soft);
-    let name = told.identity.map_or_else(|| "a driver without a name".to_owned(), |identity| identity.name);
-    let warning = match (armed, soft) {
-        (true, true) => Some(software(path, counts)),
-        (true, false) => None,
-        (false, _) => Some(format!(
-            "{}: the kernel does not say that an earlier run has left it armed with at most {seconds} s; it does not \
-             count until the daemon starts with nothing held",
+/// A device that an earlier run of the daemon left armed, to be opened by the first pet. It counts if that run armed this
+/// one, to bite as soon as configured; what nobody has armed would count too early.
+fn leave_device(path: &Path, seconds: u32, wanted: Option<bool>, record: Record) -> Opened {
+    let left = record.left().filter(|left| left.path == path && left.seconds <= seconds);
+    let soft = left.as_ref().is_some_and(|left| Identity { name: left.name.clone() }.is_software());
+    let counts = left.is_some() && wanted.unwrap_or(!soft);
+    let armed = left.is_some();
+    let warning = match &left {
+        Some(_) => soft.then(|| software(path, counts)),
+        None => Some(format!(
+            "{}: no earlier daemon of this boot has left it armed with at most {seconds} s; it does not count until \
+             the daemon starts at a time at which it may be petted",
             path.display()
         )),
     };
-    let (title, owned) = (format!("{} ({name})", path.display()), path.to_owned());
+    let name = left.map_or_else(|| "not opened yet".to_owned(), |left| left.name);
+    let (title, path, mut record) = (format!("{} ({name})", path.display()), path.to_owned(), Some(record));
     let open = move || {
-        let device = device::Device::open(&owned, seconds, false)?;
-        Ok(Box::new(device) as Box<dyn Watchdog>)
+        let device = device::Device::open(&path, seconds, false)?;
+        let name = device.identity().name.clone();
+        let opened: Box<dyn Watchdog> = match record.take() {
+            Some(record) => Box::new(Kept::new(device, &path, seconds, &name, record)),
+            None => Box::new(device),
+        };
+        Ok(opened)
     };
-    Ok(Opened { watchdog: Box::new(left::Left::new(Box::new(open))), armed, counts, title, warning })
+    Opened { watchdog: Box::new(left::Left::new(Box::new(open))), armed, counts, title, warning }
 }
 
 fn software(path: &Path, counts: bool) -> String {

@@ -79,6 +79,7 @@ pub fn start(
         petted: petted.clone(),
         pets: pets.clone(),
         unanswered: false,
+        told: false,
         bitten: false,
     };
     let thread = Builder::new().name("picket-watchdog".to_owned()).spawn(move || {
@@ -123,6 +124,8 @@ struct Petter {
     pets: Arc<AtomicU64>,
     /// A pet is on its way whose arrival nobody has seen.
     unanswered: bool,
+    /// That a pet failed was told, and none has arrived since.
+    told: bool,
     bitten: bool,
 }
 
@@ -148,11 +151,15 @@ impl Petter {
         match petted {
             Ok(()) => {
                 let before = self.pets.fetch_add(1, Ordering::Relaxed);
-                if !was && before > 0 {
+                if !was && (before > 0 || self.told) {
                     (self.tell)(Trouble::PettedAgain);
                 }
+                self.told = false;
             }
-            Err(error) if was => (self.tell)(Trouble::NotPetted(error.to_string())),
+            Err(error) if was || !self.told => {
+                (self.tell)(Trouble::NotPetted(error.to_string()));
+                self.told = true;
+            }
             Err(_) => {}
         }
     }

@@ -1,12 +1,14 @@
-use super::device::{Identity, Said, below_sys, read_no_way_out};
-use super::left::{Left, Told, told};
+use super::armed::{Kept, Record};
+use super::device::{Said, no_way_out_file, read_no_way_out};
+use super::left::Left;
 use super::measure::outlives_its_daemon;
 use super::tests::{Did, told as watchdog};
-use super::{Start, Watchdog, open};
+use super::{Opened, Start, Watchdog, open};
 use crate::config::{WatchdogConfig, WatchdogKind};
 use core::time::Duration;
+use picket_core::ids::BootId;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 
 /// What most drivers say: a settable timeout, pets, and a close that needs the magic character.
@@ -20,14 +22,18 @@ fn said(options: u32, no_way_out: Option<bool>) -> Said {
 
 #[test]
 fn a_device_that_the_death_of_its_daemon_switches_off_is_refused() {
-    for no_way_out in [None, Some(false)] {
+    for (no_way_out, way_out) in [
+        (None, "take another device (of this one the kernel does not tell whether it is set to nowayout)"),
+        (
+            Some(false),
+            "set it to nowayout (its module's parameter nowayout=1, or 1 in its file nowayout below \
+             /sys/class/watchdog), or take another device",
+        ),
+    ] {
         let error = said(ANY_CLOSE, no_way_out).identity().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "Acme WDT is switched off when its daemon dies (its driver has no WDIOF_MAGICCLOSE) and would not end this \
-             machine: set it to nowayout (its module's parameter nowayout=1, or 1 in its file nowayout below \
-             /sys/class/watchdog), or take another device"
-        );
+        let expected = "Acme WDT is switched off when its daemon dies (its driver has no WDIOF_MAGICCLOSE) and would \
+                        not end this machine";
+        assert_eq!(error, format!("{expected}: {way_out}"));
     }
 }
 
@@ -41,11 +47,17 @@ fn a_device_that_stays_armed_when_its_daemon_dies_is_taken() {
 }
 
 #[test]
+fn a_bmcs_watchdog_has_no_options_and_is_taken() {
+    let bmc = Said { name: "IPMI".to_owned(), options: 0, no_way_out: None };
+    assert_eq!(bmc.identity().unwrap().name, "IPMI");
+}
+
+#[test]
 fn the_kernel_is_asked_by_the_number_of_the_device() {
     let sys = Path::new("/sys");
-    assert_eq!(below_sys(sys, (246, 1)), Path::new("/sys/dev/char/246:1"));
-    // /dev/watchdog itself has no such files.
-    assert_eq!(below_sys(sys, (10, 130)), Path::new("/sys/class/watchdog/watchdog0"));
+    assert_eq!(no_way_out_file(sys, (246, 1)), Path::new("/sys/dev/char/246:1/nowayout"));
+    // /dev/watchdog itself has no such file.
+    assert_eq!(no_way_out_file(sys, (10, 130)), Path::new("/sys/class/watchdog/watchdog0/nowayout"));
     let all = ["1\n", "0\n", "", "yes\n", "11\n"].map(read_no_way_out);
     assert_eq!(all, [Some(true), Some(false), None, None, None]);
 }
@@ -67,27 +79,79 @@ fn what_sysfs_tells_says_whether_a_device_outlives_its_daemon() {
     }
 }
 
+const BOOT: BootId = BootId(7);
+
+/// A file that is no device, so that the first ioctl of whoever opens it fails.
+struct NoDevice {
+    run_dir: tempfile::TempDir,
+    config: WatchdogConfig,
+}
+
+impl NoDevice {
+    fn new(counts: Option<bool>) -> Self {
+        let run_dir = tempfile::tempdir().unwrap();
+        let path = run_dir.path().join("device");
+        std::fs::write(&path, "").unwrap();
+        let kind = WatchdogKind::Device { path, timeout_s: Some(9) };
+        let (effective, pet) = (Duration::from_secs(10), Duration::from_secs(1));
+        Self { run_dir, config: WatchdogConfig { kind, effective, pet, counts } }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.run_dir.path().join("device")
+    }
+
+    fn start(&self, may_pet: bool) -> io::Result<Option<Opened>> {
+        open(&self.config, Start { idle: false, may_pet }, Record::new(self.run_dir.path(), BOOT))
+    }
+
+    /// Has it in the record that a daemon of this boot armed the device.
+    fn armed(&self, boot: BootId, path: &Path, seconds: u32, name: &str) -> Kept<impl Watchdog + use<>> {
+        let (device, _) = watchdog(|| Ok(()));
+        Kept::new(*device, path, seconds, name, Record::new(self.run_dir.path(), boot))
+    }
+
+    fn counts(&self) -> bool {
+        let left = self.start(false).unwrap().unwrap();
+        assert!(left.armed || !left.counts);
+        left.counts
+    }
+}
+
 #[test]
 fn a_device_is_not_opened_while_it_may_not_be_petted() {
-    // What is no device is refused by its first ioctl: opened, the start fails.
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().to_owned();
-    let kind = WatchdogKind::Device { path: path.clone(), timeout_s: Some(9) };
-    let (effective, pet) = (Duration::from_secs(10), Duration::from_secs(1));
-    let config = WatchdogConfig { kind, effective, pet, counts: Some(true) };
-    let start = |may_pet| open(&config, Start { idle: false, may_pet });
-    assert!(start(true).is_err());
-    let left = start(false).unwrap().unwrap();
-    assert!(!left.armed && !left.counts, "the kernel says nothing of it");
-    let warning = "the kernel does not say that an earlier run has left it armed with at most 9 s; it does not count \
-                   until the daemon starts with nothing held";
-    assert_eq!(left.warning.unwrap(), format!("{}: {warning}", path.display()));
-    let gone = WatchdogConfig {
-        kind: WatchdogKind::Device { path: "/dev/no-such".into(), timeout_s: None },
-        ..config.clone()
-    };
-    let error = open(&gone, Start { idle: false, may_pet: false }).err().unwrap().to_string();
-    assert!(error.starts_with("/dev/no-such: "), "{error}");
+    let device = NoDevice::new(Some(true));
+    assert!(device.start(true).is_err());
+    let left = device.start(false).unwrap().unwrap();
+    assert!(!left.armed && !left.counts, "nobody has armed it");
+    let warning = "no earlier daemon of this boot has left it armed with at most 9 s; it does not count until the \
+                   daemon starts at a time at which it may be petted";
+    assert_eq!(left.warning.unwrap(), format!("{}: {warning}", device.path().display()));
+}
+
+#[test]
+fn a_device_that_is_not_opened_counts_if_this_boot_armed_it_as_it_is_configured() {
+    let device = NoDevice::new(None);
+    let path = device.path();
+    for (boot, path, seconds, name, counts) in [
+        (BOOT, path.as_path(), 9, "Acme WDT", true),
+        (BOOT, path.as_path(), 5, "Acme WDT", true),
+        (BOOT, path.as_path(), 10, "Acme WDT", false),
+        (BOOT, path.as_path(), 9, "Software Watchdog", false),
+        (BOOT, Path::new("/dev/watchdog1"), 9, "Acme WDT", false),
+        (BootId(8), path.as_path(), 9, "Acme WDT", false),
+    ] {
+        drop(device.armed(boot, path, seconds, name));
+        assert_eq!(device.counts(), counts, "{boot:?} {path:?} {seconds} {name}");
+    }
+    let mut kept = device.armed(BOOT, &path, 9, "Acme WDT");
+    kept.pet().unwrap();
+    assert!(device.counts());
+    kept.disarm().unwrap();
+    assert!(!device.counts(), "it was switched off in order");
+    drop(device.armed(BOOT, &path, 9, "Acme WDT"));
+    std::fs::write(device.run_dir.path().join("watchdog"), "not ours").unwrap();
+    assert!(!device.counts(), "a record that cannot be read says nothing");
 }
 
 #[test]
@@ -123,26 +187,4 @@ fn what_an_earlier_run_left_is_switched_off_by_an_orderly_end_at_once() {
     let mut left = Left::new(Box::new(move || Ok(device.take().unwrap() as Box<dyn Watchdog>)));
     left.disarm().unwrap();
     assert_eq!(did.try_iter().collect::<Vec<_>>(), [Did::Disarm]);
-}
-
-#[test]
-fn the_kernel_tells_who_is_armed_and_for_how_long() {
-    let sys = tempfile::tempdir().unwrap();
-    let files = sys.path().join("dev/char/246:1");
-    std::fs::create_dir_all(&files).unwrap();
-    assert_eq!(told(sys.path(), (246, 1)), Told::default());
-    let identity = Some(Identity { name: "Acme WDT".to_owned() });
-    std::fs::write(files.join("identity"), "Acme WDT\n").unwrap();
-    for (state, timeout, armed_s) in [
-        ("active\n", "9\n", Some(9)),
-        ("inactive\n", "9\n", None),
-        ("active\n", "soon\n", None),
-        ("active\n", "-1\n", None),
-        ("", "9\n", None),
-    ] {
-        std::fs::write(files.join("state"), state).unwrap();
-        std::fs::write(files.join("timeout"), timeout).unwrap();
-        let found = told(sys.path(), (246, 1));
-        assert_eq!(found, Told { identity: identity.clone(), armed_s }, "{state:?} {timeout:?}");
-    }
 }

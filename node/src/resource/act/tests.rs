@@ -138,3 +138,20 @@ async fn a_stop_counts_for_nothing_while_a_start_that_was_given_up_is_still_ther
     assert_eq!(run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
     assert_eq!(run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
 }
+
+#[tokio::test]
+async fn a_look_that_is_stuck_makes_no_stop_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("supervisor");
+    let look = format!("kill -STOP $PPID; echo $PPID > {}; sleep 1000", file.display());
+    let remains = Remains::default();
+    let run = async |script: &str, verb, timeout| {
+        act(command(script), place(), verb, timeout, core::future::pending(), remains.clone()).await
+    };
+    assert!(text(run(&look, Verb::Monitor, SOON).await).contains("some of it is still there"));
+    assert_eq!(run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
+    assert_eq!(run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
+    let supervisor = std::fs::read_to_string(&file).unwrap();
+    let supervisor = rustix::process::Pid::from_raw(supervisor.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
+}

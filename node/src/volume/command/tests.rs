@@ -257,6 +257,41 @@ async fn while_what_was_given_up_is_still_there_nothing_says_that_the_volume_is_
 }
 
 #[tokio::test]
+async fn an_active_volume_is_still_seen_when_nobody_saw_the_end_of_a_program() {
+    let told = |role: &str, lost: &str| {
+        format!(
+            "role={role}\ncomplete=yes\ngeneration=ff\nhistory=\nconnected=\ncomplete_peers=\nrequired=n2\nlost={lost}\n"
+        )
+    };
+    let mut volume = volume(true, |dir, commands| {
+        fs::write(dir.join("told"), told("primary", "")).unwrap();
+        commands.monitor_interval = Duration::from_millis(20);
+        commands.status = script(dir, "status", "cat told");
+        commands.require_peer = Some(script(dir, "require", "kill -KILL $PPID; sleep 1000"));
+        commands.demote = script(dir, "demote", ":");
+    });
+    assert_eq!(volume.report().await.role, Role::Primary);
+    volume.order(1, VolumeAction::RequirePeer { peer: NodeId(2) }).await;
+    assert!(matches!(volume.done().await.0, CommandOutcome::Unknown(_)));
+    let tell = |volume: &Volume, role, lost| {
+        let (new, file) = (volume.dir.path().join("new"), volume.dir.path().join("told"));
+        fs::write(&new, told(role, lost)).unwrap();
+        fs::rename(new, file).unwrap();
+    };
+    tell(&volume, "primary", "n2");
+    let lost = NodeSet::only(NodeId(2));
+    let report = volume.report().await;
+    assert_eq!((report.role, report.lost), (Role::Primary, lost), "writes would hang for ever");
+    // What could still change it keeps it from being out of service, until an order has waited for that.
+    tell(&volume, "secondary", "n2");
+    assert_eq!(volume.report().await.role, Role::Unknown);
+    volume.order(2, VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
+    assert!(matches!(volume.done().await.0, CommandOutcome::Unknown(_)));
+    volume.order(3, VolumeAction::Demote { deadline: now() + Duration::from_secs(60) }).await;
+    assert_eq!(volume.done().await.0, CommandOutcome::Done);
+}
+
+#[tokio::test]
 async fn a_status_that_is_not_understood_is_unknown_and_never_secondary() {
     for body in [
         "echo role=secondary; exit 1",
