@@ -170,21 +170,24 @@ fn a_reset_makes_it_bite_and_nothing_pets_again() {
 
 #[test]
 fn trouble_is_told_once_until_it_is_over() {
-    let mut count = 0;
-    let (watchdog, seen) = told(move || {
-        count += 1;
-        if (3..6).contains(&count) { Err(io::Error::other("gone")) } else { Ok(()) }
-    });
-    let bounds = Bounds::new();
-    bounds.publish(Instant::NEVER, Instant::NEVER);
-    let (tell, troubles) = silent();
-    let petting = start(watchdog, TIMING, bounds, tell).unwrap();
-    for _ in 0..8 {
-        assert_eq!(seen.recv().unwrap(), Did::Pet);
+    // In the middle, and from the first pet on.
+    for fails in [3..6, 1..4] {
+        let mut count = 0;
+        let (watchdog, seen) = told(move || {
+            count += 1;
+            if fails.contains(&count) { Err(io::Error::other("gone")) } else { Ok(()) }
+        });
+        let bounds = Bounds::new();
+        bounds.publish(Instant::NEVER, Instant::NEVER);
+        let (tell, troubles) = silent();
+        let petting = start(watchdog, TIMING, bounds, tell).unwrap();
+        for _ in 0..8 {
+            assert_eq!(seen.recv().unwrap(), Did::Pet);
+        }
+        petting.close().unwrap();
+        let all: Vec<_> = troubles.iter().collect();
+        assert_eq!(all, [Trouble::NotPetted("gone".to_owned()), Trouble::PettedAgain]);
     }
-    petting.close().unwrap();
-    let all: Vec<_> = troubles.iter().collect();
-    assert_eq!(all, [Trouble::NotPetted("gone".to_owned()), Trouble::PettedAgain]);
 }
 
 /// A lab machine's watchdog, as far as the protocol goes: tells each line and answers it.
