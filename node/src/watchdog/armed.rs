@@ -31,9 +31,9 @@ pub(super) struct Armed {
 }
 
 /// Where that is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Record {
-    state: SmallState,
+    path: PathBuf,
     boot: BootId,
 }
 
@@ -41,23 +41,26 @@ impl Record {
     /// Below this directory, for this boot.
     #[must_use]
     pub fn new(run_dir: &Path, boot: BootId) -> Self {
-        let state = SmallState::new(Arc::new(RealFiles), &run_dir.join("watchdog"), KIND, SCHEMA);
-        Self { state, boot }
+        Self { path: run_dir.join("watchdog"), boot }
+    }
+
+    fn state(&self) -> SmallState {
+        SmallState::new(Arc::new(RealFiles), &self.path, KIND, SCHEMA)
     }
 
     /// What an earlier daemon of this boot left armed. What cannot be read says nothing.
     pub(super) fn left(&self) -> Option<Armed> {
-        let found: Option<Option<Armed>> = remembered::load(&self.state).unwrap_or_else(|error| {
+        let found: Option<Option<Armed>> = remembered::load(&self.state()).unwrap_or_else(|error| {
             tracing::warn!(%error, "watchdog: what an earlier run armed is not known");
             None
         });
         found.flatten().filter(|armed| armed.boot == self.boot)
     }
 
-    fn write(&mut self, armed: Option<&Armed>) {
+    fn write(&self, armed: Option<&Armed>) {
         let record = serde_json::to_vec(&armed).map_err(|error| error.to_string());
         let written =
-            record.and_then(|record| self.state.replace(&record).map_err(|error| error.to_string()));
+            record.and_then(|record| self.state().replace(&record).map_err(|error| error.to_string()));
         if let Err(error) = written {
             tracing::warn!(%error, "watchdog: the next daemon will not know that it is armed");
         }
@@ -72,7 +75,7 @@ pub(super) struct Kept<W> {
 
 impl<W: Watchdog> Kept<W> {
     /// Keeps that `watchdog` was opened, which armed it.
-    pub(super) fn new(watchdog: W, path: &Path, seconds: u32, name: &str, mut record: Record) -> Self {
+    pub(super) fn new(watchdog: W, path: &Path, seconds: u32, name: &str, record: Record) -> Self {
         let armed = Armed { boot: record.boot, path: path.to_owned(), seconds, name: name.to_owned() };
         record.write(Some(&armed));
         Self { watchdog, record }

@@ -117,6 +117,18 @@ pub fn open(config: &WatchdogConfig, start: Start, record: Record) -> io::Result
     }
 }
 
+/// Opens a device, which arms it and is kept in the record, and says who it is.
+fn armed_device(
+    path: &Path,
+    seconds: u32,
+    idle: bool,
+    record: Record,
+) -> io::Result<(Kept<device::Device>, Identity)> {
+    let device = device::Device::open(path, seconds, idle)?;
+    let identity = device.identity().clone();
+    Ok((Kept::new(device, path, seconds, &identity.name, record), identity))
+}
+
 fn open_device(
     path: &Path,
     seconds: u32,
@@ -124,13 +136,12 @@ fn open_device(
     idle: bool,
     record: Record,
 ) -> io::Result<Opened> {
-    let device = device::Device::open(path, seconds, idle)?;
-    let name = device.identity().name.clone();
-    let soft = device.identity().is_software();
+    let (device, identity) = armed_device(path, seconds, idle, record)?;
+    let soft = identity.is_software();
     let counts = wanted.unwrap_or(!soft);
-    let watchdog = Box::new(Kept::new(device, path, seconds, &name, record));
-    let title = format!("{} ({name})", path.display());
-    Ok(Opened { watchdog, armed: true, counts, title, warning: soft.then(|| software(path, counts)) })
+    let title = format!("{} ({})", path.display(), identity.name);
+    let warning = soft.then(|| software(path, counts));
+    Ok(Opened { watchdog: Box::new(device), armed: true, counts, title, warning })
 }
 
 /// A device that an earlier run of the daemon left armed, to be opened by the first pet. It counts if that run armed this
@@ -149,15 +160,10 @@ fn leave_device(path: &Path, seconds: u32, wanted: Option<bool>, record: Record)
         )),
     };
     let name = left.map_or_else(|| "not opened yet".to_owned(), |left| left.name);
-    let (title, path, mut record) = (format!("{} ({name})", path.display()), path.to_owned(), Some(record));
+    let (title, path) = (format!("{} ({name})", path.display()), path.to_owned());
     let open = move || {
-        let device = device::Device::open(&path, seconds, false)?;
-        let name = device.identity().name.clone();
-        let opened: Box<dyn Watchdog> = match record.take() {
-            Some(record) => Box::new(Kept::new(device, &path, seconds, &name, record)),
-            None => Box::new(device),
-        };
-        Ok(opened)
+        let (device, _) = armed_device(&path, seconds, false, record.clone())?;
+        Ok(Box::new(device) as Box<dyn Watchdog>)
     };
     Opened { watchdog: Box::new(left::Left::new(Box::new(open))), armed, counts, title, warning }
 }

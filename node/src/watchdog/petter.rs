@@ -156,7 +156,7 @@ impl Petter {
                 }
                 self.told = false;
             }
-            Err(error) if was || !self.told => {
+            Err(error) if !self.told => {
                 (self.tell)(Trouble::NotPetted(error.to_string()));
                 self.told = true;
             }

@@ -119,39 +119,54 @@ async fn one_that_is_given_up_ends_at_once_and_whole() {
     assert!(boottime() - began < FAR);
 }
 
+/// A script that stops its supervisor, so that it is killed late, as one that sleeps in the kernel.
+struct KilledLate {
+    dir: tempfile::TempDir,
+    remains: Remains,
+}
+
+impl KilledLate {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), remains: Remains::default() }
+    }
+
+    fn supervisor(&self) -> std::path::PathBuf {
+        self.dir.path().join("supervisor")
+    }
+
+    fn script(&self) -> String {
+        format!("kill -STOP $PPID; echo $PPID > {}; sleep 1000", self.supervisor().display())
+    }
+
+    async fn run(&self, script: &str, verb: Verb, timeout: Duration) -> Outcome {
+        let never = core::future::pending();
+        act(command(script), place(), verb, timeout, never, self.remains.clone()).await
+    }
+
+    /// Lets its supervisor kill it.
+    fn ends(&self) {
+        let supervisor = std::fs::read_to_string(self.supervisor()).unwrap();
+        let supervisor = rustix::process::Pid::from_raw(supervisor.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_stop_counts_for_nothing_while_a_start_that_was_given_up_is_still_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("supervisor");
-    // Its supervisor is stopped, so that it is killed late, as one that sleeps in the kernel.
-    let start = format!("kill -STOP $PPID; echo $PPID > {}; sleep 1000", file.display());
-    let remains = Remains::default();
-    let run = async |script: &str, verb, timeout| {
-        act(command(script), place(), verb, timeout, core::future::pending(), remains.clone()).await
-    };
-    assert!(text(run(&start, Verb::Start, SOON).await).contains("some of it is still there"));
-    assert!(text(run("exit 0", Verb::Stop, FAR).await).contains("given up"));
-    assert!(matches!(run("exit 3", Verb::Monitor, FAR).await, Outcome::Unknown(_)));
-    let supervisor = std::fs::read_to_string(&file).unwrap();
-    let supervisor = rustix::process::Pid::from_raw(supervisor.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
-    assert_eq!(run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
-    assert_eq!(run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
+    let late = KilledLate::new();
+    assert!(text(late.run(&late.script(), Verb::Start, SOON).await).contains("some of it is still there"));
+    assert!(text(late.run("exit 0", Verb::Stop, FAR).await).contains("given up"));
+    assert!(matches!(late.run("exit 3", Verb::Monitor, FAR).await, Outcome::Unknown(_)));
+    late.ends();
+    assert_eq!(late.run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
+    assert_eq!(late.run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
 }
 
 #[tokio::test]
 async fn a_look_that_is_stuck_makes_no_stop_fail() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("supervisor");
-    let look = format!("kill -STOP $PPID; echo $PPID > {}; sleep 1000", file.display());
-    let remains = Remains::default();
-    let run = async |script: &str, verb, timeout| {
-        act(command(script), place(), verb, timeout, core::future::pending(), remains.clone()).await
-    };
-    assert!(text(run(&look, Verb::Monitor, SOON).await).contains("some of it is still there"));
-    assert_eq!(run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
-    assert_eq!(run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
-    let supervisor = std::fs::read_to_string(&file).unwrap();
-    let supervisor = rustix::process::Pid::from_raw(supervisor.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(supervisor, rustix::process::Signal::CONT).unwrap();
+    let late = KilledLate::new();
+    assert!(text(late.run(&late.script(), Verb::Monitor, SOON).await).contains("some of it is still there"));
+    assert_eq!(late.run("exit 0", Verb::Stop, FAR).await, Outcome::Done);
+    assert_eq!(late.run("exit 3", Verb::Monitor, FAR).await, Outcome::NotRunning);
+    late.ends();
 }
