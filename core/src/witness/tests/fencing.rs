@@ -1,10 +1,11 @@
 //! Permits, fence reports, declarations, confirmations by hand.
 
-use super::bench::{A, B, Bench, C, U, V, boot, ms, params, set, wish};
-use crate::evidence::{FenceOutcome, Proof};
-use crate::ids::{AttemptId, BootId, Epoch, NodeId, NodeSet, PermitId};
+use super::bench::{A, B, Bench, C, DATA, U, V, boot, ms, params, set, wish};
+use crate::evidence::{FenceOutcome, Generation, Proof};
+use crate::ids::{AttemptId, BootId, Epoch, GenerationId, NodeId, NodeSet, PermitId, VolumeId};
 use crate::message::{
-    FenceReason, OperatorAnswer, OperatorRequest, Reply, ReportFence, Request, RequestFence,
+    Acquire, FenceReason, OperatorAnswer, OperatorRequest, Reply, ReportFence, Request, RequestFence,
+    UpdateInSync,
 };
 use crate::witness::{Event, Input, PermitEnd};
 use alloc::vec;
@@ -192,15 +193,43 @@ fn a_permit_ends_only_when_no_agent_can_act_any_more() {
 }
 
 #[test]
-fn the_fenced_node_is_taken_only_from_sets_that_the_reporter_is_in() {
-    let mut bench = Bench::held(&[A, B, C], &[V, U]);
-    bench.update(A, U, &[A, C]);
+fn the_fenced_node_is_taken_only_from_sets_that_the_reporter_is_in_and_that_another_holds() {
+    const W: VolumeId = VolumeId(3);
+    let mut bench = Bench::held(&[A, B, C], &[V, U, W]);
+    bench.release(A, V, None);
+    bench.acquire(B, V, 1);
+    bench.release(A, W, None);
+    bench.acquire(C, W, 2);
+    bench.update(C, W, &[A, C]);
     let permit = bench.permit(B, A);
     bench.report(B, permit, FenceOutcome::ConfirmedOff, vec![]);
     assert_eq!(bench.isr(V), set(&[B, C]));
-    assert_eq!(bench.isr(U), set(&[A, C]));
-    bench.acquire(C, U, 1);
-    assert_eq!(bench.isr(U), set(&[C]), "the takeover takes it out");
+    assert_eq!(bench.isr(U), set(&[A, B, C]), "it holds this itself");
+    assert_eq!(bench.isr(W), set(&[A, C]));
+    bench.acquire(C, U, 3);
+    assert_eq!(bench.isr(U), set(&[B, C]), "the takeover takes it out");
+}
+
+/// One that was cut off from all of its replicas has removed some of them, and the others do not have the data that was
+/// recorded with that.
+#[test]
+fn a_holder_that_was_fenced_serves_again_while_nobody_else_has_what_is_recorded() {
+    let mut bench = Bench::held(&[A, B, C], &[V]);
+    let newer = Generation { current: GenerationId(9), history: vec![DATA] };
+    let (epoch, expected) = (bench.epoch(V), bench.witness.record().volumes[&V].isr_version);
+    let isr = set(&[A, B]);
+    let update = UpdateInSync { volume: V, epoch, expected, isr, generation: newer.clone() };
+    bench.say(A, Request::UpdateInSync(update));
+    assert_eq!(bench.isr(V), isr);
+    let permit = bench.permit(B, A);
+    bench.report(B, permit, FenceOutcome::ConfirmedOff, vec![wish(V, 1)]);
+    assert!(bench.granted(B).is_none(), "its data is older than what is recorded");
+    bench.acquire(B, V, 2);
+    assert_eq!(bench.refused(B), "DATA_MISMATCH");
+    assert_eq!(bench.isr(V), isr);
+    bench.reboot(A);
+    bench.say(A, Request::Acquire(Acquire { generation: newer, ..wish(V, 3) }));
+    assert!(matches!(bench.granted(A).unwrap().proof, Proof::NewerBoot { .. }));
 }
 
 #[test]
