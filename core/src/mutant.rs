@@ -118,6 +118,7 @@ mutants! {
     M90 = 90, "what is held and no longer configured forgotten by the next daemon";
     M91 = 91, "what was seen of the store forgotten with the session";
     M92 = 92, "a grow that was refused taken as ended without a newer version";
+    M93 = 93, "a fenced holder taken out before anybody is granted what it held";
 }
 
 #[cfg(not(picket_mutants))]

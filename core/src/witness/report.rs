@@ -2,7 +2,7 @@
 
 use super::event::PermitEnd;
 use super::turn::Turn;
-use super::{FencedBoot, Register, Witness, grant, insync, permit};
+use super::{FencedBoot, Register, Witness, grant, insync, lease, permit};
 use crate::error::Refusal;
 use crate::evidence::FenceOutcome;
 use crate::ids::{NodeId, VolumeId};
@@ -47,23 +47,22 @@ fn accept(witness: &mut Witness, turn: &mut Turn, node: NodeId, report: &ReportF
     Ok(())
 }
 
-/// Takes the fenced node out of the sets that the reporter is in itself, where another node holds the volume: what that
-/// one has is what is recorded. A reporter that is to be fenced has no say in what others need.
+/// Takes the fenced node out of the sets of what the reporter holds, as the reporter itself may ask for: it has what is
+/// recorded there.
 ///
-/// Where the fenced node holds the volume, or nobody does, the grant that follows leaves it out if it has to. Before that,
-/// nobody knows of another replica that has the recorded data: the fenced one may be the last, and serves when it is back.
+/// Of what somebody else holds, or nobody, nothing is changed. The fenced node may be the last one that has the recorded
+/// data, and then serves when it is back; a grant that follows leaves it out if it has to.
 fn strip(witness: &mut Witness, turn: &mut Turn, reporter: NodeId, target: NodeId) {
-    let is_target = witness.permit_against(reporter).is_some() && !on(Mutant::M43);
-    if is_target || witness.record.recovery {
+    if witness.record.recovery || witness.may_act(reporter).is_err() && !on(Mutant::M43) {
         return;
     }
-    let held_by_another = |r: &Register| r.holder.is_some_and(|holder| holder.node != target);
-    let shared: Vec<VolumeId> = witness
-        .in_service()
-        .filter(|(_, r)| r.isr.contains(reporter) && held_by_another(r))
-        .map(|(v, _)| v)
-        .collect();
-    for volume in shared {
+    let holds = |register: &Register| {
+        let named = register.holder.is_some_and(|holder| holder.node == reporter);
+        let held = lease::register_is_held(witness, register, reporter, register.epoch).is_ok();
+        held || named && on(Mutant::M43) || register.isr.contains(reporter) && on(Mutant::M93)
+    };
+    let held: Vec<VolumeId> = witness.in_service().filter(|(_, r)| holds(r)).map(|(v, _)| v).collect();
+    for volume in held {
         insync::take_out(witness, turn, volume, target);
     }
 }

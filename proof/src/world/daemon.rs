@@ -61,7 +61,7 @@ impl World {
         let machine = self.machine_mut(node);
         let local = machine.now(now);
         let (disk, kept) = (machine.store.disk.read().cloned(), machine.store.run.clone());
-        let keeps = kept.as_ref().is_some_and(|run| run.keeps_running);
+        let keeps = machine.store.keeps_running();
         let core = match Node::new(config, disk, kept, machine.boot, run_id, local) {
             Ok(core) => core,
             Err(orphans) => return self.cannot_start(node, boot_no, &orphans[0].to_string()),
@@ -69,7 +69,8 @@ impl World {
         machine.runs += 1;
         let run = machine.runs;
         let adopts = machine.replicas.values().any(|replica| replica.primary().is_some());
-        machine.uncounted |= std::mem::take(&mut machine.left_running);
+        machine.uncounted |=
+            std::mem::take(&mut machine.left_running) | std::mem::take(&mut machine.left_kept);
         let left = machine.uncounted;
         machine.takes_up = (keeps && left).then_some(run);
         machine.daemon = Some(Daemon { node: core, run, due: local, timer_at: None, busy_until: None });
@@ -179,6 +180,7 @@ impl World {
         let run = daemon.run;
         let alone: Vec<_> =
             machine.drivers.keys().copied().filter(|volume| daemon.node.is_solo(*volume)).collect();
+        let kept = machine.store.keeps_running();
         let ready = daemon.node.step(local, input);
         daemon.due = daemon.node.deadline(local);
         let released = match commit(&mut machine.store, vec![((), ready)]) {
@@ -191,13 +193,16 @@ impl World {
                 });
                 // That its volumes are left running can be kept although nobody is told any more.
                 let machine = self.machine_mut(node);
-                machine.uncounted |= machine.store.run.as_ref().is_some_and(|run| run.keeps_running);
+                machine.uncounted |= machine.store.keeps_running();
                 let after = self.rng.range(100 * MS, 800 * MS);
                 return self.kill_daemon(node, Some(after), why.text());
             }
         };
+        let machine = self.machine_mut(node);
+        let keeps = machine.store.keeps_running();
+        machine.left_kept = keeps && (machine.left_kept || !kept);
         // From here on the daemon has counted what was left running, and must have kept that.
-        self.machine_mut(node).uncounted &= !reads;
+        machine.uncounted &= !reads;
         let acts: Vec<Act> = released.into_iter().flat_map(|(_, effects)| effects).map(Act::of).collect();
         self.check_alone(node, &alone, &acts);
         if self.machine(node).store.disk.is_busy() {

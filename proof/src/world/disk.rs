@@ -184,6 +184,13 @@ pub struct NodeStore {
     pub dies_between: bool,
 }
 
+impl NodeStore {
+    /// Whether it is kept that the daemon leaves, or left, its volumes running.
+    pub(super) fn keeps_running(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.keeps_running)
+    }
+}
+
 impl Store<(), NodeRecord> for NodeStore {
     type Error = DiskError;
 

@@ -63,6 +63,8 @@ pub struct Machine {
     pub(super) feeds_off: Vec<(u8, u8)>,
     /// The daemon said that it leaves its volumes running, and none has started since.
     pub(super) left_running: bool,
+    /// The daemon has kept that it leaves its volumes running, and has perhaps told nobody yet.
+    pub(super) left_kept: bool,
     /// No daemon has counted yet what was left running.
     pub(super) uncounted: bool,
     /// The run of the daemon that found what was left running, and when it saw each of those volumes first, by the
@@ -161,6 +163,7 @@ impl World {
         machine.drivers.clear();
         machine.reset_due = false;
         machine.left_running = false;
+        machine.left_kept = false;
         machine.uncounted = false;
         machine.taken_up.clear();
         self.log.line(now, node, || format!("DEAD: {why}"));

@@ -297,6 +297,7 @@ fn new_machine(setup: &Setup, id: NodeId, rng: &mut Rng) -> Machine {
         waiting: Vec::new(),
         feeds_off: Vec::new(),
         left_running: false,
+        left_kept: false,
         uncounted: false,
         takes_up: None,
         taken_up: BTreeMap::new(),
