@@ -54,6 +54,8 @@ pub enum Fault {
     CutBeats(NodeId, NodeId),
     /// Both directions of replication between two nodes.
     CutData(NodeId, NodeId),
+    /// The same, and for as long as nothing else is wrong between them neither end notices it: writes hang.
+    StallData(NodeId, NodeId),
     /// Both directions of replication of one volume between two nodes.
     CutVolume(VolumeId, NodeId, NodeId),
     /// Both directions between a node and the witness.
@@ -374,6 +376,7 @@ impl Fault {
             Self::Cut(from, to) => one(world, from, to, &[Kind::Beats, Kind::Stream, Kind::Data]),
             Self::CutBeats(from, to) => one(world, from, to, &[Kind::Beats]),
             Self::CutData(a, b) => both(world, a, b, Kind::Data),
+            Self::StallData(a, b) => both(world, a, b, Kind::Unnoticed),
             Self::CutVolume(volume, a, b) => both(world, a, b, Kind::Volume(volume)),
             Self::CutWitness(node) => both(world, node, WITNESS, Kind::Stream),
             Self::CutToWitness(node) => one(world, node, WITNESS, &[Kind::Stream]),

@@ -22,6 +22,8 @@ pub enum Kind {
     Data,
     /// Replication of one volume.
     Volume(VolumeId),
+    /// Replication of all volumes, and neither end has noticed yet that nothing arrives.
+    Unnoticed,
 }
 
 /// A stream between a daemon and the witness.

@@ -10,7 +10,7 @@ use picket_core::topology::{Device, DeviceKind, FencePlan, Level};
 use picket_core::witness;
 
 /// The model's clusters have so many nodes at most.
-pub const NODES_MAX: usize = 3;
+pub const NODES_MAX: usize = 4;
 
 /// How a node can be fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Volumes: replication, the writes of clients, and what drivers see and do.
 
 use super::host::{Host, VolumeAction2};
+use super::net::Kind;
 use super::replica::Replica;
 use super::world::World;
 use picket_core::ids::{NodeId, NodeSet, VolumeId};
@@ -33,13 +34,18 @@ impl World {
         self.replicates(volume, primary, peer) && to.role == Role::Secondary && to.max_epoch <= from.epoch
     }
 
+    /// Whether nothing arrives, and neither end has noticed that.
+    fn stalls(&self, a: NodeId, b: NodeId) -> bool {
+        !self.net.cut.is_empty() && !self.net.connects(a, b, Kind::Unnoticed)
+    }
+
     /// A connected secondary gets all that the primary has.
     pub(super) fn catch_up(&mut self, volume: VolumeId, primary: NodeId, peer: NodeId) {
         let Some(from) = self.replica(primary, volume).filter(|from| from.role == Role::Primary).cloned()
         else {
             return;
         };
-        if !self.takes(volume, primary, peer) {
+        if !self.takes(volume, primary, peer) || self.stalls(primary, peer) {
             return;
         }
         if let Some(to) = self.replica_mut(peer, volume) {
@@ -77,13 +83,14 @@ impl World {
         replica.log.push(number);
         let required = replica.required;
         let lost: NodeSet = required.iter().filter(|peer| !self.takes(volume, id, *peer)).collect();
+        let hangs = required.minus(lost).iter().any(|peer| self.stalls(id, peer));
         for peer in required.minus(lost).iter() {
             self.catch_up(volume, id, peer);
         }
         if let Some(replica) = self.replica_mut(id, volume) {
             replica.lost = lost;
         }
-        if lost.is_empty() {
+        if lost.is_empty() && !hangs {
             super::properties::check_acknowledged(self, volume, id);
             if let Some(acknowledged) = self.acknowledged.get_mut(&volume) {
                 acknowledged.push(number);
@@ -111,7 +118,8 @@ impl World {
         // A peer that was away and is connected again is not complete before it has what it missed meanwhile.
         let same = |peer: &NodeId| {
             self.replica(*peer, volume).is_some_and(|p| {
-                p.complete && p.generation.current == replica.generation.current && p.log == replica.log
+                let has_all = p.generation.current == replica.generation.current && p.log == replica.log;
+                p.complete && (has_all || self.stalls(id, *peer))
             })
         };
         let complete_peers = others().filter(|peer| self.takes(volume, id, *peer)).filter(same).collect();

@@ -57,8 +57,8 @@ fn every_fault() -> Vec<Family> {
 /// One clock is fast and the other slow.
 fn clocks() -> Vec<Family> {
     let base = Setup::new(2);
-    let slow_holder = Setup { drift: [-OFF, OFF, 0], ..base };
-    let fast_holder = Setup { drift: [OFF, -OFF, 0], ..base };
+    let slow_holder = Setup { drift: [-OFF, OFF, 0, 0], ..base };
+    let fast_holder = Setup { drift: [OFF, -OFF, 0, 0], ..base };
     let lease_alone = Setup { devices: Devices::None, params: tight(), ..slow_holder };
     let two = Fault::all(2);
     let stalls = [Fault::StallLong(N1), Fault::StallTorn(N1), Fault::Heal];

@@ -98,7 +98,7 @@ fn broad() -> Vec<Family> {
     let spread_three = Setup { nodes: 3, ..spread };
     let asked = Setup { devices: Devices::Meatware, ..base };
     let guests_asked = Setup { self_fence: GUEST, params: long_leases(), ..asked };
-    let apart = Setup { drift: [-4_900, 4_900, 0], ..base };
+    let apart = Setup { drift: [-4_900, 4_900, 0, 0], ..base };
     let mut all = Vec::new();
     let mut any = |name: &str, setup: Setup, strides: &[u64]| {
         let faults = any_fault(&setup);

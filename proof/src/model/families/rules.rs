@@ -12,6 +12,7 @@ use picket_core::time::Duration;
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
+const N4: NodeId = NodeId(4);
 const V1: VolumeId = VolumeId(1);
 const V2: VolumeId = VolumeId(2);
 
@@ -41,7 +42,7 @@ fn alone() -> Setup {
 /// Leases, petting, drift, pauses.
 fn leases() -> Vec<Family> {
     let bare = Setup { self_fence: BARE, ..alone() };
-    let slow = Setup { params: tight(), drift: [-4_900, 0, 0], ..alone() };
+    let slow = Setup { params: tight(), drift: [-4_900, 0, 0, 0], ..alone() };
     let two = Setup { volumes: 2, ..alone() };
     let patient = Setup { driver: ms(300), ..alone() };
     let hasty = Setup { driver: ms(100), ..alone() };
@@ -318,6 +319,7 @@ fn permits() -> Vec<Family> {
 fn after_permits() -> Vec<Family> {
     let frozen = Setup { self_fence: BARE, loss_action: LossAction::Freeze, ..base() };
     let three = Setup { nodes: 3, volumes: 2, spread: true, agent: ms(60), slow_agents: true, ..base() };
+    let four = Setup { nodes: 4, ..base() };
     vec![
         Family::new("a revoked holder that is left alone", frozen)
             .finds(&[50])
@@ -344,8 +346,15 @@ fn after_permits() -> Vec<Family> {
         Family::new("a fencer that is to be fenced", three)
             .finds(&[43])
             .within(&[Fault::FenceByHand(N2, N1)], 0, 8, 16)
-            .within(&[Fault::Isolate(N2)], 16, 30, 6)
-            .within(&[Fault::Heal], 36, 56, 4),
+            .within(&[Fault::Isolate(N2)], 16, 44, 2)
+            .within(&[Fault::Heal], 22, 48, 1),
+        Family::new("a holder that loses one after the other", four)
+            .finds(&[93])
+            .within(&[Fault::StallData(N1, N4)], 0, 8, 16)
+            .within(&[Fault::CutData(N1, N2)], 2, 12, 16)
+            .within(&[Fault::CutData(N1, N3)], 2, 12, 8)
+            .within(&[Fault::Isolate(N1)], 2, 12, 8)
+            .within(&[Fault::FenceByHand(N4, N1)], 0, 12, 8),
     ]
 }
 

@@ -85,6 +85,9 @@ fn of_link(fault: Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Fault::Cut(a, b) => write!(f, "nothing of node {a} arrives at node {b}"),
         Fault::CutBeats(a, b) => write!(f, "no heartbeat of node {a} arrives at node {b}"),
         Fault::CutData(a, b) => write!(f, "the replication between node {a} and node {b} is cut"),
+        Fault::StallData(a, b) => {
+            write!(f, "nothing replicated arrives between node {a} and node {b}, which neither notices")
+        }
         Fault::CutVolume(v, a, b) => {
             write!(f, "the replication of volume {v} between node {a} and node {b} is cut")
         }

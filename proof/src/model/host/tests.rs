@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn a_clock_shows_a_time_when_it_is_due() {
     for drift in [-4_900, 0, 4_900] {
-        let world = World::new(Setup { drift: [drift, 0, 0], ..Setup::new(2) });
+        let world = World::new(Setup { drift: [drift, 0, 0, 0], ..Setup::new(2) });
         let host = world.hosts.get(&NodeId(1)).expect("node 1");
         for nanos in (0..3_000).chain((0..200).map(|step| step * 7_654_321)) {
             let at = start() + Duration::from_nanos(nanos);
@@ -19,7 +19,7 @@ fn a_clock_shows_a_time_when_it_is_due() {
 
 #[test]
 fn a_fast_clock_gains_and_a_slow_one_loses() {
-    let world = World::new(Setup { drift: [-4_900, 4_900, 0], ..Setup::new(2) });
+    let world = World::new(Setup { drift: [-4_900, 4_900, 0, 0], ..Setup::new(2) });
     let shown = |node| {
         let host = world.hosts.get(&NodeId(node)).expect("a node");
         host.clock(start() + Duration::from_secs(1)).since(start())

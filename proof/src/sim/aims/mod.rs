@@ -101,6 +101,7 @@ impl Aim {
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
+const N4: NodeId = NodeId(4);
 const V1: VolumeId = VolumeId(1);
 const V2: VolumeId = VolumeId(2);
 

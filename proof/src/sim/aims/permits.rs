@@ -1,6 +1,6 @@
 //! Permits and fences.
 
-use super::{Aim, Draft, N1, N2, N3, V1, V2, alone, fenced, lose, slow_fences, volumes_on};
+use super::{Aim, Draft, N1, N2, N3, N4, V1, V2, alone, fenced, lose, slow_fences, volumes_on};
 use crate::world::clock::SECOND;
 use crate::world::fault::Fault;
 use crate::world::fence::DeviceMode;
@@ -64,6 +64,13 @@ pub(super) const AIMS: &[Aim] = &[
         seeds: 200,
         cluster: chain,
         make: fenced_fencer,
+    },
+    Aim {
+        name: "a holder that loses one after the other",
+        finds: &[93],
+        seeds: 200,
+        cluster: four,
+        make: loses_all,
     },
     Aim {
         name: "two persons who have two nodes fence each other",
@@ -138,12 +145,16 @@ fn fastboot() -> Setup {
     setup
 }
 
-/// Node 2 shares a volume of node 1, and node 3 one of node 2.
+/// Node 1 shares a volume with node 2, and both share another with node 3.
 fn chain() -> Setup {
     let mut setup = fenced(3);
-    slow_fences(&mut setup, 6, 0);
-    volumes_on(&mut setup, &[&[N1, N2], &[N2, N3]]);
+    slow_fences(&mut setup, 3, 0);
+    volumes_on(&mut setup, &[&[N1, N2], &[N1, N2, N3]]);
     setup
+}
+
+fn four() -> Setup {
+    fenced(4)
 }
 
 /// Two nodes share two volumes, and each is to hold one.
@@ -221,16 +232,33 @@ fn just_started(draft: &mut Draft<'_>) {
     draft.put(killed, back, Fault::WitnessKill);
 }
 
-/// While its agent works, the fencer falls silent, and somebody gets a permit over it.
+/// While its agent works, the fencer falls silent, and somebody gets a permit over it. It holds a volume, of which the
+/// node that it fences has a replica.
 fn fenced_fencer(draft: &mut Draft<'_>) {
     draft.holds.iter_mut().filter(|(volume, _)| *volume == V2).for_each(|(_, node)| *node = N2);
     let at = draft.ms(0, 500);
-    let silent = at + draft.ms(700, 1500);
-    let back = silent + draft.ms(650, 2200);
+    let silent = at + draft.ms(20, 200);
+    let back = silent + draft.ms(800, 2300);
     device(draft, N1, DeviceMode::TellsLate);
     device(draft, N2, DeviceMode::Slow);
-    draft.put(at, END, Fault::PowerLoss { node: N1, devices_too: false });
+    draft.put(at, at, Fault::FenceByHand { asked: N2, target: N1 });
     draft.isolate(silent, back, N2);
+}
+
+/// A holder loses its replicas one after the other, and dies before it has removed the last one. What it recorded with
+/// the second removal, that one has not heard of.
+fn loses_all(draft: &mut Draft<'_>) {
+    let at = draft.ms(0, 500);
+    for peer in [N2, N3, N4] {
+        let cut = at + draft.ms(0, 400);
+        draft.cut_data(cut, END, N1, peer);
+    }
+    let silent = at + draft.ms(600, 1800);
+    draft.isolate(silent, END, N1);
+    for asked in [N2, N3, N4] {
+        let by_hand = silent + draft.ms(100, 1500);
+        draft.put(by_hand, by_hand, Fault::FenceByHand { asked, target: N1 });
+    }
 }
 
 /// The fence fails, and who asked for it is taken out of the in-sync set before the holder hears anything.
