@@ -55,6 +55,19 @@ fn a_grant_with_an_epoch_that_was_seen_is_given_back() {
     let effects = bench.say_free(2);
     let effects = bench.grant(&effects, 1);
     assert!(actions(&effects).is_empty(), "{effects:?}");
+    assert_eq!(
+        bench.node.link.session, None,
+        "and the witness is told with a new registration what was seen"
+    );
+}
+
+#[test]
+fn an_old_grant_for_another_attempt_is_no_reason_for_a_new_session() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    bench.say_free(2);
+    let register = bench.register_view(Some(A), 1, Bench::both(), 3);
+    bench.say(Reply::Granted(Granted { attempt: AttemptId(1), register, proof: Proof::Released }));
+    assert!(bench.node.link.session.is_some());
 }
 
 #[test]

@@ -75,6 +75,17 @@ impl Holder {
         holder
     }
 
+    /// B was asked for and is not let in; what is asked for instead has no answer yet.
+    fn turned_down() -> Self {
+        let mut holder = Self::new(Barrier::Replication);
+        let report = VolumeReport { required: NodeSet::EMPTY, ..report(Role::Primary) };
+        holder.bench.step(Input::Volume { volume: V, report });
+        holder.bench.done();
+        let effects = holder.refuse(Refusal::NotAnInSyncSet { asked: Bench::both() });
+        assert_eq!(requests(&effects).into_iter().find_map(change), Some((ALONE, IsrVersion(9))));
+        holder
+    }
+
     /// These replicate and have everything.
     fn follow(&mut self, peers: NodeSet) {
         let required = self.bench.node.volumes[&V].report.as_ref().map(|report| report.required);
@@ -190,18 +201,35 @@ fn a_peer_that_the_witness_does_not_let_in_keeps_nobody_else_out() {
 
 #[test]
 fn a_peer_that_was_turned_down_is_required_until_the_new_version_is_recorded() {
-    let mut holder = Holder::new(Barrier::Replication);
-    let report = VolumeReport { required: NodeSet::EMPTY, ..report(Role::Primary) };
-    holder.bench.step(Input::Volume { volume: V, report });
-    holder.bench.done();
-    let effects = holder.refuse(Refusal::NotAnInSyncSet { asked: Bench::both() });
-    assert_eq!(requests(&effects).into_iter().find_map(change), Some((ALONE, IsrVersion(9))));
+    let mut holder = Holder::turned_down();
     assert!(actions(&holder.bench.live(ms(1000))).is_empty(), "the request for it has no answer");
     assert!(holder.intends() == NodeSet::only(B) && !holder.bench.node.is_solo(V));
     let register = holder.bench.register_view(Some(A), 2, ALONE, 10);
     let effects = holder.bench.say(Reply::InSync { register });
     assert!(matches!(actions(&effects)[..], [VolumeAction::DropPeer { peer: B }]), "{effects:?}");
     assert!(holder.intends().is_empty() && holder.bench.node.is_solo(V));
+}
+
+/// What was asked for was not answered meanwhile.
+#[test]
+fn a_peer_that_was_turned_down_is_known_for_it_until_the_grow_has_ended() {
+    let mut holder = Holder::turned_down();
+    holder.bench.live(rest() + ms(100));
+    assert_eq!(holder.intends(), NodeSet::only(B));
+    assert!(holder.bench.node.volumes[&V].turned_down.contains_key(&B));
+}
+
+#[test]
+fn a_peer_that_was_turned_down_may_be_asked_for_in_the_instant_in_which_that_ends() {
+    let mut holder = Holder::turned_down();
+    let register = holder.bench.register_view(Some(A), 2, ALONE, 10);
+    holder.bench.say(Reply::InSync { register });
+    let until = holder.bench.node.volumes[&V].turned_down[&B];
+    holder.bench.live(until.since(holder.bench.now) - ms(150));
+    assert!(holder.bench.node.volumes[&V].turned_down.contains_key(&B));
+    holder.bench.now = until;
+    holder.bench.step(Input::Tick);
+    assert!(!holder.bench.node.volumes[&V].turned_down.contains_key(&B));
 }
 
 #[test]

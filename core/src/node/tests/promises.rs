@@ -284,3 +284,15 @@ fn whoever_asks_for_promises_is_said_to_be_heard() {
     assert_eq!(told(&mut bench, true), NodeSet::only(B));
     assert_eq!(told(&mut bench, false), NodeSet::EMPTY, "a while ago is not now");
 }
+
+#[test]
+fn who_asked_for_a_promise_is_held_for_asking_until_it_would_be_suspected() {
+    let mut bench = Bench::standby(LossAction::Osu);
+    let at = bench.now;
+    if let Some(peer) = bench.node.peers.get_mut(&B) {
+        peer.asked_at = Some(at);
+    }
+    let within = params().suspect_after();
+    assert_eq!(bench.node.asking(at + (within - ms(1))), NodeSet::only(B));
+    assert_eq!(bench.node.asking(at + within), NodeSet::EMPTY);
+}

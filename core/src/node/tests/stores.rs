@@ -6,6 +6,7 @@ use super::*;
 use crate::error::Refusal;
 use crate::ids::{CommitIndex, ConfigDigest, NodeSet};
 use crate::message::{OperatorAnswer, Reply, Request, Subject, ToWitness, View};
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// The position that a registration names.
@@ -47,6 +48,18 @@ fn what_was_seen_is_on_the_disk_when_there_is_nothing_else_to_do() {
     bench.restart_daemon();
     bench.step(Input::Volume { volume: V, report: report(Role::Secondary) });
     assert_eq!(registered_with(&bench.challenged()), CommitIndex(11));
+}
+
+#[test]
+fn what_was_seen_with_something_to_say_is_on_the_disk_with_the_next_step_that_has_nothing() {
+    let mut bench = Bench::holder(LossAction::Osu);
+    bench.wait(ms(50));
+    bench.seen = 20;
+    let refused = vec![(V, Refusal::NotHolder { holder: None })];
+    let effects = bench.say(Reply::Renewed { volumes: vec![], refused, hears: NodeSet::EMPTY });
+    assert!(!effects.is_empty() && bench.disk.seen.commit < CommitIndex(20), "{effects:?}");
+    bench.step(Input::Tick);
+    assert_eq!(bench.disk.seen.commit, CommitIndex(20));
 }
 
 #[test]
