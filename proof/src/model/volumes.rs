@@ -119,7 +119,7 @@ impl World {
         let same = |peer: &NodeId| {
             self.replica(*peer, volume).is_some_and(|p| {
                 let has_all = p.generation.current == replica.generation.current && p.log == replica.log;
-                p.complete && (has_all || self.stalls(id, *peer))
+                p.complete && (has_all || replica.required.contains(*peer) && self.stalls(id, *peer))
             })
         };
         let complete_peers = others().filter(|peer| self.takes(volume, id, *peer)).filter(same).collect();
