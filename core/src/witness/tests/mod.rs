@@ -17,4 +17,5 @@ mod runs;
 mod sessions;
 mod stalls;
 mod starts;
+mod stripping;
 mod table;
